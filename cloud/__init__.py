@@ -1,0 +1,1 @@
+"""The service: ingest, log, consumers, HTTP, pages."""

@@ -1,0 +1,1 @@
+"""Alarms that a person must answer (ISA-18.2)."""

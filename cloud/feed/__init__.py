@@ -1,0 +1,1 @@
+"""The durable feed of the rescue centre."""

@@ -1,0 +1,1 @@
+"""From MQTT to the log: check, append, acknowledge."""

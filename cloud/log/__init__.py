@@ -1,0 +1,1 @@
+"""The durable log: the heart. Appended by the ingester, read in order by consumers."""

@@ -1,0 +1,196 @@
+"""The tables of both databases. Times are ms since 1970 UTC in BIGINT columns."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
+
+# --- the log: written by the ingester alone --------------------------------------------------
+
+log_metadata = MetaData()
+
+log = Table(
+    "log",
+    log_metadata,
+    Column("partition", String(16), primary_key=True),
+    Column("position", BigId, primary_key=True, autoincrement=False),
+    Column("committed_at", BigInteger, nullable=False),
+    Column("keys", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+watermark = Table(
+    "watermark",
+    log_metadata,
+    Column("gateway", String(64), primary_key=True),
+    Column("spool", String(32), primary_key=True),
+    Column("stream", String(8), primary_key=True),
+    Column("settled", Text, nullable=False),  # JSON [[low, high], ...]
+    Column("lost", Text, nullable=False),  # JSON [[low, high], ...] declared lost
+    Column("batches", BigInteger, nullable=False),
+    Column("records", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("lost_records", BigInteger, nullable=False),
+    Column("dead_letters", BigInteger, nullable=False),
+    Column("unknown_tail", Boolean, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+)
+
+dead_letter = Table(
+    "dead_letter",
+    log_metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("consumer", String(16), nullable=False),  # ingest, telemetry, rules
+    Column("topic", Text, nullable=False),
+    Column("gateway", String(64)),
+    Column("spool", String(32)),
+    Column("stream", String(8)),
+    Column("seq", BigInteger),
+    Column("record_index", Integer),
+    Column("reason", String(32), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("dead_letter_by_gateway", "gateway", "received_at"),
+)
+
+boot = Table(
+    "boot",
+    log_metadata,
+    Column("gateway", String(64), primary_key=True),
+    Column("boot_id", String(64), primary_key=True),
+    Column("offset_ms", BigInteger, nullable=False),
+    Column("learned_at", BigInteger, nullable=False),
+)
+
+# --- the state: registry, rules, alarms, feed, access ----------------------------------------
+
+state_metadata = MetaData()
+
+asset = Table(
+    "asset",
+    state_metadata,
+    Column("asset_id", String(97), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("gateways", Text, nullable=False),  # JSON list
+    Column("attributes", Text, nullable=False),  # JSON object
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+heard_asset = Table(
+    "heard_asset",
+    state_metadata,
+    Column("asset_id", String(97), primary_key=True),
+    Column("gateway", String(64), nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+)
+
+finding = Table(
+    "finding",
+    state_metadata,
+    Column("asset_id", String(97), primary_key=True),
+    Column("reason", String(32), primary_key=True),
+    Column("detail", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+)
+
+gateway = Table(
+    "gateway",
+    state_metadata,
+    Column("gateway_id", String(64), primary_key=True),
+    Column("online", Boolean, nullable=False),
+    Column("boot_id", String(64)),
+    Column("version", String(64)),
+    Column("site_sha256", String(64)),
+    Column("last_heard_at", BigInteger),
+    Column("counters", Text, nullable=False),  # JSON object of its last status record
+)
+
+cursor = Table(
+    "cursor",
+    state_metadata,
+    Column("consumer", String(16), primary_key=True),
+    Column("partition", String(16), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+
+asset_state = Table(
+    "asset_state",
+    state_metadata,
+    Column("asset", String(97), primary_key=True),
+    Column("state", LargeBinary, nullable=False),  # newest values, see cloud/rules
+)
+
+rule_state = Table(
+    "rule_state",
+    state_metadata,
+    Column("asset", String(97), primary_key=True),
+    Column("rule", String(128), primary_key=True),
+    Column("state", LargeBinary, nullable=False),  # pending or firing, with its deadline
+)
+
+alarm = Table(
+    "alarm",
+    state_metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("alert", String(64), nullable=False),
+    Column("asset", String(97), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("state", String(40), nullable=False),
+    Column("raised_at", BigInteger, nullable=False),
+    Column("observed_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("evidence", String(32)),
+    Column("late", Boolean, nullable=False),
+    Column("stale", Boolean, nullable=False),
+    Column("values", Text, nullable=False),
+    Column("annotations", Text, nullable=False),
+    Column("acknowledged_at", BigInteger),
+    Column("acknowledged_by", String(64)),
+    Column("note", Text),
+    Column("returned_at", BigInteger),
+    Column("open", String(1)),  # 'y' while not normal, else NULL: the key below is for open alarms
+    UniqueConstraint("alert", "asset", "open", name="one_open_alarm"),
+    Index("alarm_by_state", "state", "raised_at"),
+    Index("alarm_by_asset", "asset", "raised_at"),
+)
+
+feed = Table(
+    "feed",
+    state_metadata,
+    Column("offset", BigId, primary_key=True, autoincrement=True),
+    Column("event", String(16), nullable=False),
+    Column("data", Text, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    sqlite_autoincrement=True,  # an offset is never used twice, even after old items went
+)
+
+token = Table(
+    "token",
+    state_metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+secret = Table(
+    "secret",
+    state_metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)

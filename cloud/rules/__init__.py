@@ -1,0 +1,1 @@
+"""Alert rules: CEL over an asset's newest values, with durable deadlines."""

@@ -1,0 +1,1 @@
+"""Time series of readings, in an engine behind one Protocol."""

@@ -1,0 +1,1 @@
+"""From raw registers to what is worth reporting."""

@@ -1,0 +1,1 @@
+"""Batches on disk until the cloud has settled them."""

@@ -1,0 +1,1 @@
+"""What gateway and cloud agree on: types, wire format, catalog. Pure."""

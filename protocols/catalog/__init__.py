@@ -1,0 +1,1 @@
+"""Canonical points and controller files, read from data."""

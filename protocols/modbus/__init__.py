@@ -1,0 +1,1 @@
+"""Modbus registers to values and back."""

@@ -1,0 +1,143 @@
+"""The kinds of record in an envelope, and how one is checked (design 3)."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from protocols.errors import RefuseInput
+from protocols.ids import ASSET_ID, POINT_NAME
+from protocols.limits import SEQ_MAX
+from protocols.readings import Quality, Value
+from protocols.topics import Stream
+
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+Ms = Annotated[int, Meta(ge=-SEQ_MAX, le=SEQ_MAX)]
+Seq = Annotated[int, Meta(ge=1, le=SEQ_MAX)]
+
+
+class Readings(Struct, frozen=True, kw_only=True, tag="readings", tag_field="kind", gc=False):
+    """Columns of values of one asset; each column lines up with `at`."""
+
+    asset: str
+    at: Annotated[list[Ms], Meta(min_length=1, max_length=10_000)]
+    values: dict[str, list[Value]]
+    quality: dict[str, list[Quality]] = {}
+
+
+class Code(Struct, frozen=True, gc=False):
+    """One code of a scan, such as a tag's UID; `scheme` says how to read `value`."""
+
+    scheme: Name
+    value: Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class Verdict(Struct, frozen=True):
+    """What the interlock decided about a cylinder, with all its reasons."""
+
+    decision: Literal["fill", "do_not_fill", "cannot_decide"]
+    reasons: list[str] = []
+    rules_version: str = ""
+
+
+class Scan(Struct, frozen=True, kw_only=True, tag="scan", tag_field="kind"):
+    """One reading of a tag or bar code."""
+
+    reader: Name
+    at: Ms
+    codes: Annotated[list[Code], Meta(min_length=1, max_length=64)]
+    step: Name | None = None
+    verdict: Verdict | None = None
+    operator: str | None = None
+
+
+class Gap(Struct, frozen=True, kw_only=True, tag="gap", tag_field="kind"):
+    """Batches from_seq..to_seq of (spool, stream) that will never be sent."""
+
+    spool: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    stream: Stream
+    from_seq: Seq
+    to_seq: Seq | None
+    """None: the tail of a lost card, unknown."""
+    from_at: Ms | None = None
+    to_at: Ms | None = None
+    reason: Name
+    records: Annotated[int, Meta(ge=0, le=SEQ_MAX)] | None = None
+    """Records lost; None when nobody knows."""
+
+
+class Status(Struct, frozen=True, kw_only=True, tag="status", tag_field="kind"):
+    """A gateway's word on its own health."""
+
+    at: Ms
+    uptime_s: Annotated[float, Meta(ge=0)]
+    counters: dict[str, int | float] = {}
+
+
+class Reply(Struct, frozen=True, kw_only=True, tag="reply", tag_field="kind"):
+    """The answer to a command."""
+
+    at: Ms
+    command_id: Name
+    ok: bool
+    result: msgspec.Raw | None = None
+
+
+Record = Readings | Scan | Gap | Status | Reply
+
+_record: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+_encoder = msgspec.json.Encoder()
+
+
+def encode_records(records: list[Record]) -> bytes:
+    """Write records as the JSON array that an envelope carries."""
+    return _encoder.encode(records)
+
+
+def decode_record(raw: bytes | msgspec.Raw) -> Record:
+    """Read one record.
+
+    Raises:
+        RefuseInput: `unknown_kind` or `bad_record`, with what was expected and found.
+
+    """
+    try:
+        record = _record.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        reason = "unknown_kind" if "`$.kind`" in str(error) else "bad_record"
+        raise RefuseInput(reason, str(error)[:300]) from None
+    check_record(record)
+    return record
+
+
+def check_record(record: Record) -> None:
+    """Check what the types do not say.
+
+    Raises:
+        RefuseInput: `bad_record` or `bad_asset_id`.
+
+    """
+    if isinstance(record, Readings):
+        _check_readings(record)
+    elif isinstance(record, Gap) and record.to_seq is not None and record.to_seq < record.from_seq:
+        raise RefuseInput("bad_record", f"gap from {record.from_seq} to {record.to_seq}")
+
+
+def _check_readings(record: Readings) -> None:
+    if not ASSET_ID.fullmatch(record.asset):
+        raise RefuseInput("bad_asset_id", f"expected scheme:code, found {record.asset[:80]!r}")
+    length = len(record.at)
+    if not record.values:
+        raise RefuseInput("bad_record", "expected at least one point in values, found none")
+    for name, column in record.values.items():
+        if not POINT_NAME.fullmatch(name):
+            raise RefuseInput("bad_record", f"expected a point name, found {name[:80]!r}")
+        if len(column) != length:
+            raise RefuseInput(
+                "bad_record", f"{name}: expected {length} values like at, found {len(column)}"
+            )
+    for name, qualities in record.quality.items():
+        if name not in record.values or len(qualities) != length:
+            raise RefuseInput(
+                "bad_record", f"quality.{name[:80]}: expected {length} beside the values"
+            )

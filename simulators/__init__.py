@@ -1,0 +1,1 @@
+"""Lifts, gateways and faults that speak over real interfaces."""
