@@ -6,7 +6,7 @@ structs are converted field by field and only the leaves are left to msgspec.
 
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 import msgspec
 
@@ -53,10 +53,11 @@ def convert(
 ) -> T | None:
     """Convert plain data to `type_`; on faults append them all and return None."""
     if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
-        return _convert_struct(data, type_, file=file, faults=faults, key=key)
+        return cast("T | None", _convert_struct(data, type_, file=file, faults=faults, key=key))
     item = get_args(type_)[0] if get_origin(type_) in (list, tuple) else None
     if isinstance(item, type) and issubclass(item, msgspec.Struct):
-        return _convert_items(data, type_, item, file=file, faults=faults, key=key)
+        found = _convert_items(data, type_, item, file=file, faults=faults, key=key)
+        return cast("T | None", found)
     try:
         return msgspec.convert(data, type_)
     except msgspec.ValidationError as error:

@@ -1,1 +1,1 @@
-"""Types, tables and the database that several stages of the cloud share; no behaviour of a stage."""
+"""Types, tables and the database that several stages of the cloud share."""

@@ -1,0 +1,156 @@
+"""Drives a paho client on the asyncio loop: no thread of its own, no busy loop.
+
+The client comes in as an argument, so that this module needs no MQTT library.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from protocols.errors import RetryLater
+
+MISC_INTERVAL_S = 1.0
+CLOSE_WAIT_S = 1.0
+
+
+class PahoClient(Protocol):
+    """The part of `paho.mqtt.client.Client` that is used here."""
+
+    on_socket_register_write: Any
+    on_socket_unregister_write: Any
+    on_socket_close: Any
+
+    def connect(self, host: str, port: int, keepalive: int) -> Any:
+        """Open the connection and send CONNECT; blocks for name look-up, TCP and TLS."""
+        ...
+
+    def disconnect(self) -> Any:
+        """Send DISCONNECT."""
+        ...
+
+    def socket(self) -> Any:
+        """Return the socket, None when not connected."""
+        ...
+
+    def loop_read(self) -> Any:
+        """Take what the socket has."""
+        ...
+
+    def loop_write(self) -> Any:
+        """Send what waits."""
+        ...
+
+    def loop_misc(self) -> Any:
+        """Keep the connection alive."""
+        ...
+
+    def want_write(self) -> bool:
+        """Tell whether something waits to be sent."""
+        ...
+
+
+class PahoLoop:
+    """One client on one loop; connect, lose and connect again as often as needed.
+
+    `on_lost` is called with a reason, once for each connection that ended without `disconnect`.
+    """
+
+    def __init__(
+        self,
+        client: PahoClient,
+        *,
+        host: str,
+        port: int,
+        keepalive_s: int = 30,
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._host, self._port, self._keepalive_s = host, port, keepalive_s
+        self._on_lost = on_lost
+        self._socket: Any = None
+        self._leaving = False
+        self._misc: asyncio.TimerHandle | None = None
+        client.on_socket_register_write = self._wants_write
+        client.on_socket_unregister_write = self._wants_no_write
+        client.on_socket_close = self._closing
+
+    async def connect(self) -> None:
+        """Connect; CONNACK arrives later, by the client's `on_connect`.
+
+        Raises:
+            RetryLater: no route, refused, TLS trouble; the connection is closed again.
+
+        """
+        self._drop()
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(
+                None, self._client.connect, self._host, self._port, self._keepalive_s
+            )
+        except (OSError, ValueError) as error:  # ValueError: TLS certificate or host name
+            raise RetryLater(f"{self._host}:{self._port}: {error}") from error
+        self._socket = self._client.socket()
+        if self._socket is None:
+            raise RetryLater(f"{self._host}:{self._port}: closed while connecting")
+        with suppress(OSError):  # no TCP option on a local socket
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        loop.add_reader(self._socket, self._readable)
+        self._wants_write(self._client, None, self._socket)
+        self._misc = loop.call_later(MISC_INTERVAL_S, self._keep_alive)
+
+    async def disconnect(self) -> None:
+        """Send DISCONNECT, so that the broker keeps the Will to itself, and close."""
+        if self._socket is None:
+            return
+        self._leaving = True
+        self._client.disconnect()
+        deadline = asyncio.get_running_loop().time() + CLOSE_WAIT_S
+        while self._client.want_write() and asyncio.get_running_loop().time() < deadline:
+            self._client.loop_write()
+            await asyncio.sleep(0.01)
+        self._drop()
+        self._leaving = False
+
+    def _readable(self) -> None:
+        self._client.loop_read()
+        self._check("connection closed by the broker")
+
+    def _writable(self) -> None:
+        self._client.loop_write()
+        self._check("connection closed while writing")
+
+    def _keep_alive(self) -> None:
+        self._client.loop_misc()
+        self._misc = asyncio.get_running_loop().call_later(MISC_INTERVAL_S, self._keep_alive)
+        self._check("the broker did not answer in time")
+
+    def _check(self, reason: str) -> None:
+        if self._socket is not None and self._client.socket() is not self._socket:
+            self._drop()
+            if not self._leaving:
+                self._on_lost(reason)
+
+    def _wants_write(self, _client: Any, _userdata: Any, _sock: Any) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().add_writer(self._socket, self._writable)
+
+    def _wants_no_write(self, _client: Any, _userdata: Any, sock: Any) -> None:
+        if sock is self._socket and sock is not None:
+            asyncio.get_running_loop().remove_writer(sock)
+
+    def _closing(self, _client: Any, _userdata: Any, sock: Any) -> None:
+        """Take the socket off the loop while its number is still its own."""
+        if sock is self._socket and sock is not None:
+            asyncio.get_running_loop().remove_reader(sock)
+            asyncio.get_running_loop().remove_writer(sock)
+
+    def _drop(self) -> None:
+        if self._misc is not None:
+            self._misc.cancel()
+            self._misc = None
+        sock, self._socket = self._socket, None
+        if sock is not None and sock.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(sock)
+            asyncio.get_running_loop().remove_writer(sock)
