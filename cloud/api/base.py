@@ -1,0 +1,182 @@
+"""What the HTTP side needs of the service, as small Protocols.
+
+The composition root fills `Services` with the real parts; tests fill it with small ones.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fastapi import FastAPI
+
+from cloud.model.alarm import Alarm
+from cloud.model.asset import Asset, LatestValue
+from cloud.model.gateway import Gateway
+from cloud.model.ledger import SpoolLedger
+from cloud.model.session import Session
+from cloud.telemetry.base import Aggregate, Series
+from protocols.clock import Clock
+
+
+class Registry(Protocol):
+    """The assets."""
+
+    async def put(
+        self,
+        asset_id: str,
+        *,
+        kind: str,
+        name: str,
+        gateways: Sequence[str],
+        attributes: Mapping[str, Any],
+    ) -> Asset:
+        """Register or change an asset; durable on return."""
+        ...
+
+    async def get(self, asset_id: str) -> Asset | None:
+        """Return an asset, also one only heard of."""
+        ...
+
+    def names_gateway(self, gateway_id: str) -> bool:
+        """Tell whether some registered asset names this gateway."""
+        ...
+
+
+class Gateways(Protocol):
+    """The gateways ever heard of."""
+
+    def get(self, gateway_id: str) -> Gateway | None:
+        """Return one."""
+        ...
+
+    def all(self) -> list[Gateway]:
+        """Return all, by id."""
+        ...
+
+
+class Ledgers(Protocol):
+    """The account of every batch."""
+
+    async def ledger(self, gateway_id: str) -> list[SpoolLedger]:
+        """Return the spools of a gateway, newest first."""
+        ...
+
+
+class Alarms(Protocol):
+    """The alarm desk."""
+
+    async def acknowledge(self, alarm_id: int, *, by: str, note: str = "") -> Alarm:
+        """Acknowledge; RefuseInput `not_found` or `not_acknowledgeable`."""
+        ...
+
+    async def find(
+        self,
+        *,
+        states: Sequence[str] | None = None,
+        asset: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> list[Alarm]:
+        """Return alarms, newest (largest id) first, with id < `before_id`."""
+        ...
+
+    async def get(self, alarm_id: int) -> Alarm | None:
+        """Return one alarm."""
+        ...
+
+
+class Feed(Protocol):
+    """The durable feed."""
+
+    @property
+    def head(self) -> int:
+        """Offset of the newest item, 0 when there is none."""
+        ...
+
+
+class Telemetry(Protocol):
+    """The reading side of a telemetry store; blocking, so called in a thread."""
+
+    def readings(
+        self, asset: str, points: Sequence[str], from_ms: int, to_ms: int, limit: int
+    ) -> Series:
+        """Return raw values."""
+        ...
+
+    def aggregate(
+        self,
+        asset: str,
+        points: Sequence[str],
+        from_ms: int,
+        to_ms: int,
+        step_ms: int,
+        how: Aggregate,
+    ) -> Series:
+        """Return one value per step."""
+        ...
+
+
+class Access(Protocol):
+    """Who may come in."""
+
+    def bearer(self, token: str) -> str | None:
+        """Return the name of a valid token."""
+        ...
+
+    def log_in(self, token: str, *, person: str, address: str) -> Session | None:
+        """Open a session, None for a wrong token; RefuseInput `too_many_attempts`."""
+        ...
+
+    def seal(self, session: Session) -> str:
+        """Write a session as cookie text."""
+        ...
+
+    def session(self, cookie: str) -> Session | None:
+        """Return the session of a cookie that is genuine and not too old."""
+        ...
+
+    def renewed(self, session: Session) -> Session | None:
+        """Return the session with a new date when its cookie is due to be written again."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageSettings:
+    """What an installation chooses for its pages."""
+
+    base_url: str = ""
+    """As people and devices reach the service; empty: as the request says."""
+    language: str = "zh"
+    """`zh` or `en`, until a visitor chooses."""
+    time_zone: str = "Asia/Shanghai"
+    """IANA name; times on pages are shown in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """All that the HTTP side works with."""
+
+    registry: Registry
+    gateways: Gateways
+    ledgers: Ledgers
+    alarms: Alarms
+    feed: Feed
+    feed_stream: Callable[[int | None], AsyncIterator[str]]
+    """SSE text from after that offset (None: live only); RefuseInput `gone` at once."""
+    telemetry: Telemetry
+    latest: Callable[[str], Mapping[str, LatestValue]]
+    assets_of: Callable[[str], Sequence[str]]
+    """Assets that a gateway reported last."""
+    lag_ms: Callable[[], int]
+    """Age of the oldest batch that the rules have not seen, 0 when none."""
+    ready: Callable[[], tuple[bool, str]]
+    """(ready, what is missing)."""
+    metrics: Callable[[], bytes]
+    """Prometheus text."""
+    access: Access
+    clock: Clock
+    stopping: asyncio.Event
+    settings: PageSettings = PageSettings()
+    mounts: Sequence[Callable[[FastAPI, "Services"], None]] = ()
+    """What else is served, such as `cloud.web.pages.mount`."""

@@ -1,0 +1,214 @@
+"""The registry of assets: who may report what, and what a person should look at.
+
+All of it is in memory, because ingest asks for every reading; what changes between two calls of
+`flush` is written then. Losing that second costs nothing: the same readings teach it again.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from cloud.model import tables
+from cloud.model.asset import Asset, Finding
+from cloud.model.database import Database
+from cloud.registry.rows import replace_rows
+from protocols.clock import Clock
+from protocols.ids import scheme_of
+from protocols.limits import NEW_ASSETS_PER_GATEWAY_DAY_MAX
+
+DAY_MS = 24 * 3600 * 1000
+FINDINGS_MAX = 100_000
+"""Kept findings, one for each asset and reason; further new ones are not kept."""
+DETAIL_CHARS_MAX = 500
+
+_ANYONE: frozenset[str] = frozenset()
+
+
+class AssetRegistry:
+    """Assets registered or only heard of. Not thread-safe: it lives on the event loop."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+        self._assets: dict[str, Asset] = {}
+        self._reporters: dict[str, frozenset[str]] = {}  # every known asset; empty: anyone
+        self._named_gateways: frozenset[str] = _ANYONE
+        self._findings: dict[str, dict[str, Finding]] = {}
+        self._findings_count = 0
+        self._new_today: dict[tuple[str, int], int] = {}  # (gateway, day)
+        self._heard_dirty: dict[str, tuple[str, int]] = {}
+        self._findings_dirty: dict[tuple[str, str], Finding] = {}
+
+    async def load(self) -> None:
+        """Read what was written earlier; call once, before anything else."""
+        await self._database.read(self._load)
+
+    def _load(self, connection: Connection) -> None:
+        today = self._clock.wall_ms() // DAY_MS
+        for row in connection.execute(select(tables.heard_asset)):
+            self._reporters[row.asset_id] = _ANYONE
+            day = row.first_at // DAY_MS
+            if day >= today:
+                key = (row.gateway, day)
+                self._new_today[key] = self._new_today.get(key, 0) + 1
+        for row in connection.execute(select(tables.asset)):
+            self._remember(_asset(row))
+        self._name_gateways()
+        for row in connection.execute(select(tables.finding)):
+            fields = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way to a row's names
+            found = Finding(**{name: fields[name] for name in Finding.__struct_fields__})
+            self._findings.setdefault(row.asset_id, {})[found.reason] = found
+            self._findings_count += 1
+
+    def admits(self, asset_id: str, gateway: str, at: int) -> str | None:
+        """Say whether a reading of `asset_id` by `gateway`, received at `at` (ms), is taken.
+
+        None: take it. `foreign_gateway`: the asset is registered to others; a finding tells.
+        `too_many_new_assets`: the gateway named 1,000 new ones this UTC day; a finding on
+        `gateway:{id}` tells.
+        """
+        reporters = self._reporters.get(asset_id)
+        if reporters is None:
+            return self._first_heard(asset_id, gateway, at)
+        if not reporters or gateway in reporters:
+            return None
+        self.add_finding(asset_id, "foreign_gateway", f"reported by {gateway}", at)
+        return "foreign_gateway"
+
+    def _first_heard(self, asset_id: str, gateway: str, at: int) -> str | None:
+        day = at // DAY_MS
+        count = self._new_today.get((gateway, day), 0)
+        if count >= NEW_ASSETS_PER_GATEWAY_DAY_MAX:
+            self.add_finding(
+                f"gateway:{gateway}", "too_many_new_assets", f"among them {asset_id}", at
+            )
+            return "too_many_new_assets"
+        if count == 0:  # the first of a day: forget the days before
+            self._new_today = {key: n for key, n in self._new_today.items() if key[1] >= day}
+        self._new_today[gateway, day] = count + 1
+        self._reporters[asset_id] = _ANYONE
+        self._heard_dirty[asset_id] = (gateway, at)
+        return None
+
+    def add_finding(self, asset_id: str, reason: str, detail: str, at: int) -> None:
+        """Count a finding on an asset; the newest detail is kept."""
+        of_asset = self._findings.setdefault(asset_id, {})
+        earlier = of_asset.get(reason)
+        if earlier is None:
+            if self._findings_count >= FINDINGS_MAX:
+                return
+            self._findings_count += 1
+        found = Finding(
+            reason=reason[:32],
+            detail=detail[:DETAIL_CHARS_MAX],
+            count=1 + (earlier.count if earlier else 0),
+            first_at=earlier.first_at if earlier else at,
+            last_at=at,
+        )
+        of_asset[found.reason] = found
+        self._findings_dirty[asset_id, found.reason] = found
+
+    async def flush(self) -> None:
+        """Write what changed since the last call, in one transaction; on an error keep it."""
+        heard, findings = dict(self._heard_dirty), dict(self._findings_dirty)
+        if not heard and not findings:
+            return
+        heard_rows = [
+            {"asset_id": asset_id, "gateway": gateway, "first_at": at}
+            for asset_id, (gateway, at) in heard.items()
+        ]
+        finding_rows = [
+            {"asset_id": asset_id, **msgspec.structs.asdict(found)}
+            for (asset_id, _), found in findings.items()
+        ]
+
+        def write(connection: Connection) -> None:
+            replace_rows(connection, tables.heard_asset, heard_rows)
+            replace_rows(connection, tables.finding, finding_rows)
+
+        await self._database.write(write)
+        for asset_id in heard:
+            del self._heard_dirty[asset_id]
+        for key, found in findings.items():
+            if self._findings_dirty[key] is found:
+                del self._findings_dirty[key]
+
+    async def put(
+        self,
+        asset_id: str,
+        *,
+        kind: str,
+        name: str,
+        gateways: Sequence[str],
+        attributes: Mapping[str, Any],
+    ) -> Asset:
+        """Register or change an asset; durable, and in force for the next reading, on return."""
+        asset = Asset(
+            asset_id=asset_id,
+            kind=kind,
+            name=name,
+            gateways=sorted(set(gateways)),
+            attributes=dict(attributes),
+            updated_at=self._clock.wall_ms(),
+        )
+        row = {
+            "asset_id": asset_id,
+            "kind": kind,
+            "name": name,
+            "gateways": msgspec.json.encode(asset.gateways).decode(),
+            "attributes": msgspec.json.encode(asset.attributes).decode(),
+            "updated_at": asset.updated_at,
+        }
+        await self._database.write(lambda connection: replace_rows(connection, tables.asset, [row]))
+        self._remember(asset)
+        self._name_gateways()
+        return self._with_findings(asset)
+
+    async def get(self, asset_id: str) -> Asset | None:
+        """Return an asset with its findings, also one only heard of; None when never heard."""
+        asset = self._assets.get(asset_id)
+        if asset is None:
+            if asset_id not in self._reporters and asset_id not in self._findings:
+                return None
+            asset = Asset(asset_id=asset_id, kind=scheme_of(asset_id), registered=False)
+        return self._with_findings(asset)
+
+    def all(self, *, after: str = "", limit: int = 1_000) -> list[Asset]:
+        """Return assets by id, those after `after`, at most `limit`."""
+        ids = sorted(asset_id for asset_id in self._reporters if asset_id > after)[:limit]
+        known = self._assets
+        return [
+            known.get(asset_id)
+            or Asset(asset_id=asset_id, kind=scheme_of(asset_id), registered=False)
+            for asset_id in ids
+        ]
+
+    def names_gateway(self, gateway_id: str) -> bool:
+        """Tell whether the gateway is registered itself or named by a registered asset."""
+        return gateway_id in self._named_gateways or f"gateway:{gateway_id}" in self._assets
+
+    def _remember(self, asset: Asset) -> None:
+        self._assets[asset.asset_id] = asset
+        self._reporters[asset.asset_id] = frozenset(asset.gateways)
+
+    def _name_gateways(self) -> None:
+        named = (self._reporters[asset_id] for asset_id in self._assets)
+        self._named_gateways = frozenset().union(*named)
+
+    def _with_findings(self, asset: Asset) -> Asset:
+        findings = sorted(
+            self._findings.get(asset.asset_id, {}).values(), key=lambda found: -found.last_at
+        )
+        return msgspec.structs.replace(asset, findings=findings)
+
+
+def _asset(row: Any) -> Asset:
+    return Asset(
+        asset_id=row.asset_id,
+        kind=row.kind,
+        name=row.name,
+        gateways=msgspec.json.decode(row.gateways, type=list[str]),
+        attributes=msgspec.json.decode(row.attributes, type=dict[str, Any]),
+        updated_at=row.updated_at,
+    )
