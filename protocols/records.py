@@ -1,5 +1,6 @@
 """The kinds of record in an envelope, and how one is checked (design 3)."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -89,7 +90,7 @@ _record: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 _encoder = msgspec.json.Encoder()
 
 
-def encode_records(records: list[Record]) -> bytes:
+def encode_records(records: Sequence[Record]) -> bytes:
     """Write records as the JSON array that an envelope carries."""
     return _encoder.encode(records)
 

@@ -31,7 +31,7 @@ class LoggedBatch(msgspec.Struct, frozen=True, kw_only=True, dict=True, array_li
     """ms since 1970, the cloud's clock."""
     placing: Placing = "as_sent"
     offset_ms: int = 0
-    """Added to `at` to get ms since 1970 when `placing` is `by_offset`."""
+    """Added to `at` to get ms since 1970; with `unknown` it places the last one at receipt."""
     set_aside: tuple[int, ...] = ()
     """Indexes, among the good records, that the ingester sent to the dead letters."""
     records_raw: bytes
@@ -43,9 +43,7 @@ class LoggedBatch(msgspec.Struct, frozen=True, kw_only=True, dict=True, array_li
 
     def placed_at(self, at: int) -> int:
         """Place a time of this batch: ms since 1970."""
-        if self.placing == "as_sent":
-            return at
-        return at + self.offset_ms if self.placing == "by_offset" else self.received_at
+        return at + self.offset_ms
 
     def taken(self) -> Iterator[tuple[int, Record]]:
         """Yield (index, record) of the records that consumers act upon."""
@@ -58,8 +56,8 @@ class LoggedBatch(msgspec.Struct, frozen=True, kw_only=True, dict=True, array_li
         for _, record in self.taken():
             if isinstance(record, Readings):
                 at = record.at
-                if self.placing != "as_sent":
-                    at = [self.placed_at(one) for one in at]
+                if self.offset_ms:
+                    at = [one + self.offset_ms for one in at]
                 yield PlacedReadings(
                     asset=record.asset,
                     gateway=self.gateway,
@@ -84,7 +82,7 @@ class PlacedReadings(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     quality: dict[str, list[Quality]]
     """Only where some value is not good; a point may be missing here."""
     time_unknown: bool = False
-    """True: `at` is the time of receipt, the real one is not known (quality `time_unknown`)."""
+    """True: `at` is about the time of receipt, the real one is not known (`time_unknown`)."""
 
 
 class LogGroup(msgspec.Struct, frozen=True, kw_only=True):

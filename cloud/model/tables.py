@@ -30,6 +30,13 @@ log = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+log_head = Table(
+    "log_head",  # where a partition stood when it was trimmed: positions never start again
+    log_metadata,
+    Column("partition", String(16), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+
 watermark = Table(
     "watermark",
     log_metadata,

@@ -1,0 +1,387 @@
+"""Takes what gateways send, commits it to the log, and only then acknowledges.
+
+One ingester owns its partitions: everything here runs on the event loop, commits run one at a
+time on the log's writer thread. A commit carries all that is pending: batches, accounts, dead
+letters. Stream `alarm` is committed at once, `data` up to GROUP_S later.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import DBAPIError
+
+from cloud.ingest import account as accounts_module
+from cloud.ingest.account import Account, AccountKey, Accounts
+from cloud.ingest.batch import take, whole_dead_letter
+from cloud.ingest.pending import BatchKey, Pending
+from cloud.ingest.validate import Admit
+from cloud.model import tables
+from cloud.model.database import Database
+from cloud.model.dead_letter import DeadLetter
+from cloud.model.ledger import SpoolLedger
+from cloud.model.logged import LoggedBatch, LogGroup
+from protocols.clock import Clock
+from protocols.envelope import Envelope, decode, peek_key
+from protocols.errors import RefuseInput
+from protocols.limits import BACKLOG_BYTES_S, RANGES_PER_SPOOL_MAX
+from protocols.messages import Ack
+from protocols.readings import Value
+from protocols.records import Readings as ReadingsRecord
+from protocols.records import Status, encode_records
+from protocols.topics import Stream, parse
+
+GROUP_S = 0.1
+PENDING_BYTES_MAX = 64 * 1024 * 1024
+"""Beyond it `data` is not taken, and so stays at the gateways, until a commit made room."""
+RETRY_S = 1.0
+"""After a commit that failed nothing is lost: gateways send again what got no ack."""
+OWN_KEPT_MAX = 10_000
+"""Readings of the service's own that wait for a disk that takes them; the oldest go first."""
+SHARD_GROUP = "all"
+
+
+class LogAppender(Protocol):
+    """The ingester's side of the log."""
+
+    def append(
+        self,
+        connection: Connection,
+        groups: Sequence[tuple[str, Sequence[LoggedBatch], Sequence[BatchKey]]],
+        committed_at: int,
+    ) -> list[LogGroup]:
+        """Write groups inside the transaction."""
+        ...
+
+    def committed(self, groups: Sequence[LogGroup]) -> None:
+        """Show them to readers."""
+        ...
+
+    def late_keys(self) -> list[BatchKey]:
+        """Return the keys committed last."""
+        ...
+
+
+SendAck = Callable[[str, Ack], None]
+"""(gateway, ack): publish it, at QoS 0."""
+
+
+class Ingester:
+    """Owner of the watermarks of its shards."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        log: LogAppender,
+        keep_dead: Callable[[Connection, Sequence[DeadLetter]], None],
+        clock: Clock,
+        admit: Admit,
+        boot_of: Callable[[str], str | None],
+        on_status: Callable[[str, Status], None],
+        on_committed: Callable[[], None],
+        send_ack: SendAck,
+    ) -> None:
+        self._database, self._log, self._clock = database, log, clock
+        self._keep_dead = keep_dead
+        self._admit, self._boot_of, self._on_status = admit, boot_of, on_status
+        self._on_committed, self._send_ack = on_committed, send_ack
+        self._accounts = Accounts()
+        self._offsets: dict[str, dict[str, int]] = {}
+        self._pending = Pending()
+        self._committing: frozenset[AccountKey] = frozenset()
+        self._wake, self._urgent = asyncio.Event(), asyncio.Event()
+        self._one_commit = asyncio.Lock()
+        self.data_taken = True
+        """False: `data` is left at the gateways (disk full, consumers too far behind)."""
+        self.commit_failing: str | None = None
+        self.counters: dict[str, int] = {}
+        database.read_now(self._load)
+        for gateway, spool, stream, seq, crc in log.late_keys():
+            key = AccountKey(gateway, spool, stream)  # type: ignore[arg-type]  # as written
+            self._accounts.remember(key, seq, crc)
+
+    def _load(self, connection: Connection) -> None:
+        self._accounts.load(connection)
+        self._offsets.clear()
+        for row in connection.execute(select(tables.boot)):
+            self._offsets.setdefault(row.gateway, {})[row.boot_id] = row.offset_ms
+
+    def accept(self, topic: str, payload: bytes) -> None:
+        """Take one message of an `up` topic; never raises, whatever it holds."""
+        now_ms = self._clock.wall_ms()
+        try:
+            parsed = parse(topic)
+        except RefuseInput as error:
+            self._refuse_whole(topic, payload, None, None, error, now_ms)
+            return
+        stream: Stream = "alarm" if parsed.leaf == "up/alarm" else "data"
+        if stream == "data" and not self._room_for_data():
+            self._count("data_not_taken")
+            return
+        try:
+            envelope = decode(payload)
+        except RefuseInput as error:
+            self._refuse_whole(topic, payload, parsed.gateway_id, stream, error, now_ms)
+        else:
+            self._accept_envelope(topic, payload, parsed.gateway_id, stream, envelope, now_ms)
+
+    def inject(self, asset: str, values: dict[str, list[bool]], *, gateway: str) -> None:
+        """Put readings of the service's own into stream `alarm` (a gateway went offline, …).
+
+        Several values of a point follow each other by a millisecond.
+        """
+        now_ms = self._clock.wall_ms()
+        count = max(len(column) for column in values.values())
+        record = ReadingsRecord(
+            asset=asset,
+            at=list(range(now_ms, now_ms + count)),
+            values={name: list[Value](column) for name, column in values.items()},
+        )
+        batch = LoggedBatch(
+            gateway=gateway,
+            spool="",
+            stream="alarm",
+            seq=0,
+            boot_id="",
+            clock="synced",
+            received_at=now_ms,
+            records_raw=encode_records([record]),
+        )
+        self._pending.batches.setdefault(f"{SHARD_GROUP}/alarm", []).append(batch)
+        self._pending.urgent = True
+        self._wake_committer()
+
+    def greet(self, gateway: str) -> None:
+        """Repeat to a gateway what is settled of its newest spools; it finds what was lost."""
+        for one in self._accounts.late_of_gateway(gateway):
+            if one.key not in self._pending.touched and one.key not in self._committing:
+                self._send_ack(gateway, one.ack(self._clock.wall_ms(), BACKLOG_BYTES_S))
+
+    def ledger(self, gateway: str) -> list[SpoolLedger]:
+        """Return the account of a gateway, newest spool first."""
+        return [one.ledger() for one in self._accounts.of_gateway(gateway)]
+
+    async def run(self) -> None:
+        """Commit what is pending, until cancelled; then once more."""
+        try:
+            while True:
+                await self._wake.wait()
+                if not self._pending.urgent:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._urgent.wait(), GROUP_S)
+                await asyncio.shield(self._commit())
+                if self.commit_failing:
+                    await asyncio.sleep(RETRY_S)
+        finally:
+            await asyncio.shield(self._commit())
+
+    async def _commit(self) -> None:
+        async with self._one_commit:  # one that was under way when `run` was cancelled ends first
+            await self._commit_pending()
+
+    async def _commit_pending(self) -> None:
+        self._wake.clear()
+        self._urgent.clear()
+        pending, self._pending = self._pending, Pending()
+        if not pending:
+            return
+        now_ms = self._clock.wall_ms()
+        rows = [one.row() for one in pending.touched.values()]
+        acks = [(k.gateway, a.ack(now_ms, BACKLOG_BYTES_S)) for k, a in pending.touched.items()]
+        groups = [(p, pending.batches[p], pending.keys.get(p, [])) for p in sorted(pending.batches)]
+
+        def write(connection: Connection) -> list[LogGroup]:
+            made = self._log.append(connection, groups, now_ms)
+            accounts_module.save(connection, rows)
+            self._keep_dead(connection, pending.dead_letters)
+            _save_offsets(connection, pending.offsets, now_ms)
+            return made
+
+        self._committing = frozenset(pending.touched)
+        try:
+            made = await self._database.write(write)
+        except DBAPIError as error:
+            self._give_back(pending, error)
+            return
+        finally:
+            self._committing = frozenset()
+        self.commit_failing = None
+        self._log.committed(made)
+        for gateway, ack in acks:
+            self._send_ack(gateway, ack)
+        self._on_committed()
+
+    def _give_back(self, failed: Pending, error: DBAPIError) -> None:
+        """Forget what could not be committed; no ack was given, so gateways send it again."""
+        self.commit_failing = str(error.orig)
+        self._count("commits_failed")
+        later, self._pending = self._pending, Pending()
+        for partition in {*failed.batches, *later.batches}:
+            both = failed.batches.get(partition, []) + later.batches.get(partition, [])
+            own = [batch for batch in both if not batch.spool]  # nobody would send these again
+            if own:
+                self._pending.batches[partition] = own[-OWN_KEPT_MAX:]
+        with contextlib.suppress(DBAPIError):
+            self._database.read_now(self._load)
+        self._wake_committer()
+
+    def _accept_envelope(
+        self,
+        topic: str,
+        payload: bytes,
+        gateway: str,
+        stream: Stream,
+        envelope: Envelope,
+        now_ms: int,
+    ) -> None:
+        account = self._accounts.open(AccountKey(gateway, envelope.spool, stream), now_ms)
+        if envelope.seq in account.settled:
+            self._repeated(topic, payload, account, envelope, now_ms)
+            return
+        if not self._fits(account, envelope.seq):
+            self._count("ranges_full")
+            return
+        taken = take(
+            envelope,
+            gateway=gateway,
+            stream=stream,
+            topic=topic,
+            received_at=now_ms,
+            current_boot_id=self._boot_of(gateway),
+            offsets=self._offsets.get(gateway, {}),
+            admit=self._admit,
+        )
+        if taken.batch.placing == "by_offset":
+            self._learn(gateway, envelope.boot_id, taken.batch.offset_ms)
+        self._settle(account, envelope.seq, now_ms)
+        account.batches += 1
+        account.records += taken.records
+        account.dead_letters += len(taken.dead_letters)
+        self._accounts.remember(account.key, envelope.seq, envelope.crc)
+        for gap in taken.gaps:
+            lossy = self._accounts.open(AccountKey(gateway, gap.spool, gap.stream), now_ms)
+            self._count("batches_declared_lost", lossy.declare_lost(gap))
+            self._pending.touched[lossy.key] = lossy
+        if taken.status is not None:
+            self._on_status(gateway, taken.status)
+        self._pending.dead_letters.extend(taken.dead_letters)
+        self._pending.add(f"{SHARD_GROUP}/{stream}", taken.batch, envelope.crc)
+        self._count("batches")
+        self._count("records", taken.records)
+        for letter in taken.dead_letters:
+            self._count(f"refused:{letter.reason}")
+        self._wake_committer()
+
+    def _repeated(
+        self, topic: str, payload: bytes, account: Account, envelope: Envelope, now_ms: int
+    ) -> None:
+        """Drop a batch that is settled; keep it whole when it holds other records than before."""
+        account.duplicates += 1
+        account.last_at = now_ms
+        self._count("duplicates")
+        self._pending.touched[account.key] = account
+        if self._accounts.contradicts(account.key, envelope.seq, envelope.crc):
+            self._contradicted(topic, payload, account, envelope, now_ms)
+        self._wake_committer()
+
+    def _contradicted(
+        self, topic: str, payload: bytes, account: Account, envelope: Envelope, now_ms: int
+    ) -> None:
+        error = RefuseInput("key_conflict", "the same key was settled with other records")
+        key = (envelope.spool, envelope.seq)
+        self._keep_whole(
+            topic, payload, account.key.gateway, account.key.stream, key, error, now_ms
+        )
+        account.dead_letters += 1
+        gateway = account.key.gateway
+        self.inject(f"gateway:{gateway}", {"key_conflict": [True, False]}, gateway=gateway)
+
+    def _refuse_whole(
+        self,
+        topic: str,
+        payload: bytes,
+        gateway: str | None,
+        stream: Stream | None,
+        error: RefuseInput,
+        now_ms: int,
+    ) -> None:
+        """Keep a payload of which nothing is usable; settle it if it tells its key."""
+        key = peek_key(payload) if gateway and stream else None
+        if gateway and stream and key:
+            account = self._accounts.open(AccountKey(gateway, key[0], stream), now_ms)
+            account.dead_letters += 1
+            self._pending.touched[account.key] = account
+            if key[1] in account.settled:
+                account.duplicates += 1
+            else:
+                self._settle(account, key[1], now_ms)
+        self._keep_whole(topic, payload, gateway, stream, key, error, now_ms)
+        self._wake_committer()
+
+    def _keep_whole(
+        self,
+        topic: str,
+        payload: bytes,
+        gateway: str | None,
+        stream: Stream | None,
+        key: tuple[str, int] | None,
+        error: RefuseInput,
+        now_ms: int,
+    ) -> None:
+        self._count(f"refused:{error.reason}")
+        self._pending.dead_letters.append(
+            whole_dead_letter(
+                payload,
+                topic=topic,
+                gateway=gateway,
+                stream=stream,
+                key=key,
+                received_at=now_ms,
+                reason=error.reason,
+                detail=error.detail,
+            )
+        )
+
+    def _settle(self, account: Account, seq: int, now_ms: int) -> None:
+        account.settled.add(seq)
+        account.last_at = now_ms
+        self._pending.touched[account.key] = account
+
+    def _fits(self, account: Account, seq: int) -> bool:
+        settled = account.settled
+        joins = seq - 1 in settled or seq + 1 in settled
+        return joins or len(settled) < RANGES_PER_SPOOL_MAX
+
+    def _learn(self, gateway: str, boot_id: str, offset_ms: int) -> None:
+        known = self._offsets.setdefault(gateway, {})
+        if known.get(boot_id) != offset_ms:
+            known[boot_id] = offset_ms
+            self._pending.offsets[gateway, boot_id] = offset_ms
+
+    def _room_for_data(self) -> bool:
+        return (
+            self.data_taken and not self.commit_failing and self._pending.bytes < PENDING_BYTES_MAX
+        )
+
+    def _wake_committer(self) -> None:
+        self._wake.set()
+        if self._pending.urgent:
+            self._urgent.set()
+
+    def _count(self, name: str, by: int = 1) -> None:
+        self.counters[name] = self.counters.get(name, 0) + by
+
+
+def _save_offsets(connection: Connection, offsets: dict[tuple[str, str], int], now_ms: int) -> None:
+    boot = tables.boot
+    for (gateway, boot_id), offset_ms in offsets.items():
+        which = (boot.c.gateway == gateway, boot.c.boot_id == boot_id)
+        connection.execute(boot.delete().where(*which))
+        connection.execute(
+            insert(boot).values(
+                gateway=gateway, boot_id=boot_id, offset_ms=offset_ms, learned_at=now_ms
+            )
+        )

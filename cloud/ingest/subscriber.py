@@ -1,0 +1,178 @@
+"""The ingester's two MQTT connections: `alarm` with `state`, and `data`.
+
+Two, so that an alarm never stands behind data in a broker's queue. Each message gets its PUBACK at
+receipt: the gateway deletes a batch only on the application's ack, so the broker's word is for
+flow control alone.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from protocols.errors import RetryLater
+from protocols.messages import Ack
+from protocols.paho_loop import PahoLoop
+from protocols.topics import ROOT, of
+
+CONNACK_TIMEOUT_S = 10.0
+BACKOFF_MAX_S = 30.0
+FILTERS: dict[Literal["alarm", "data"], tuple[str, ...]] = {
+    "alarm": (f"{ROOT}/+/+/up/alarm", f"{ROOT}/+/+/state"),
+    "data": (f"{ROOT}/+/+/up/data",),
+}
+
+OnMessage = Callable[[str, bytes], None]
+"""(topic, payload), on the event loop."""
+
+
+class BrokerAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the broker is and who we are there."""
+
+    host: str
+    port: int
+    tls: bool = False
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    username: str | None = None
+    password: str | None = None
+
+
+class Subscription:
+    """One connection that subscribes, stays up, and comes back when it was lost."""
+
+    def __init__(
+        self,
+        name: Literal["alarm", "data"],
+        address: BrokerAddress,
+        *,
+        on_message: OnMessage,
+        on_change: Callable[[], None],
+        rng: random.Random,
+    ) -> None:
+        self.name = name
+        self.ready = False
+        """True from SUBACK on every filter until the connection is lost."""
+        self.why = "not connected yet"
+        self._on_change, self._rng = on_change, rng
+        self._lost = asyncio.Event()
+        self._granted = asyncio.Event()
+        self._waiting_for: set[int] = set()
+        self._client = _client(f"suyuan-ingest-{name}-{rng.getrandbits(32):08x}", address)
+        self._client.on_connect = self._connected
+        self._client.on_subscribe = self._subscribed
+        self._client.on_message = lambda _c, _u, m: on_message(m.topic, bytes(m.payload))
+        self._link = PahoLoop(
+            self._client, host=address.host, port=address.port, on_lost=self._on_lost
+        )
+
+    async def run(self) -> None:
+        """Stay subscribed until cancelled."""
+        failures = 0
+        try:
+            while True:
+                try:
+                    await self._connect()
+                    failures = 0
+                    await self._lost.wait()
+                except (RetryLater, TimeoutError) as error:
+                    self._set_ready(False, str(error) or "no answer from the broker")
+                failures += 1
+                await asyncio.sleep(
+                    self._rng.uniform(0, min(BACKOFF_MAX_S, 0.5 * 2 ** min(failures, 10)))
+                )
+        finally:
+            await self._link.disconnect()
+
+    async def _connect(self) -> None:
+        self._lost.clear()
+        self._granted.clear()
+        await self._link.connect()
+        async with asyncio.timeout(CONNACK_TIMEOUT_S):
+            await self._granted.wait()
+        if not self.ready:
+            raise RetryLater(self.why)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publish at QoS 0; dropped while the connection is away."""
+        if self.ready:
+            self._client.publish(topic, payload, 0)
+
+    def _connected(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
+        if reason.is_failure:
+            self._on_lost(f"refused by the broker: {reason}")
+            return
+        _, mid = self._client.subscribe([(one, 1) for one in FILTERS[self.name]])
+        self._waiting_for = {mid} if mid is not None else set()
+
+    def _subscribed(self, _c: Any, _u: Any, mid: int, reasons: Any, _p: Any) -> None:
+        if mid in self._waiting_for and not any(reason.is_failure for reason in reasons):
+            self._granted.set()
+            self._set_ready(True, "")
+
+    def _on_lost(self, reason: str) -> None:
+        self._set_ready(False, reason)
+        self._lost.set()
+        self._granted.set()  # whoever waits for it must look at `ready`
+
+    def _set_ready(self, ready: bool, why: str) -> None:
+        changed = ready != self.ready
+        self.ready, self.why = ready, why
+        if changed:
+            self._on_change()
+
+
+class Subscriber:
+    """Both connections of an ingester that owns all shards."""
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        *,
+        on_message: OnMessage,
+        on_change: Callable[[], None],
+        rng: random.Random,
+    ) -> None:
+        self._alarm = Subscription(
+            "alarm", address, on_message=on_message, on_change=on_change, rng=rng
+        )
+        self._data = Subscription(
+            "data", address, on_message=on_message, on_change=on_change, rng=rng
+        )
+
+    async def run(self) -> None:
+        """Stay subscribed until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._alarm.run(), name="subscribe-alarm")
+            group.create_task(self._data.run(), name="subscribe-data")
+
+    def ready(self) -> tuple[bool, str]:
+        """Tell whether every filter is granted, and if not, why."""
+        why = [f"{one.name}: {one.why}" for one in (self._alarm, self._data) if not one.ready]
+        return not why, "; ".join(why)
+
+    def send_ack(self, gateway: str, ack: Ack) -> None:
+        """Publish an ack on the connection of its stream; a lost one costs a duplicate."""
+        link = self._alarm if ack.stream == "alarm" else self._data
+        link.publish(of(gateway, "down/ack"), msgspec.json.encode(ack))
+
+
+def _client(client_id: str, address: BrokerAddress) -> mqtt.Client:
+    client = mqtt.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        protocol=mqtt.MQTTv311,
+        clean_session=True,
+        reconnect_on_failure=False,
+    )
+    client.max_queued_messages_set(0)
+    if address.username:
+        client.username_pw_set(address.username, address.password)
+    if address.tls:
+        client.tls_set(address.ca_file, address.cert_file, address.key_file)
+    return client

@@ -1,0 +1,182 @@
+"""The log in a SQL database: one compressed row per commit and partition.
+
+Appends happen inside the ingester's transaction, beside the watermarks, so a batch is stored and
+settled together or not at all. Reads serve consumers; what was committed lately comes from memory.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import zstandard
+from sqlalchemy import Connection, delete, func, insert, select
+
+from cloud.model import tables
+from cloud.model.database import Database
+from cloud.model.dead_letter import DeadLetter
+from cloud.model.logged import LoggedBatch, LogGroup, Positions
+
+RECENT_BYTES_MAX = 64 * 1024 * 1024
+"""Raw bytes of late groups kept in memory; an older one is read back from the database."""
+DEAD_LETTERS_MAX = 100_000
+"""The oldest go first, by the hourly trim."""
+
+BatchKey = tuple[str, str, str, int, int]
+"""(gateway, spool, stream, seq, CRC-32 of the records)."""
+
+_encoder = msgspec.msgpack.Encoder()
+_bodies = msgspec.msgpack.Decoder(tuple[LoggedBatch, ...])
+_keys = msgspec.msgpack.Decoder(list[BatchKey])
+
+
+class LogStore:
+    """All partitions of the log that this process owns."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._recent: dict[str, deque[LogGroup]] = {}
+        self._recent_bytes: dict[str, int] = {}
+        self._heads: Positions = database.read_now(_read_heads)
+
+    def append(
+        self,
+        connection: Connection,
+        groups: Iterable[tuple[str, Sequence[LoggedBatch], Sequence[BatchKey]]],
+        committed_at: int,
+    ) -> list[LogGroup]:
+        """Write one group per partition inside the caller's transaction; see `committed`."""
+        made = []
+        for partition, batches, keys in groups:
+            position = self._heads.get(partition, 0) + 1
+            group = LogGroup(
+                partition=partition,
+                position=position,
+                committed_at=committed_at,
+                batches=tuple(batches),
+            )
+            body = zstandard.compress(_encoder.encode(group.batches), 1)
+            connection.execute(
+                insert(tables.log).values(
+                    partition=partition,
+                    position=position,
+                    committed_at=committed_at,
+                    keys=_encoder.encode(list(keys)),
+                    body=body,
+                )
+            )
+            made.append(group)
+        return made
+
+    def committed(self, groups: Iterable[LogGroup]) -> None:
+        """Make groups visible to readers; call it once their transaction is durable."""
+        with self._lock:
+            for group in groups:
+                self._heads[group.partition] = group.position
+                recent = self._recent.setdefault(group.partition, deque())
+                recent.append(group)
+                size = self._recent_bytes.get(group.partition, 0) + _size(group)
+                while size > RECENT_BYTES_MAX and len(recent) > 1:
+                    size -= _size(recent.popleft())
+                self._recent_bytes[group.partition] = size
+
+    def heads(self) -> Positions:
+        """Return the newest position of each partition."""
+        with self._lock:
+            return dict(self._heads)
+
+    def read(self, partition: str, after: int, limit: int) -> Sequence[LogGroup]:
+        """Return up to `limit` groups with position > `after`, in order."""
+        with self._lock:
+            if after >= self._heads.get(partition, 0):
+                return []
+            recent = self._recent.get(partition)
+            if recent and recent[0].position <= after + 1:
+                start = after + 1 - recent[0].position
+                return [recent[i] for i in range(start, min(start + limit, len(recent)))]
+            head = self._heads[partition]
+        return self._database.read_now(lambda c: _read_groups(c, partition, after, head, limit))
+
+    def late_keys(self, groups_max: int = 2_000) -> list[BatchKey]:
+        """Return the keys of the last groups, oldest first, to know a batch that comes again."""
+        query = (
+            select(tables.log.c["keys"])
+            .order_by(tables.log.c.committed_at.desc(), tables.log.c.position.desc())
+            .limit(groups_max)
+        )
+        blobs = self._database.read_now(lambda c: c.execute(query).scalars().all())
+        return [key for blob in reversed(blobs) for key in _keys.decode(blob)]
+
+    async def trim(self, before_ms: int, passed: Sequence[Positions]) -> int:
+        """Delete groups committed before `before_ms` that every consumer has passed durably."""
+        done = {
+            partition: min(positions.get(partition, 0) for positions in passed)
+            for partition in self.heads()
+        }
+        return await self._database.write(lambda c: _trim(c, before_ms, done))
+
+
+def insert_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> None:
+    """Keep `letters` inside the caller's transaction."""
+    if letters:
+        connection.execute(
+            insert(tables.dead_letter), [msgspec.structs.asdict(letter) for letter in letters]
+        )
+
+
+def _size(group: LogGroup) -> int:
+    return sum(len(batch.records_raw) for batch in group.batches) + 200 * len(group.batches)
+
+
+def _read_heads(connection: Connection) -> Positions:
+    query = select(tables.log.c.partition, func.max(tables.log.c.position)).group_by(
+        tables.log.c.partition
+    )
+    heads = {row[0]: row[1] for row in connection.execute(query)}
+    # trimmed to nothing, a partition must still not start again at 1
+    query = select(tables.log_head.c.partition, tables.log_head.c.position)
+    for partition, position in connection.execute(query):
+        heads[partition] = max(position, heads.get(partition, 0))
+    return heads
+
+
+def _read_groups(
+    connection: Connection, partition: str, after: int, head: int, limit: int
+) -> list[LogGroup]:
+    log = tables.log.c
+    query = (
+        select(log.position, log.committed_at, log.body)
+        .where(log.partition == partition, log.position > after, log.position <= head)
+        .order_by(log.position)
+        .limit(limit)
+    )
+    return [
+        LogGroup(
+            partition=partition,
+            position=position,
+            committed_at=committed_at,
+            batches=_bodies.decode(zstandard.decompress(body)),
+        )
+        for position, committed_at, body in connection.execute(query)
+    ]
+
+
+def _trim(connection: Connection, before_ms: int, done: Positions) -> int:
+    deleted = 0
+    for partition, position in _read_heads(connection).items():
+        connection.execute(delete(tables.log_head).where(tables.log_head.c.partition == partition))
+        connection.execute(insert(tables.log_head).values(partition=partition, position=position))
+    for partition, position in done.items():
+        gone = connection.execute(
+            delete(tables.log).where(
+                tables.log.c.partition == partition,
+                tables.log.c.position <= position,
+                tables.log.c.committed_at < before_ms,
+            )
+        )
+        deleted += gone.rowcount
+    letters = tables.dead_letter.c
+    newest = select(func.max(letters.id)).scalar_subquery()
+    connection.execute(delete(tables.dead_letter).where(letters.id <= newest - DEAD_LETTERS_MAX))
+    return deleted

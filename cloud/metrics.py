@@ -1,0 +1,58 @@
+"""The service's own figures in Prometheus text."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
+
+
+class Metrics:
+    """One registry per service, so that several can live in one test."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self.bad_states = Counter(
+            "suyuan_bad_state_messages", "State messages that are none", registry=self._registry
+        )
+        self.garbage_pause = Gauge(
+            "suyuan_garbage_collection_pause_seconds",
+            "Length of the last full collection",
+            registry=self._registry,
+        )
+        self._ingest = self._gauge(
+            "suyuan_ingest_total", "What the ingester met since its start, by outcome", "outcome"
+        )
+        self._heads = self._gauge(
+            "suyuan_log_position", "Newest position of the log, by partition", "partition"
+        )
+        self._lags = self._gauge(
+            "suyuan_consumer_lag_seconds", "Age of the oldest group not yet passed", "consumer"
+        )
+        self._feed = self._gauge("suyuan_feed_offset", "Newest offset of the feed")
+        self._ready = self._gauge("suyuan_ready", "1 when subscribed on every owned shard")
+        self._data_taken = self._gauge("suyuan_data_taken", "0 when stream data is refused")
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self._registry)
+
+    def render(
+        self,
+        *,
+        ingest: Mapping[str, int],
+        heads: Mapping[str, int],
+        lags_ms: Mapping[str, int],
+        feed_offset: int,
+        ready: bool,
+        data_taken: bool,
+    ) -> bytes:
+        """Write all figures as Prometheus text."""
+        for outcome, count in ingest.items():
+            self._ingest.labels(outcome).set(count)
+        for partition, position in heads.items():
+            self._heads.labels(partition).set(position)
+        for consumer, lag_ms in lags_ms.items():
+            self._lags.labels(consumer).set(lag_ms / 1000)
+        self._feed.set(feed_offset)
+        self._ready.set(ready)
+        self._data_taken.set(data_taken)
+        return generate_latest(self._registry)

@@ -1,0 +1,127 @@
+"""The service's settings: one optional TOML file, every key with its default."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from cloud.ingest.subscriber import BrokerAddress
+from protocols.border import load_toml
+from protocols.errors import Fault, FixConfiguration
+
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where log and state live; empty: SQLite files in the data folder."""
+
+    log_url: str = ""
+    state_url: str = ""
+
+
+class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The time-series store."""
+
+    retention_days: Positive = 400
+    memory_limit_mb: Annotated[int, Meta(ge=64)] = 512
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The durable log."""
+
+    retention_days: Positive = 7
+    disk_free_mb_min: Annotated[int, Meta(ge=0)] = 512
+    """Below it stream `data` stays at the gateways."""
+    consumer_lag_hours_max: Positive = 24
+
+
+class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The feed of the rescue centre."""
+
+    retention_days: Positive = 90
+
+
+class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to log in at the broker; the password comes from $SUYUAN_MQTT_PASSWORD."""
+
+    username: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+
+class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The certificate of the HTTP side; both or none."""
+
+    cert_file: str = ""
+    key_file: str = ""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of it."""
+
+    schema: Literal[1] = 1
+    base_url: str = ""
+    """How browsers reach the service, for links; empty: the HTTP address."""
+    language: Literal["zh", "en"] = "zh"
+    rules_overlay: str = ""
+    """A folder with `rules/` of the site's own, beside those that are shipped."""
+    database: DatabaseSettings = DatabaseSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    log: LogSettings = LogSettings()
+    feed: FeedSettings = FeedSettings()
+    broker: BrokerSettings = BrokerSettings()
+    tls: TlsSettings = TlsSettings()
+
+
+def load_settings(path: Path | None) -> Settings:
+    """Read the settings file.
+
+    Raises:
+        FixConfiguration: with every fault.
+
+    """
+    return Settings() if path is None else load_toml(path, Settings)
+
+
+def broker_address(url: str, settings: BrokerSettings) -> BrokerAddress:
+    """Read `mqtt://host:port` or `mqtts://host:port`.
+
+    Raises:
+        FixConfiguration: any other URL.
+
+    """
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or port == -1:
+        fault = Fault("command line", "--broker", "mqtt://HOST:PORT or mqtts://HOST:PORT", url)
+        raise FixConfiguration([fault])
+    return BrokerAddress(
+        host=parts.hostname,
+        port=port or (8883 if parts.scheme == "mqtts" else 1883),
+        tls=parts.scheme == "mqtts",
+        ca_file=settings.ca_file or None,
+        cert_file=settings.cert_file or None,
+        key_file=settings.key_file or None,
+        username=settings.username or None,
+        password=os.environ.get("SUYUAN_MQTT_PASSWORD"),
+    )
+
+
+def host_and_port(text: str, option: str) -> tuple[str, int]:
+    """Read `HOST:PORT`.
+
+    Raises:
+        FixConfiguration: it is not that.
+
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise FixConfiguration([Fault("command line", option, "HOST:PORT", text)])
+    return host.strip("[]"), int(port)

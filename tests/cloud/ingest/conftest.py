@@ -1,0 +1,91 @@
+"""An ingester over a real database, without a broker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from cloud.ingest.ingester import Ingester
+from cloud.log.store import LogStore, insert_dead_letters
+from cloud.migrations import migrate
+from cloud.model import tables
+from cloud.model.database import Database
+from cloud.model.ledger import SpoolLedger
+from cloud.model.logged import PlacedReadings
+from protocols.clock import ManualClock
+from protocols.messages import Ack
+from protocols.records import Status
+from protocols.topics import of
+
+GATEWAY = "gw-1"
+
+
+class Rig:
+    """An ingester that can be stopped and opened again on the same folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = ManualClock()
+        self.acks: list[tuple[str, Ack]] = []
+        self.statuses: list[Status] = []
+        self.boot_id: str | None = None
+        self.refuse: dict[str, str] = {}
+        self.open()
+
+    def open(self) -> None:
+        """Build everything anew, as a start of the process does."""
+        self.database = Database(f"sqlite:///{self.folder / 'log.db'}", name="log")
+        migrate(self.database.engine, "log")
+        self.log = LogStore(self.database)
+        self.ingester = Ingester(
+            database=self.database,
+            log=self.log,
+            keep_dead=insert_dead_letters,
+            clock=self.clock,
+            admit=lambda asset, _gateway, _at: self.refuse.get(asset),
+            boot_of=lambda _gateway: self.boot_id,
+            on_status=lambda _gateway, status: self.statuses.append(status),
+            on_committed=lambda: None,
+            send_ack=lambda gateway, ack: self.acks.append((gateway, ack)),
+        )
+
+    async def settle(self) -> None:
+        """Commit all that is pending."""
+        task = asyncio.create_task(self.ingester.run())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+
+    async def send(self, payload: bytes, *, stream: str = "data", gateway: str = GATEWAY) -> None:
+        """Hand one message in and commit."""
+        self.ingester.accept(of(gateway, f"up/{stream}"), payload)
+        await self.settle()
+
+    def stored(self, stream: str = "data") -> list[PlacedReadings]:
+        """Read all readings of a stream back from the log."""
+        groups = self.log.read(f"all/{stream}", 0, 10_000)
+        return [one for group in groups for batch in group.batches for one in batch.readings()]
+
+    def ledger(self, gateway: str = GATEWAY) -> dict[tuple[str, str], SpoolLedger]:
+        """Return the ledger by (spool, stream)."""
+        return {(one.spool, one.stream): one for one in self.ingester.ledger(gateway)}
+
+    def dead(self) -> list[tuple[str, int | None]]:
+        """Return (reason, record index) of all dead letters."""
+        columns = (tables.dead_letter.c.reason, tables.dead_letter.c.record_index)
+        with self.database.engine.connect() as connection:
+            return [(row[0], row[1]) for row in connection.execute(select(*columns))]
+
+    def last_ack(self) -> Ack:
+        """Return the newest ack, as it goes over the wire."""
+        return msgspec.json.decode(msgspec.json.encode(self.acks[-1][1]), type=Ack)
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    one = Rig(tmp_path)
+    yield one
+    one.database.close()
