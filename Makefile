@@ -1,0 +1,75 @@
+# The commands of a developer. Two are enough for a newcomer: make demo, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+N ?= 80
+SEED ?= 1
+WORKERS ?= 2
+
+.PHONY: demo test test-long check campaign-kill campaign-states lock format clean
+
+## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
+demo: $(VENV)/.run
+	$(BIN)/suyuan-sim demo
+
+## test: set up and run all tests but benchmarks and long campaigns
+test: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not long"
+
+## test-long: the tests that take minutes, and every campaign
+test-long: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/pytest -m long
+	$(MAKE) campaign-kill campaign-states
+
+## check: format, lint, types, architecture
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/architecture
+
+## campaign-kill: N kills of edge, broker, cloud and all together, under load; prints the ledger
+campaign-kill: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.campaigns.kill --kills $(N) --seed $(SEED)
+
+## campaign-states: lost acks, an older card, a lost card, an older cloud; prints the ledgers
+campaign-states: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.campaigns.states --seed $(SEED)
+
+## format: put the code into its one format
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+## lock: renew both lock files
+lock: $(VENV)/.dev
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header --extra edge --extra cloud pyproject.toml \
+	    -o requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header --extra edge --extra cloud --extra dev pyproject.toml \
+	    -o requirements-dev.lock
+
+## clean: forget the virtual environment and everything built
+clean:
+	rm -rf $(VENV) build dist node_modules cloud/web/static/vendor
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.lock pyproject.toml package-lock.json build_assets.py | $(VENV)/bin/python
+	@echo "Setting up $(VENV) (once, about a minute) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml package-lock.json build_assets.py | $(VENV)/bin/python
+	@echo "Setting up $(VENV) for development (once, about a minute) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@ $(VENV)/.run
