@@ -76,4 +76,6 @@ def test_stages_do_not_import_each_other(path: Path) -> None:
 def test_firmware_config_holds_data_only() -> None:
     files = [p for p in (ROOT / "firmware_config").rglob("*") if p.is_file()]
     assert files
-    assert {p.suffix for p in files} <= {".toml"}
+    system = {p for p in files if p.parent.name == "system"}
+    assert {p.suffix for p in set(files) - system} <= {".toml"}
+    assert {p.suffix for p in system} <= {".toml", ".conf", ".acl", ".service"}
