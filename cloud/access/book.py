@@ -1,0 +1,166 @@
+"""Tokens and sessions.
+
+A token is kept as its SHA-256 only. A session is a signed cookie: nothing of it is kept here but
+the secret that signs it, so it survives a restart, and it ends with the token that opened it.
+"""
+
+import hashlib
+import hmac
+import logging
+import secrets
+
+import msgspec
+from itsdangerous import BadData, URLSafeSerializer
+from sqlalchemy import Connection, delete, insert, select
+
+from cloud.access.limiter import FailureLimiter
+from cloud.model import tables
+from cloud.model.database import Database
+from cloud.model.session import Session
+from protocols.clock import Clock
+from protocols.errors import RefuseInput
+
+ADMIN = "admin"
+SECRET_NAME = "session"  # noqa: S105  # the name of the row, not what is in it
+TOKEN_CHARS_SAFE = 16
+TOKEN_CHARS_MAX = 512
+COOKIE_CHARS_MAX = 2_000
+SESSION_IDLE_MS = 12 * 3600 * 1000
+"""An open page asks every few seconds and so stays in: a screen on the wall never drops out."""
+SESSION_MS = 30 * 24 * 3600 * 1000
+RENEW_EACH_MS = 10 * 60_000
+BY_CHARS_MAX = 64
+
+_log = logging.getLogger(__name__)
+
+
+class AccessBook:
+    """Who may come in, by token or by session. Not thread-safe: it lives on the event loop."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+        self._names: dict[str, str] = {}  # SHA-256 of a token -> its name
+        self._limiter = FailureLimiter()
+        self._signer = _signer(secrets.token_bytes(32))
+
+    async def load(self, admin_token: str | None) -> None:
+        """Read tokens and the signing secret, made at the first start.
+
+        `admin_token` (of the environment) becomes the admin's token, instead of an earlier one;
+        None or empty: the earlier one stays.
+        """
+        if admin_token and len(admin_token) < TOKEN_CHARS_SAFE:
+            _log.warning("the admin token is shorter than %d characters", TOKEN_CHARS_SAFE)
+        now_ms = self._clock.wall_ms()
+
+        def work(connection: Connection) -> tuple[bytes, dict[str, str]]:
+            if admin_token:
+                _set_token(connection, ADMIN, _digest(admin_token), now_ms)
+            names = {row.sha256: row.name for row in connection.execute(select(tables.token))}
+            return _secret(connection), names
+
+        secret, self._names = await self._database.write(work)
+        self._signer = _signer(secret)
+
+    def bearer(self, token: str) -> str | None:
+        """Return the name of a valid token, None otherwise; compares in constant time."""
+        digest = self._match(token)
+        return None if digest is None else self._names[digest]
+
+    def log_in(self, token: str, *, person: str, address: str) -> Session | None:
+        """Open a session for `person` (free text, may be empty), None for a wrong token.
+
+        Raises:
+            RefuseInput: `too_many_attempts`; `detail` is the seconds to wait.
+
+        """
+        steady_ms = self._clock.boot_ms()
+        wait_ms = self._limiter.wait_ms(address, steady_ms)
+        if wait_ms > 0:
+            raise RefuseInput("too_many_attempts", str(-(-wait_ms // 1000)))
+        digest = self._match(token)
+        if digest is None:
+            self._limiter.failed(address, steady_ms)
+            return None
+        self._limiter.succeeded(address)
+        now_ms = self._clock.wall_ms()
+        return Session(
+            token=digest[:16],
+            by=_by(person, self._names[digest]),
+            csrf=secrets.token_urlsafe(24),
+            opened_at=now_ms,
+            renewed_at=now_ms,
+        )
+
+    def seal(self, session: Session) -> str:
+        """Write a session as signed cookie text."""
+        sealed = self._signer.dumps(msgspec.to_builtins(session))
+        return sealed if isinstance(sealed, str) else sealed.decode()
+
+    def session(self, cookie: str) -> Session | None:
+        """Return the session of a cookie that we signed, that is in time, whose token stands."""
+        if len(cookie) > COOKIE_CHARS_MAX:
+            return None
+        try:
+            session = msgspec.convert(self._signer.loads(cookie), Session)
+        except (BadData, msgspec.ValidationError):
+            return None
+        now_ms = self._clock.wall_ms()
+        in_time = (
+            now_ms - session.renewed_at < SESSION_IDLE_MS
+            and now_ms - session.opened_at < SESSION_MS
+        )
+        stands = any(digest.startswith(session.token) for digest in self._names)
+        return session if in_time and stands else None
+
+    def renewed(self, session: Session) -> Session | None:
+        """Return the session with a new date when its cookie is due to be written again."""
+        now_ms = self._clock.wall_ms()
+        if now_ms - session.renewed_at < RENEW_EACH_MS:
+            return None
+        return msgspec.structs.replace(session, renewed_at=now_ms)
+
+    def _match(self, token: str) -> str | None:
+        if not 0 < len(token) <= TOKEN_CHARS_MAX:
+            return None
+        given, found = _digest(token), None
+        for digest in self._names:  # all of them, so that time tells nothing
+            if hmac.compare_digest(digest, given):
+                found = digest
+        return found
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _by(person: str, name: str) -> str:
+    """Write both: what the person calls itself, and the token that proves the right to."""
+    person = " ".join(person.split())[: BY_CHARS_MAX - len(name) - 3]
+    return f"{person} ({name})" if person else name
+
+
+def _signer(secret: bytes) -> URLSafeSerializer:
+    return URLSafeSerializer(
+        secret,
+        salt="suyuan.session",
+        signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+    )
+
+
+def _set_token(connection: Connection, name: str, digest: str, now_ms: int) -> None:
+    token = tables.token
+    connection.execute(delete(token).where(token.c.name == name, token.c.sha256 != digest))
+    if connection.execute(select(token).where(token.c.sha256 == digest)).first() is None:
+        connection.execute(insert(token).values(sha256=digest, name=name, created_at=now_ms))
+
+
+def _secret(connection: Connection) -> bytes:
+    """Return the signing secret; made here when there is none."""
+    secret = tables.secret
+    row = connection.execute(select(secret.c.value).where(secret.c.name == SECRET_NAME)).first()
+    if row is not None:
+        return bytes(row.value)
+    value = secrets.token_bytes(32)
+    connection.execute(insert(secret).values(name=SECRET_NAME, value=value))
+    return value

@@ -1,0 +1,112 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from cloud.access.book import RENEW_EACH_MS, SESSION_IDLE_MS, SESSION_MS, AccessBook
+from cloud.access.limiter import ADDRESSES_MAX, FAILURES_MAX, WINDOW_MS, FailureLimiter
+from cloud.model import tables
+from cloud.model.database import Database
+from protocols.clock import ManualClock
+from protocols.errors import RefuseInput
+from tests.support.state_database import open_state
+
+TOKEN = "a-token-of-some-length"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = open_state(tmp_path)
+    yield database
+    database.close()
+
+
+async def opened(
+    database: Database, clock: ManualClock | None = None, token: str | None = TOKEN
+) -> AccessBook:
+    book = AccessBook(database, clock or ManualClock())
+    await book.load(token)
+    return book
+
+
+async def test_bearer_knows_the_admin_token_only(database: Database) -> None:
+    book = await opened(database)
+    assert book.bearer(TOKEN) == "admin"
+    for wrong in ("", "x", TOKEN + "x", "\udcff", "y" * 10_000):
+        assert book.bearer(wrong) is None
+
+
+async def test_load_keeps_only_the_hash_and_replaces_an_earlier_token(database: Database) -> None:
+    await opened(database)
+    book = await opened(database, token="another-token-of-some-length")
+    assert book.bearer(TOKEN) is None
+    again = await opened(database, token=None)
+    assert again.bearer("another-token-of-some-length") == "admin"
+    rows = database.read_now(lambda c: c.execute(select(tables.token)).all())
+    assert len(rows) == 1
+    assert "another" not in repr(rows)
+
+
+async def test_session_survives_restart_but_not_its_token(database: Database) -> None:
+    clock = ManualClock()
+    book = await opened(database, clock)
+    session = book.log_in(TOKEN, person=" 张  三 ", address="::1")
+    assert session is not None
+    assert session.by == "张 三 (admin)"
+    cookie = book.seal(session)
+    assert (await opened(database, clock)).session(cookie) == session
+    changed = await opened(database, clock, token="another-token-of-some-length")
+    assert changed.session(cookie) is None
+
+
+async def test_session_forged_or_foreign_is_refused(database: Database) -> None:
+    book = await opened(database)
+    session = book.log_in(TOKEN, person="", address="::1")
+    assert session is not None
+    assert session.by == "admin"
+    cookie = book.seal(session)
+    flipped = cookie[:5] + ("A" if cookie[5] != "A" else "B") + cookie[6:]
+    for wrong in ("", "x", "a.b", flipped, cookie[:-2], cookie * 100):
+        assert book.session(wrong) is None
+
+
+async def test_session_ends_when_idle_and_after_its_term(database: Database) -> None:
+    clock = ManualClock()
+    book = await opened(database, clock)
+    session = book.log_in(TOKEN, person="", address="::1")
+    assert session is not None
+    assert book.renewed(session) is None
+    clock.advance(RENEW_EACH_MS)
+    renewed = book.renewed(session)
+    assert renewed is not None
+    clock.advance(SESSION_IDLE_MS - RENEW_EACH_MS)
+    assert book.session(book.seal(session)) is None
+    assert book.session(book.seal(renewed)) == renewed
+    clock.advance(SESSION_MS)
+    fresh = book.renewed(renewed)
+    assert fresh is not None
+    assert book.session(book.seal(fresh)) is None
+
+
+async def test_log_in_after_too_many_failures_is_refused_for_a_while(database: Database) -> None:
+    clock = ManualClock()
+    book = await opened(database, clock)
+    for _ in range(FAILURES_MAX):
+        assert book.log_in("wrong", person="", address="10.0.0.1") is None
+    with pytest.raises(RefuseInput) as refused:
+        book.log_in(TOKEN, person="", address="10.0.0.1")
+    assert (refused.value.reason, refused.value.detail) == ("too_many_attempts", "300")
+    assert book.log_in(TOKEN, person="", address="10.0.0.2") is not None
+    clock.advance(WINDOW_MS)
+    assert book.log_in(TOKEN, person="", address="10.0.0.1") is not None
+
+
+def test_limiter_forgets_the_oldest_address_beyond_its_bound() -> None:
+    limiter = FailureLimiter()
+    for _ in range(FAILURES_MAX):
+        limiter.failed("first", 0)
+    assert limiter.wait_ms("first", 1) == WINDOW_MS - 1
+    for number in range(ADDRESSES_MAX):
+        limiter.failed(str(number), 1)
+    assert limiter.wait_ms("first", 1) == 0
