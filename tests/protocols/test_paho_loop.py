@@ -4,6 +4,7 @@ import asyncio
 
 import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from protocols.errors import RetryLater
 from protocols.paho_loop import PahoLoop
@@ -11,14 +12,14 @@ from tests.support.mosquitto import Mosquitto, free_port
 
 
 def _client() -> mqtt.Client:
-    return mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="t")
+    return mqtt.Client(CallbackAPIVersion.VERSION2, client_id="t")
 
 
 async def test_connect_publishes_and_receives(mosquitto: Mosquitto) -> None:
     client, lost, ready = _client(), list[str](), asyncio.Event()
     got: asyncio.Queue[bytes] = asyncio.Queue()
     client.on_connect = lambda *_: ready.set()
-    client.on_message = lambda _c, _u, message: got.put_nowait(message.payload)
+    client.on_message = lambda _c, _u, message: got.put_nowait(bytes(message.payload))
     link = PahoLoop(client, host="127.0.0.1", port=mosquitto.port, on_lost=lost.append)
     await link.connect()
     await asyncio.wait_for(ready.wait(), 5)

@@ -1,0 +1,91 @@
+"""The ingester's connections against a real broker."""
+
+import asyncio
+import random
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from cloud.ingest.subscriber import BrokerAddress, Subscriber
+from protocols.messages import Ack, ack_decoder
+from protocols.topics import of
+from tests.support.mosquitto import Mosquitto
+
+
+class Ear:
+    """A subscriber and what it heard."""
+
+    def __init__(self, port: int) -> None:
+        self.heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+        self.changed = asyncio.Event()
+        self.subscriber = Subscriber(
+            BrokerAddress(host="127.0.0.1", port=port),
+            on_message=lambda topic, payload: self.heard.put_nowait((topic, payload)),
+            on_change=self.changed.set,
+            rng=random.Random(1),
+        )
+
+    async def until(self, ready: bool) -> None:
+        """Wait for readiness, or for its end."""
+        async with asyncio.timeout(20):
+            while self.subscriber.ready()[0] != ready:
+                self.changed.clear()
+                await self.changed.wait()
+
+
+def _device(port: int) -> mqtt.Client:
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="gw-1")
+    client.connect("127.0.0.1", port)
+    return client
+
+
+async def test_subscriber_hears_both_streams_and_state(mosquitto: Mosquitto) -> None:
+    ear = Ear(mosquitto.port)
+    task = asyncio.create_task(ear.subscriber.run())
+    await ear.until(True)
+    device = _device(mosquitto.port)
+    device.loop_start()
+    for leaf in ("state", "up/alarm", "up/data"):
+        device.publish(of("gw-1", leaf), leaf.encode(), 1)
+    heard = {await asyncio.wait_for(ear.heard.get(), 5) for _ in range(3)}
+    assert heard == {(of("gw-1", leaf), leaf.encode()) for leaf in ("state", "up/alarm", "up/data")}
+    device.disconnect()
+    device.loop_stop()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_subscriber_comes_back_after_broker_killed(mosquitto: Mosquitto) -> None:
+    ear = Ear(mosquitto.port)
+    task = asyncio.create_task(ear.subscriber.run())
+    await ear.until(True)
+    mosquitto.kill()
+    await ear.until(False)
+    assert "alarm" in ear.subscriber.ready()[1]
+    mosquitto.start()
+    await ear.until(True)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_send_ack_reaches_the_gateway(mosquitto: Mosquitto) -> None:
+    ear = Ear(mosquitto.port)
+    task = asyncio.create_task(ear.subscriber.run())
+    await ear.until(True)
+    device, loop = _device(mosquitto.port), asyncio.get_running_loop()
+    got: asyncio.Future[bytes] = loop.create_future()
+    granted = asyncio.Event()
+    device.on_subscribe = lambda *_: loop.call_soon_threadsafe(granted.set)
+    device.on_message = lambda _c, _u, m: loop.call_soon_threadsafe(
+        got.set_result, bytes(m.payload)
+    )
+    device.loop_start()
+    device.subscribe(of("gw-1", "down/ack"), 0)
+    await asyncio.wait_for(granted.wait(), 5)
+    ack = Ack(spool="a" * 32, stream="data", through=3, time=5, backlog_bytes_s=7)
+    ear.subscriber.send_ack("gw-1", ack)
+    assert ack_decoder.decode(await asyncio.wait_for(got, 5)) == ack
+    device.disconnect()
+    device.loop_stop()
+    task.cancel()
+    await asyncio.wait([task])
