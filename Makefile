@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 N ?= 80
 SEED ?= 1
 WORKERS ?= 2
+MINUTES ?= 10
 
-.PHONY: demo test test-long check campaign-kill campaign-states lock format clean
+.PHONY: demo test test-long check campaign-kill campaign-states campaign-outage lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -21,7 +22,7 @@ test: $(VENV)/.dev
 test-long: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/pytest -m long
-	$(MAKE) campaign-kill campaign-states
+	$(MAKE) campaign-kill campaign-states campaign-outage
 
 ## check: format, lint, types, architecture
 check: $(VENV)/.dev
@@ -38,7 +39,12 @@ campaign-kill: $(VENV)/.dev
 ## campaign-states: lost acks, an older card, a lost card, an older cloud; prints the ledgers
 campaign-states: $(VENV)/.dev
 	@tests/system_packages.sh
-	$(BIN)/python -m tests.campaigns.states --seed $(SEED)
+	$(BIN)/python -m tests.campaigns.states
+
+## campaign-outage: the broker away for MINUTES of load, the gateway killed in between
+campaign-outage: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.campaigns.outage --minutes $(MINUTES)
 
 ## format: put the code into its one format
 format: $(VENV)/.dev

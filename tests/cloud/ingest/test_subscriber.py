@@ -75,10 +75,14 @@ async def test_send_ack_reaches_the_gateway(mosquitto: Mosquitto) -> None:
     device, loop = _device(mosquitto.port), asyncio.get_running_loop()
     got: asyncio.Future[bytes] = loop.create_future()
     granted = asyncio.Event()
-    device.on_subscribe = lambda *_: loop.call_soon_threadsafe(granted.set)
-    device.on_message = lambda _c, _u, m: loop.call_soon_threadsafe(
-        got.set_result, bytes(m.payload)
-    )
+
+    def on_subscribe(*_: object) -> None:
+        loop.call_soon_threadsafe(granted.set)
+
+    def on_message(_client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        loop.call_soon_threadsafe(got.set_result, bytes(message.payload))
+
+    device.on_subscribe, device.on_message = on_subscribe, on_message
     device.loop_start()
     device.subscribe(of("gw-1", "down/ack"), 0)
     await asyncio.wait_for(granted.wait(), 5)
