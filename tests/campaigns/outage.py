@@ -84,18 +84,22 @@ def _watch_live(stack: Stack, audit: Audit) -> None:
     for floor in range(20):
         stack.lifts.hold(0, car_position=floor % 9 + 1)
         since = time.monotonic()
-        wait_until(
-            lambda wanted=floor % 9 + 1: stack.latest(0)["car_position"]["value"] == wanted,
-            timeout_s=60,
-            what="a live reading",
-            every_s=0.02,
-        )
+        _wait_floor(stack, floor % 9 + 1)
         ages.append(time.monotonic() - since)
     open_ranges = sum(len(row["received"]) for row in stack.ledger())
     print(f"  live reading, change to shown  p50 {statistics.median(ages):.2f} s", end="")
     print(f", worst {max(ages):.2f} s; open ranges at the end {open_ranges}")
     if max(ages) > LIVE_AGE_MAX_S:
         audit.faults.append(f"a live reading took {max(ages):.2f} s")
+
+
+def _wait_floor(stack: Stack, floor: int) -> None:
+    wait_until(
+        lambda: stack.latest(0)["car_position"]["value"] == floor,
+        timeout_s=60,
+        what="a live reading",
+        every_s=0.02,
+    )
 
 
 def main() -> int:
