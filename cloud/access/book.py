@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+from pathlib import Path
 
 import msgspec
 from itsdangerous import BadData, URLSafeSerializer
@@ -37,25 +38,37 @@ _log = logging.getLogger(__name__)
 class AccessBook:
     """Who may come in, by token or by session. Not thread-safe: it lives on the event loop."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        admin_token: str | None = None,
+        data: Path | None = None,
+    ) -> None:
         self._database, self._clock = database, clock
+        self._admin_token, self._data = admin_token, data
         self._names: dict[str, str] = {}  # SHA-256 of a token -> its name
         self._limiter = FailureLimiter()
         self._signer = _signer(secrets.token_bytes(32))
 
-    async def load(self, admin_token: str | None) -> None:
-        """Read tokens and the signing secret, made at the first start.
+    async def load(self) -> None:
+        """Read tokens and the signing secret, made at the first start; call once.
 
-        `admin_token` (of the environment) becomes the admin's token, instead of an earlier one;
-        None or empty: the earlier one stays.
+        `admin_token` (of the environment) becomes the admin's token instead of an earlier one.
+        Without it the earlier one stays; where there is none, one is made up and written to the
+        file `admin_token` in `data`, for its owner's eyes only.
         """
-        if admin_token and len(admin_token) < TOKEN_CHARS_SAFE:
+        given = self._admin_token
+        if given and len(given) < TOKEN_CHARS_SAFE:
             _log.warning("the admin token is shorter than %d characters", TOKEN_CHARS_SAFE)
         now_ms = self._clock.wall_ms()
 
         def work(connection: Connection) -> tuple[bytes, dict[str, str]]:
-            if admin_token:
-                _set_token(connection, ADMIN, _digest(admin_token), now_ms)
+            if given:
+                _set_token(connection, ADMIN, _digest(given), now_ms)
+            elif self._data and connection.execute(select(tables.token)).first() is None:
+                _set_token(connection, ADMIN, _digest(_make_up(self._data)), now_ms)
             names = {row.sha256: row.name for row in connection.execute(select(tables.token))}
             return _secret(connection), names
 
@@ -146,6 +159,16 @@ def _signer(secret: bytes) -> URLSafeSerializer:
         salt="suyuan.session",
         signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
     )
+
+
+def _make_up(folder: Path) -> str:
+    """Make a token up and write it where only the service's user can read it."""
+    token, file = secrets.token_urlsafe(24), folder / "admin_token"
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_text(token + "\n")
+    _log.warning("no admin token was given: one was made up, see %s", file)
+    return token
 
 
 def _set_token(connection: Connection, name: str, digest: str, now_ms: int) -> None:

@@ -4,7 +4,7 @@ The composition root fills `Services` with the real parts; tests fill it with sm
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,14 +52,6 @@ class Gateways(Protocol):
 
     def all(self) -> list[Gateway]:
         """Return all, by id."""
-        ...
-
-
-class Ledgers(Protocol):
-    """The account of every batch."""
-
-    async def ledger(self, gateway_id: str) -> list[SpoolLedger]:
-        """Return the spools of a gateway, newest first."""
         ...
 
 
@@ -141,16 +133,8 @@ class Access(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class PageSettings:
-    """What an installation chooses for its pages."""
-
-    base_url: str = ""
-    """As people and devices reach the service; empty: as the request says."""
-    language: str = "zh"
-    """`zh` or `en`, until a visitor chooses."""
-    time_zone: str = "Asia/Shanghai"
-    """IANA name; times on pages are shown in it."""
+def _no_assets(_gateway_id: str) -> Sequence[str]:
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,17 +143,16 @@ class Services:
 
     registry: Registry
     gateways: Gateways
-    ledgers: Ledgers
+    ledger: Callable[[str], Awaitable[Sequence[SpoolLedger]]]
+    """The spools of a gateway, newest first."""
     alarms: Alarms
     feed: Feed
-    feed_stream: Callable[[int | None], AsyncIterator[str]]
+    stream: Callable[[int | None], AsyncIterator[str]]
     """SSE text from after that offset (None: live only); RefuseInput `gone` at once."""
     telemetry: Telemetry
     latest: Callable[[str], Mapping[str, LatestValue]]
-    assets_of: Callable[[str], Sequence[str]]
-    """Assets that a gateway reported last."""
-    lag_ms: Callable[[], int]
-    """Age of the oldest batch that the rules have not seen, 0 when none."""
+    assets_of: Callable[[str], Sequence[str]] = _no_assets
+    """Assets that this gateway reported last."""
     ready: Callable[[], tuple[bool, str]]
     """(ready, what is missing)."""
     metrics: Callable[[], bytes]
@@ -177,6 +160,11 @@ class Services:
     access: Access
     clock: Clock
     stopping: asyncio.Event
-    settings: PageSettings = PageSettings()
+    base_url: str = ""
+    """As people and devices reach the service; empty: as the request says."""
+    language: str = "zh"
+    """`zh` or `en`, until a visitor chooses."""
+    time_zone: str = "Asia/Shanghai"
+    """IANA name; pages show times in it."""
     mounts: Sequence[Callable[[FastAPI, "Services"], None]] = ()
     """What else is served, such as `cloud.web.pages.mount`."""

@@ -15,3 +15,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """ms since 1970."""
     renewed_at: int
     """ms since 1970."""
+
+
+SESSION_COOKIE = "suyuan_session"
+CSRF_HEADER = "x-csrf-token"

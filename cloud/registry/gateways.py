@@ -97,6 +97,11 @@ class GatewayBook:
         """Return a gateway, None when it was never heard of."""
         return self._gateways.get(gateway_id)
 
+    def boot_of(self, gateway_id: str) -> str | None:
+        """Return the boot that the gateway's newest `state` named, None before the first."""
+        gateway = self._gateways.get(gateway_id)
+        return None if gateway is None else gateway.boot_id
+
     def all(self) -> list[Gateway]:
         """Return all gateways by id."""
         return [self._gateways[gateway_id] for gateway_id in sorted(self._gateways)]

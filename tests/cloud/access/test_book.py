@@ -25,8 +25,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
 async def opened(
     database: Database, clock: ManualClock | None = None, token: str | None = TOKEN
 ) -> AccessBook:
-    book = AccessBook(database, clock or ManualClock())
-    await book.load(token)
+    book = AccessBook(database, clock or ManualClock(), admin_token=token)
+    await book.load()
     return book
 
 
@@ -46,6 +46,17 @@ async def test_load_keeps_only_the_hash_and_replaces_an_earlier_token(database: 
     rows = database.read_now(lambda c: c.execute(select(tables.token)).all())
     assert len(rows) == 1
     assert "another" not in repr(rows)
+
+
+async def test_load_without_any_token_makes_one_up_once(
+    database: Database, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        book = AccessBook(database, ManualClock(), data=tmp_path)
+        await book.load()
+        file = tmp_path / "admin_token"
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert book.bearer(file.read_text().strip()) == "admin"
 
 
 async def test_session_survives_restart_but_not_its_token(database: Database) -> None:

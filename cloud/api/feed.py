@@ -1,0 +1,61 @@
+"""The durable feed as server-sent events."""
+
+from collections.abc import AsyncIterator, Callable
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import StreamingResponse
+
+from cloud.api.base import Services
+from cloud.api.parameters import check_names
+from protocols.errors import RefuseInput, RetryLater
+
+LISTENERS_MAX = 1_000
+"""Open streams; a further one is answered 503."""
+
+
+def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
+    """Build /api/v1/feed."""
+    routes = APIRouter(prefix="/api/v1", dependencies=[Depends(caller)])
+    listeners = 0
+
+    @routes.get("/feed")
+    async def feed(request: Request) -> StreamingResponse:
+        after = resume_after(request)
+        if after is not None and after > services.feed.head:
+            raise RefuseInput("gone", f"{after} is newer than the newest, {services.feed.head}")
+        if listeners >= LISTENERS_MAX:
+            raise RetryLater("too many listeners")
+        return StreamingResponse(
+            counted(services.stream(after)),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    async def counted(lines: AsyncIterator[str]) -> AsyncIterator[str]:
+        nonlocal listeners
+        listeners += 1
+        try:
+            async for line in lines:
+                yield line
+        finally:
+            listeners -= 1
+
+    return routes
+
+
+def resume_after(request: Request) -> int | None:
+    """Return the offset to resume after; None: live only.
+
+    A browser that reconnects repeats the address it began with, so Last-Event-ID counts first.
+
+    Raises:
+        RefuseInput: `bad_request`.
+
+    """
+    check_names(request.query_params, ("after",))
+    text = request.headers.get("last-event-id") or request.query_params.get("after") or None
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise RefuseInput("bad_request", f"expected an offset of the feed, found {text[:40]!r}")
+    return int(text)

@@ -1,0 +1,92 @@
+"""Every error leaves as problem details (RFC 9457), never as a stack trace."""
+
+from collections.abc import Mapping
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from protocols.errors import RefuseInput, RetryLater
+
+STATUS_OF = {
+    "no_token": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "not_acknowledgeable": 409,
+    "gone": 410,
+    "too_large": 413,
+    "too_many_attempts": 429,
+}
+"""By reason of a RefuseInput; any other reason is a bad request."""
+
+TITLES = {
+    400: "Bad request",
+    401: "Token or session needed",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Not in this state",
+    410: "Older than kept",
+    413: "Too large",
+    429: "Too many attempts",
+    500: "Internal error",
+    503: "Try again later",
+}
+
+
+def problem(
+    status: int, reason: str, detail: str = "", headers: Mapping[str, str] | None = None
+) -> Response:
+    """Build a problem details answer."""
+    body = {
+        "type": f"urn:suyuan:problem:{reason}",
+        "title": TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+    }
+    return Response(
+        msgspec.json.encode(body),
+        status_code=status,
+        media_type="application/problem+json",
+        headers=dict(headers or {}),
+    )
+
+
+def refusal(error: RefuseInput) -> Response:
+    """Build the answer to an input that is refused."""
+    status = STATUS_OF.get(error.reason, 400)
+    headers = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="suyuan"'
+    if status == 429:
+        headers["Retry-After"] = error.detail
+    return problem(status, error.reason, error.detail, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every kind of error of `app` with problem details."""
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RefuseInput)  # noqa: S101  # as registered below
+        return refusal(error)
+
+    async def later(_request: Request, error: Exception) -> Response:
+        return problem(503, "unavailable", str(error), {"Retry-After": "1"})
+
+    async def http(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101  # as registered below
+        reason = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
+        return problem(error.status_code, reason, str(error.detail), error.headers)
+
+    async def invalid(_request: Request, error: Exception) -> Response:
+        return problem(400, "bad_request", str(error)[:300])
+
+    async def failed(_request: Request, _error: Exception) -> Response:
+        return problem(500, "internal", "the service's log tells more")
+
+    app.add_exception_handler(RefuseInput, refused)
+    app.add_exception_handler(RetryLater, later)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(Exception, failed)

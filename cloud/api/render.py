@@ -1,0 +1,52 @@
+"""JSON as it leaves: names as in the model, times as ISO 8601 with ms and Z."""
+
+from typing import Any
+
+import msgspec
+from fastapi import Response
+
+from cloud.model.alarm import Alarm
+from cloud.model.asset import Asset, LatestValue
+from cloud.model.gateway import Gateway
+from cloud.model.ledger import SpoolLedger
+from protocols.clock import iso
+
+
+def answer(data: object, *, status: int = 200) -> Response:
+    """Build a JSON answer."""
+    return Response(msgspec.json.encode(data), status_code=status, media_type="application/json")
+
+
+def asset_fields(asset: Asset) -> dict[str, Any]:
+    """Return an asset as JSON-ready fields."""
+    fields = msgspec.structs.asdict(asset)
+    fields["findings"] = [_timed(msgspec.structs.asdict(found)) for found in asset.findings]
+    return _timed(fields)
+
+
+def latest_fields(value: LatestValue) -> dict[str, Any]:
+    """Return a last value as JSON-ready fields."""
+    return _timed(msgspec.structs.asdict(value))
+
+
+def alarm_fields(alarm: Alarm) -> dict[str, Any]:
+    """Return an alarm as JSON-ready fields, a superset of a feed item's."""
+    return _timed(msgspec.structs.asdict(alarm))
+
+
+def gateway_fields(
+    gateway: Gateway, spools: list[SpoolLedger], *, registered: bool
+) -> dict[str, Any]:
+    """Return a gateway with its account as JSON-ready fields."""
+    fields = _timed(msgspec.structs.asdict(gateway))
+    fields["registered"] = registered
+    fields["spools"] = [_timed(msgspec.structs.asdict(spool)) for spool in spools]
+    return fields
+
+
+def _timed(fields: dict[str, Any]) -> dict[str, Any]:
+    """Write every `..._at` field as text."""
+    return {
+        name: iso(value) if name.endswith("_at") and isinstance(value, int) else value
+        for name, value in fields.items()
+    }
