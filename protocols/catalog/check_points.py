@@ -1,0 +1,271 @@
+"""Checks the points of a controller file against the catalog, their types and each other."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from protocols.catalog.point_map import BIT_TABLES, PointMap, RegisterType, Table
+from protocols.catalog.points import Point, fits, load_codes, load_points
+from protocols.errors import Fault
+from protocols.modbus.fields import Span, spans_of
+from protocols.modbus.numbers import bit_count, decimals_of, width
+from protocols.readings import Scalar
+
+WHOLE_TYPES: frozenset[RegisterType] = frozenset({"uint16", "int16", "uint32", "int32"})
+TYPES_OF: Mapping[str, frozenset[RegisterType]] = {
+    "bool": frozenset({"bool", "enum16"}),
+    "word": frozenset({"bool", "enum16"}),
+    "codes": frozenset({"bool", "enum16", "bitfield16"}),
+    "int": WHOLE_TYPES | {"enum16"},
+    "float": WHOLE_TYPES | {"enum16", "float32"},
+    "floor": WHOLE_TYPES | {"enum16"},
+    "text": frozenset({"uint16", "uint32", "enum16"}),
+}
+"""Register types that can tell a point of each type."""
+
+
+class PointText(Struct, frozen=True, kw_only=True):
+    """One `[[points]]` table as written."""
+
+    name: str
+    table: Table
+    address: Annotated[int, Meta(ge=0, le=0xFFFF)]
+    type: RegisterType
+    scale: float = 1.0
+    offset: float = 0.0
+    invalid: tuple[int, ...] = ()
+    bits: tuple[int, int] | None = None
+    values: dict[str, bool | int | float | str] | None = None
+    codes: dict[str, str] | None = None
+
+
+Tell = Callable[[str, str, object], None]
+"""Notes one fault of a point: key within it, expected, found."""
+
+
+def check_points(
+    texts: list[PointText | None], kind: str | None, *, file: str, faults: list[Fault]
+) -> list[PointMap]:
+    """Turn tables into point maps, appending every fault; None stands for one already at fault.
+
+    Without a kind (itself at fault) only what does not depend on it is checked.
+    """
+    canonical = load_points(kind) if kind else None
+    codes = frozenset(load_codes(kind)) if kind else None
+    checked: list[tuple[int, PointMap]] = []
+    for index, text in enumerate(texts):
+        if text is None:
+            continue
+        before = len(faults)
+
+        def tell(key: str, expected: str, found: object, *, at: int = index) -> None:
+            faults.append(Fault(file, f"points[{at}].{key}", expected, str(found)))
+
+        point = _check_point(text, canonical, codes, tell)
+        if point is not None and len(faults) == before:
+            checked.append((index, point))
+    _check_names([(index, one) for index, one in enumerate(texts) if one], file, faults)
+    _check_overlaps(checked, file, faults)
+    return [point for _, point in checked]
+
+
+def parse_raw(text: str) -> int | None:
+    """Read a key such as `3` or `0x0010`; None when it is no such number."""
+    try:
+        return int(text, 16) if text.lower().startswith("0x") else int(text, 10)
+    except ValueError:
+        return None
+
+
+def _check_point(
+    text: PointText,
+    canonical: Mapping[str, Point] | None,
+    codes: frozenset[str] | None,
+    tell: Tell,
+) -> PointMap | None:
+    point = None
+    if canonical is not None:
+        point = canonical.get(text.name)
+        if point is None or point.reporter != "device":
+            names = sorted(name for name, one in canonical.items() if one.reporter == "device")
+            tell("name", f"one of {', '.join(names)}", repr(text.name))
+            point = None
+    if not _check_place(text, tell):
+        return None  # how wide its raw value is, is not known
+    plain = PointMap(
+        name=text.name, table=text.table, address=text.address, type=text.type, bits=text.bits
+    )
+    top = 1 << bit_count(plain)
+    values = _check_values(text, point, top, tell)
+    listed = _check_codes(text, point, codes, bit_count(plain), tell)
+    invalid = _check_invalid(text, top, values or listed, tell)
+    _check_scale(text, point, tell)
+    if point is not None:
+        _check_type(text, point, tell)
+    return PointMap(
+        name=text.name,
+        table=text.table,
+        address=text.address,
+        type=text.type,
+        scale=text.scale,
+        offset=text.offset,
+        invalid=invalid,
+        bits=text.bits,
+        values=values,
+        codes=listed,
+        as_text=point is not None and point.type == "text" and text.type != "enum16",
+    )
+
+
+def _check_place(text: PointText, tell: Tell) -> bool:
+    """Check table, address and bits; tell whether they fit each other."""
+    found = True
+    wide = text.type in ("uint32", "int32", "float32")
+    if text.table in BIT_TABLES and text.type != "bool":
+        tell("type", f"bool, for one {text.table} is one bit", repr(text.type))
+        found = False
+    if wide and text.address == 0xFFFF:
+        tell("address", "room for two registers, at most 0xfffe", hex(text.address))
+        found = False
+    if text.bits is None:
+        return found
+    low, high = text.bits
+    if wide or text.type == "float32" or text.table in BIT_TABLES:
+        tell("bits", f"no bits, for a {text.type} in table {text.table} has none to choose", low)
+        return False
+    if not 0 <= low <= high <= 15:
+        tell("bits", "lowest and highest bit, 0 to 15", [low, high])
+        return False
+    if text.type == "bool" and low != high and text.values is None:
+        tell("bits", "one bit for a bool", [low, high])
+        return False
+    return found
+
+
+def _check_values(
+    text: PointText, point: Point | None, top: int, tell: Tell
+) -> dict[int, Scalar] | None:
+    if text.values is None:
+        needs = text.type == "enum16" or (
+            text.type == "bool" and point is not None and point.type == "word"
+        )
+        if needs and not (text.codes is not None or (point and point.type == "codes")):
+            tell("values", f"the values of a {text.type}", "nothing: the key is missing")
+        return None
+    if text.type not in ("enum16", "bool") or (point is not None and point.type == "codes"):
+        tell("values", f"no values for {text.name} as {text.type}", "values")
+        return None
+    values = _by_raw("values", text.values, top, tell)
+    for key, value in text.values.items():
+        if point is not None and not fits(point, value):
+            expected = f"one of {', '.join(point.words)}" if point.words else f"a {point.type}"
+            tell(f"values.{key}", expected, repr(value))
+    return values
+
+
+def _check_codes(
+    text: PointText, point: Point | None, known: frozenset[str] | None, bits: int, tell: Tell
+) -> dict[int, str] | None:
+    is_list = point is not None and point.type == "codes"
+    if text.codes is None:
+        if is_list:
+            tell("codes", "a code for each bit or number", "nothing: the key is missing")
+        return None
+    if (point is not None and not is_list) or text.type not in ("bool", "enum16", "bitfield16"):
+        tell("codes", f"no codes for {text.name} as {text.type}", "codes")
+        return None
+    for key, code in text.codes.items():
+        if known is not None and code not in known:
+            tell(f"codes.{key}", f"one of {', '.join(sorted(known))}", repr(code))
+    top = bits if text.type == "bitfield16" else 1 << bits
+    return dict(sorted(_by_raw("codes", text.codes, top, tell).items()))
+
+
+def _by_raw(key: str, table: Mapping[str, Any], top: int, tell: Tell) -> dict[int, Any]:
+    found: dict[int, Any] = {}
+    if not table:
+        tell(key, "at least one entry", "none")
+    for name, value in table.items():
+        raw = parse_raw(name)
+        if raw is None or not 0 <= raw < top:
+            tell(f"{key}.{name}", f"a number from 0 to {top - 1}", name)
+        elif raw in found:
+            tell(f"{key}.{name}", "each number once", f"{raw} twice")
+        else:
+            found[raw] = value
+    return found
+
+
+def _check_invalid(
+    text: PointText, top: int, named: Mapping[int, object] | None, tell: Tell
+) -> frozenset[int]:
+    """Check raw values that mean none; a signed type may write them signed or unsigned."""
+    low = -(top // 2) if text.type in ("int16", "int32") else 0
+    for raw in text.invalid:
+        if not low <= raw < top:
+            tell("invalid", f"raw values from {low} to {top - 1}", raw)
+        elif named and text.type != "bitfield16" and raw % top in named:
+            tell("invalid", "raw values that mean nothing else", f"{raw}, which has a value")
+    return frozenset(raw % top for raw in text.invalid)
+
+
+def _check_scale(text: PointText, point: Point | None, tell: Tell) -> None:
+    if not math.isfinite(text.scale) or text.scale == 0:
+        tell("scale", "a number other than 0", text.scale)
+        return
+    if not math.isfinite(text.offset):
+        tell("offset", "a number", text.offset)
+        return
+    plain = text.scale == 1 and text.offset == 0
+    if not plain and text.type not in WHOLE_TYPES | {"float32"}:
+        tell("scale", f"no scale or offset for a {text.type}", f"{text.scale}, {text.offset}")
+    elif point is None or point.type == "float":
+        return
+    elif point.type == "text" and not plain:
+        tell("scale", "no scale or offset for a text", f"{text.scale}, {text.offset}")
+    elif decimals_of(text.scale, text.offset):
+        tell("scale", f"whole numbers for a {point.type}", f"{text.scale}, {text.offset}")
+
+
+def _check_type(text: PointText, point: Point, tell: Tell) -> None:
+    fitting = TYPES_OF[point.type]
+    if text.type not in fitting:
+        expected = f"one of {', '.join(sorted(fitting))} for {point.name}, a {point.type}"
+        tell("type", expected, repr(text.type))
+
+
+def _check_names(texts: list[tuple[int, PointText]], file: str, faults: list[Fault]) -> None:
+    first: dict[str, int] = {}
+    for index, text in texts:
+        before = first.setdefault(text.name, index)
+        if before != index and text.codes is None:
+            found = f"{text.name!r} again, already in points[{before}]"
+            faults.append(Fault(file, f"points[{index}].name", "each point once", found))
+
+
+def _check_overlaps(points: list[tuple[int, PointMap]], file: str, faults: list[Fault]) -> None:
+    """Two points may read the very same bits in the same way; any other overlap is a mistake."""
+    taken = [(index, point, span) for index, point in points for span in spans_of(point)]
+    seen: set[tuple[int, int]] = set()
+    for at, (index, point, span) in enumerate(taken):
+        for other_index, other, other_span in taken[:at]:
+            pair = (other_index, index)
+            if other_index == index or pair in seen or not span.overlaps(other_span):
+                continue
+            if span != other_span or _sign(point) != _sign(other):
+                seen.add(pair)
+                expected = f"other bits than points[{other_index}] ({other.name}), or the very same"
+                found = f"{_show(span)} as {point.type}; there {_show(other_span)} as {other.type}"
+                faults.append(Fault(file, f"points[{index}].address", expected, found))
+
+
+def _sign(point: PointMap) -> str:
+    return point.type if point.type in ("int16", "int32", "float32") else f"uint{width(point)}"
+
+
+def _show(span: Span) -> str:
+    if span.words == 2:
+        return f"{span.table} {span.address:#06x} to {span.address + 1:#06x}"
+    return f"{span.table} {span.address:#06x} bits {span.low} to {span.high}"
