@@ -6,7 +6,7 @@ structs are converted field by field and only the leaves are left to msgspec.
 
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args, get_origin
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 import msgspec
 
@@ -61,7 +61,7 @@ def convert(
     try:
         return msgspec.convert(data, type_)
     except msgspec.ValidationError as error:
-        faults.append(Fault(file, key or "file", _expectation(str(error)), _show(data)))
+        faults.append(Fault(file, key or "file", _expectation(str(error), type_), _show(data)))
         return None
 
 
@@ -108,10 +108,19 @@ def _join(key: str, name: str) -> str:
     return f"{key}.{name}" if key else name
 
 
-def _expectation(message: str) -> str:
+def _expectation(message: str, type_: Any) -> str:
     message = message.split(" - at `$", maxsplit=1)[0]
-    expected = message.removeprefix("Expected ").split(", got ")[0].strip("`")
+    if message.startswith("Invalid enum value"):
+        return f"one of {', '.join(map(str, _choices(type_)))}"
+    expected = message.removeprefix("Expected ").split(", got ")[0].replace("`", "")
     return expected[:1].lower() + expected[1:]
+
+
+def _choices(type_: Any) -> list[object]:
+    """List what a Literal allows, also inside a list, a dict or an optional."""
+    if get_origin(type_) is Literal:
+        return list(get_args(type_))
+    return [choice for part in get_args(type_) for choice in _choices(part)]
 
 
 def _show(data: object) -> str:

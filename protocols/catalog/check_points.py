@@ -1,11 +1,12 @@
 """Checks the points of a controller file against the catalog, their types and each other."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from protocols.border import convert
 from protocols.catalog.point_map import BIT_TABLES, PointMap, RegisterType, Table
 from protocols.catalog.points import Point, fits, load_codes, load_points
 from protocols.errors import Fault
@@ -46,27 +47,28 @@ Tell = Callable[[str, str, object], None]
 
 
 def check_points(
-    texts: list[PointText | None], kind: str | None, *, file: str, faults: list[Fault]
+    parts: Sequence[Mapping[str, Any]], kind: str | None, *, file: str, faults: list[Fault]
 ) -> list[PointMap]:
-    """Turn tables into point maps, appending every fault; None stands for one already at fault.
+    """Turn `[[points]]` tables into point maps, appending every fault.
 
     Without a kind (itself at fault) only what does not depend on it is checked.
     """
     canonical = load_points(kind) if kind else None
     codes = frozenset(load_codes(kind)) if kind else None
+    _check_names(parts, canonical, file, faults)
     checked: list[tuple[int, PointMap]] = []
-    for index, text in enumerate(texts):
+    for index, part in enumerate(parts):
+        key, before = f"points[{index}]", len(faults)
+
+        def tell(where: str, expected: str, found: object, *, key: str = key) -> None:
+            faults.append(Fault(file, f"{key}.{where}", expected, str(found)))
+
+        text = convert(part, PointText, file=file, faults=faults, key=key)
         if text is None:
             continue
-        before = len(faults)
-
-        def tell(key: str, expected: str, found: object, *, at: int = index) -> None:
-            faults.append(Fault(file, f"points[{at}].{key}", expected, str(found)))
-
-        point = _check_point(text, canonical, codes, tell)
+        point = _check_point(text, canonical.get(text.name) if canonical else None, codes, tell)
         if point is not None and len(faults) == before:
             checked.append((index, point))
-    _check_names([(index, one) for index, one in enumerate(texts) if one], file, faults)
     _check_overlaps(checked, file, faults)
     return [point for _, point in checked]
 
@@ -80,18 +82,8 @@ def parse_raw(text: str) -> int | None:
 
 
 def _check_point(
-    text: PointText,
-    canonical: Mapping[str, Point] | None,
-    codes: frozenset[str] | None,
-    tell: Tell,
+    text: PointText, point: Point | None, codes: frozenset[str] | None, tell: Tell
 ) -> PointMap | None:
-    point = None
-    if canonical is not None:
-        point = canonical.get(text.name)
-        if point is None or point.reporter != "device":
-            names = sorted(name for name, one in canonical.items() if one.reporter == "device")
-            tell("name", f"one of {', '.join(names)}", repr(text.name))
-            point = None
     if not _check_place(text, tell):
         return None  # how wide its raw value is, is not known
     plain = PointMap(
@@ -132,8 +124,8 @@ def _check_place(text: PointText, tell: Tell) -> bool:
     if text.bits is None:
         return found
     low, high = text.bits
-    if wide or text.type == "float32" or text.table in BIT_TABLES:
-        tell("bits", f"no bits, for a {text.type} in table {text.table} has none to choose", low)
+    if wide or text.table in BIT_TABLES:
+        tell("bits", f"no bits for {text.type} in table {text.table}", [low, high])
         return False
     if not 0 <= low <= high <= 15:
         tell("bits", "lowest and highest bit, 0 to 15", [low, high])
@@ -236,13 +228,27 @@ def _check_type(text: PointText, point: Point, tell: Tell) -> None:
         tell("type", expected, repr(text.type))
 
 
-def _check_names(texts: list[tuple[int, PointText]], file: str, faults: list[Fault]) -> None:
+def _check_names(
+    parts: Sequence[Mapping[str, Any]],
+    canonical: Mapping[str, Point] | None,
+    file: str,
+    faults: list[Fault],
+) -> None:
+    allowed = {
+        name: point for name, point in (canonical or {}).items() if point.reporter == "device"
+    }
     first: dict[str, int] = {}
-    for index, text in texts:
-        before = first.setdefault(text.name, index)
-        if before != index and text.codes is None:
-            found = f"{text.name!r} again, already in points[{before}]"
-            faults.append(Fault(file, f"points[{index}].name", "each point once", found))
+    for index, part in enumerate(parts):
+        name, key = part.get("name"), f"points[{index}].name"
+        if not isinstance(name, str):
+            continue  # told with its type, or as missing
+        if canonical is not None and name not in allowed:
+            expected = f"one of {', '.join(sorted(allowed))}"
+            faults.append(Fault(file, key, expected, repr(name)))
+        before = first.setdefault(name, index)
+        if before != index and not (name in allowed and allowed[name].type == "codes"):
+            found = f"{name!r} again, already in points[{before}]"
+            faults.append(Fault(file, key, "each point once", found))
 
 
 def _check_overlaps(points: list[tuple[int, PointMap]], file: str, faults: list[Fault]) -> None:

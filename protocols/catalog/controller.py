@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from protocols.border import convert, read_toml
-from protocols.catalog.check_points import PointText, check_points
+from protocols.catalog.check_points import check_points
 from protocols.catalog.check_samples import SampleText, check_proof, check_samples
 from protocols.catalog.files import data_files
 from protocols.catalog.point_map import (
@@ -68,12 +68,7 @@ def load_controller(path: Path, *, shipped: bool) -> Controller:
     kind = _kind(data, file, faults)
     if head is not None:
         faults += _head_faults(head, path)
-    parts = _tables(data, "points")
-    texts = [
-        convert(part, PointText, file=file, faults=faults, key=f"points[{index}]")
-        for index, part in enumerate(parts)
-    ]
-    points = check_points(texts, kind, file=file, faults=faults)
+    points = check_points(_tables(data, "points"), kind, file=file, faults=faults)
     raw_samples = [
         convert(part, SampleText, file=file, faults=faults, key=f"samples[{index}]")
         for index, part in enumerate(_tables(data, "samples"))
