@@ -18,7 +18,7 @@ import uvicorn
 from cloud.access.book import AccessBook
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app
-from cloud.api.ports import Services
+from cloud.api.base import Services
 from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
 from cloud.ingest.gate import Room, RoomLimits, data_taken
@@ -37,6 +37,7 @@ from cloud.rules.load import load_rules
 from cloud.settings import Settings
 from cloud.telemetry.consumer import TelemetryConsumer
 from cloud.telemetry.duckdb import DuckDbStore
+from cloud.web import pages
 from protocols.clock import Clock, SystemClock
 from protocols.errors import RefuseInput, StopService
 from protocols.messages import state_decoder
@@ -80,7 +81,7 @@ class Service:
         clock, state_db = self._clock, self._state_db
         self._log = LogStore(self._log_db)
         self._registry = AssetRegistry(state_db, clock)
-        self._gateways = GatewayBook(state_db, clock)
+        self._gateways = GatewayBook(state_db)
         self._feed = FeedStore(state_db, clock)
         self._desk = AlarmDesk(
             database=state_db,
@@ -197,8 +198,6 @@ class Service:
         )
 
     def _services(self) -> Services:
-        host, port = self._http
-        scheme = "https" if self._settings.tls.cert_file else "http"
         return Services(
             registry=self._registry,
             gateways=self._gateways,
@@ -210,13 +209,16 @@ class Service:
             ),
             telemetry=self._store,
             latest=self._rules.latest,
+            assets_of=self._rules.assets_of,
             ready=self._ready,
             metrics=self._render_metrics,
             access=self._access,
             clock=self._clock,
-            base_url=self._settings.base_url or f"{scheme}://{host}:{port}",
+            base_url=self._settings.base_url,
             language=self._settings.language,
+            time_zone=self._settings.time_zone,
             stopping=self._stopping,
+            mounts=(pages.mount,),
         )
 
     def _on_message(self, topic: str, payload: bytes) -> None:

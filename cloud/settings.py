@@ -65,8 +65,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     schema: Literal[1] = 1
     base_url: str = ""
-    """How browsers reach the service, for links; empty: the HTTP address."""
+    """How browsers reach the service, for links; empty: as the request says."""
     language: Literal["zh", "en"] = "zh"
+    time_zone: str = "Asia/Shanghai"
+    """IANA name; pages show times in it."""
     rules_overlay: str = ""
     """A folder with `rules/` of the site's own, beside those that are shipped."""
     database: DatabaseSettings = DatabaseSettings()
