@@ -11,10 +11,23 @@ from protocols.modbus.fields import Field, fields_of, write_fields
 from protocols.modbus.numbers import to_number, width
 from protocols.readings import Quality, Value
 
-__all__ = ["Image", "Table", "codes_of", "decode", "decode_point", "encode", "join_codes", "width"]
+__all__ = [
+    "Image",
+    "MutableImage",
+    "Table",
+    "codes_of",
+    "decode",
+    "decode_point",
+    "encode",
+    "join_codes",
+    "width",
+]
 
 Image = Mapping[Table, Mapping[int, int]]
 """Raw words by table and zero-based address."""
+
+MutableImage = MutableMapping[Table, MutableMapping[int, int]]
+"""An image to write into; annotate with this, for mutable mappings do not convert."""
 
 _NO_VALUE: tuple[Value, Quality] = (None, "no_value")
 _UNKNOWN: tuple[Value, Quality] = (None, "unknown_value")
@@ -110,7 +123,7 @@ def codes_of(controller: Controller) -> frozenset[str]:
 def encode(
     controller: Controller,
     values: Mapping[str, Value],
-    image: MutableMapping[Table, MutableMapping[int, int]],
+    image: MutableImage,
 ) -> None:
     """Write values into the registers; all other bits stay as they are, 0 where nothing was.
 

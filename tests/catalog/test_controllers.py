@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.catalog.check_samples import is_abnormal, same_value
-from protocols.catalog.controller import Controller, PointMap, Sample, Table, load_controllers
+from protocols.catalog.controller import Controller, PointMap, Sample, load_controllers
 from protocols.catalog.files import data_files
 from protocols.catalog.points import fits, load_points
 from protocols.modbus.fields import spans_of
-from protocols.modbus.registers import codes_of, decode, decode_point, encode, width
+from protocols.modbus.registers import MutableImage, codes_of, decode, decode_point, encode, width
 from protocols.readings import Value
 
 CONTROLLERS, FAULTS = load_controllers(None)
@@ -46,7 +46,7 @@ def test_sample_decodes_as_expected(controller: Controller, sample: Sample) -> N
 @pytest.mark.parametrize(("controller", "sample"), SAMPLES)
 def test_sample_encoded_decodes_to_itself(controller: Controller, sample: Sample) -> None:
     values = known(controller, sample)
-    image: dict[Table, dict[int, int]] = {}
+    image: MutableImage = {}
     encode(controller, values, image)
     again = decode(controller, image)
     assert {name: again[name] for name in values} == {
@@ -56,7 +56,7 @@ def test_sample_encoded_decodes_to_itself(controller: Controller, sample: Sample
 
 @pytest.mark.parametrize(("controller", "sample"), SAMPLES)
 def test_sample_encoded_over_itself_changes_nothing(controller: Controller, sample: Sample) -> None:
-    image = {table: dict(words) for table, words in sample.image.items()}
+    image: MutableImage = {table: dict(words) for table, words in sample.image.items()}
     values = known(controller, sample)
     encode(controller, {name: values[name] for name in values if name != "message_code"}, image)
     assert image == sample.image
@@ -114,7 +114,7 @@ def test_every_value_that_a_register_can_tell_round_trips(controller: Controller
             value, quality = decode_point(point, words, "big")
             if quality != "good":
                 continue
-            image: dict[Table, dict[int, int]] = {}
+            image: MutableImage = {}
             encode(controller, {point.name: value}, image)
             assert decode(controller, image)[point.name] == (value, "good"), (point.name, raw)
 
