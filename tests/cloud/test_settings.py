@@ -1,0 +1,56 @@
+"""The settings file: defaults, all faults at once, addresses."""
+
+from pathlib import Path
+
+import pytest
+
+from cloud.settings import BrokerSettings, Settings, broker_address, host_and_port, load_settings
+from protocols.errors import FixConfiguration
+
+SHIPPED = Path(__file__).parents[2] / "firmware_config" / "system" / "cloud.toml"
+
+
+def test_load_settings_none_gives_defaults() -> None:
+    assert load_settings(None) == Settings()
+
+
+def test_load_settings_shipped_file_is_valid() -> None:
+    assert load_settings(SHIPPED).broker.cert_file == "/etc/suyuan/cloud.crt"
+
+
+def test_load_settings_reports_every_fault(tmp_path: Path) -> None:
+    file = tmp_path / "cloud.toml"
+    file.write_text('schema = 2\nlanguage = "fr"\ncolour = 1\n[log]\nretention_days = 0\n')
+    with pytest.raises(FixConfiguration) as caught:
+        load_settings(file)
+    assert [fault.key for fault in caught.value.faults] == [
+        "colour",
+        "schema",
+        "language",
+        "log.retention_days",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "tls"),
+    [
+        ("mqtt://127.0.0.1:1884", "127.0.0.1", 1884, False),
+        ("mqtt://broker", "broker", 1883, False),
+        ("mqtts://broker", "broker", 8883, True),
+    ],
+)
+def test_broker_address_reads_url(url: str, host: str, port: int, tls: bool) -> None:
+    address = broker_address(url, BrokerSettings())
+    assert (address.host, address.port, address.tls) == (host, port, tls)
+
+
+@pytest.mark.parametrize("url", ["http://a", "mqtt://", "127.0.0.1:1883", "mqtt://a:x"])
+def test_broker_address_other_url_refused(url: str) -> None:
+    with pytest.raises(FixConfiguration, match="mqtt://HOST:PORT"):
+        broker_address(url, BrokerSettings())
+
+
+@pytest.mark.parametrize("text", ["80", "host:", "host:0", "host:99999", ":80"])
+def test_host_and_port_other_text_refused(text: str) -> None:
+    with pytest.raises(FixConfiguration, match="HOST:PORT"):
+        host_and_port(text, "--http")
