@@ -43,7 +43,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         found = error.strerror or "an error"
     except UnicodeDecodeError:
         found = "bytes that are no UTF-8"
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        found = "tables nested too deep"
+    except ValueError as error:  # no TOML, or a number of more digits than Python takes
         found = str(error)
     raise FixConfiguration([Fault(str(path), "file", "a readable TOML file", found)])
 

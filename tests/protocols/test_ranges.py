@@ -1,0 +1,64 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.ranges import RangeSet
+
+Ranges = list[tuple[int, int]]
+ranges = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 12)).map(lambda p: (p[0], sum(p))))
+
+
+def numbers(of: Ranges) -> set[int]:
+    return {one for low, high in of for one in range(low, high + 1)}
+
+
+@given(ranges)
+def test_range_set_holds_exactly_what_was_added(added: Ranges) -> None:
+    held = RangeSet(added)
+    assert numbers(list(held)) == numbers(added)
+    assert held.count() == len(numbers(added))
+    assert all((one in held) == (one in numbers(added)) for one in range(80))
+
+
+@given(ranges)
+def test_ranges_are_sorted_and_never_touch(added: Ranges) -> None:
+    held = list(RangeSet(added))
+    assert all(a[1] + 1 < b[0] for a, b in zip(held, held[1:], strict=False))
+    assert RangeSet(held) == RangeSet(added)
+
+
+@given(ranges, st.integers(1, 70), st.integers(-2, 15))
+def test_add_counts_the_new_numbers(added: Ranges, low: int, span: int) -> None:
+    held = RangeSet(added)
+    before = numbers(added)
+    assert held.add(low, low + span) == len(set(range(low, low + span + 1)) - before)
+
+
+@given(ranges, st.integers(1, 70), st.integers(0, 30))
+def test_missing_is_the_complement_within_bounds(added: Ranges, low: int, span: int) -> None:
+    holes = RangeSet(added).missing(low, low + span)
+    assert numbers(holes) == set(range(low, low + span + 1)) - numbers(added)
+    assert holes == sorted(holes)
+
+
+@given(ranges)
+def test_through_and_the_rest_say_all(added: Ranges) -> None:
+    held = RangeSet(added)
+    rest = numbers(held.beyond_through())
+    assert set(range(1, held.through + 1)) | rest == numbers(added)
+    assert held.through + 1 not in numbers(added)
+    assert held.top == max(numbers(added), default=0)
+
+
+def test_empty_set_has_no_numbers() -> None:
+    empty = RangeSet()
+    assert (len(empty), empty.count(), empty.top, empty.through) == (0, 0, 0, 0)
+    assert empty.missing(1, 3) == [(1, 3)]
+    assert 1 not in empty
+    assert repr(empty) == "RangeSet([])"
+    assert empty != "RangeSet([])"
+
+
+def test_single_number_joins_its_neighbours() -> None:
+    held = RangeSet([(1, 2), (4, 5)])
+    assert held.add(3) == 1
+    assert list(held) == [(1, 5)]
