@@ -1,0 +1,262 @@
+"""The site file: what one gateway reads, and where it sends it (design 4, pinned).
+
+Parsed once into frozen types; every fault of a file is reported, not only the first.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct
+
+from protocols.border import convert, read_toml
+from protocols.errors import Fault, FixConfiguration
+from protocols.ids import ASSET_ID, GATEWAY_ID
+
+BusKind = Literal["modbus_tcp", "modbus_rtu", "modbus_rtu_over_tcp"]
+Parity = Literal["none", "even", "odd"]
+Id = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Words = Annotated[str, Meta(min_length=1, max_length=256)]
+
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_BITS_OF_PARITY = {"none": 0, "even": 1, "odd": 1}
+
+
+class Uplink(Struct, frozen=True, kw_only=True):
+    """The broker, and who we are there; the password comes from `$SUYUAN_MQTT_PASSWORD`."""
+
+    broker: str
+    """`mqtt://host:port`, or `mqtts://host:port` with TLS."""
+    username: str = ""
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+    @property
+    def host(self) -> str:
+        """The broker's name or address."""
+        return urlsplit(self.broker).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The broker's port; 1883, or 8883 with TLS, when the URL names none."""
+        parts = urlsplit(self.broker)
+        return parts.port or _PORTS[parts.scheme]
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return urlsplit(self.broker).scheme == "mqtts"
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """One controller on a bus, and the asset it speaks of."""
+
+    asset: str
+    controller: Words
+    """The id of a controller file."""
+    unit_id: Annotated[int, Meta(ge=0, le=255)] = 1
+    """On a serial line 1 to 247."""
+    poll_interval_s: Annotated[float, Meta(ge=0.05, le=3600)] = 1.0
+
+
+class Bus(Struct, frozen=True, kw_only=True):
+    """One connection or serial line; one read is in flight on it at a time."""
+
+    id: Id
+    kind: BusKind
+    devices: Annotated[tuple[Device, ...], Meta(min_length=1, max_length=247)]
+    host: str | None = None
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """502 when a TCP bus names none."""
+    device: str | None = None
+    """A serial line's path."""
+    baud_rate: Annotated[int, Meta(ge=300, le=4_000_000)] | None = None
+    """9,600 when an RTU line names none."""
+    parity: Parity | None = None
+    stop_bits: Literal[1, 2] | None = None
+    timeout_s: Annotated[float, Meta(ge=0.01, le=60)] | None = None
+    """1.0 over TCP, 0.3 on a serial line; there never less than the baud rate asks for."""
+    gap_max: Annotated[int, Meta(ge=0, le=125)] = 8
+    """Unlisted registers read along rather than starting another read."""
+
+    @property
+    def serial(self) -> bool:
+        """Whether replies carry no transaction number, so that a late one looks like a new one."""
+        return self.kind != "modbus_tcp"
+
+    @property
+    def bits_per_character(self) -> int:
+        """Bits of one byte on the line: start, 8 data, parity, stop."""
+        return 9 + _BITS_OF_PARITY[self.parity or "none"] + (self.stop_bits or 1)
+
+
+class Reader(Struct, frozen=True, kw_only=True):
+    """A tag reader."""
+
+    id: Id
+    kind: Literal["pcsc", "nfc", "uhf_serial", "llrp"]
+    device: Words
+    step: Words | None = None
+    """Business step of what is scanned here."""
+
+
+class Scanner(Struct, frozen=True, kw_only=True):
+    """A bar code scanner."""
+
+    id: Id
+    kind: Literal["barcode_serial", "barcode_hid"]
+    device: Words
+    step: Words | None = None
+
+
+class SpoolSettings(Struct, frozen=True, kw_only=True):
+    """How much disk the spool may take."""
+
+    bytes_max: Annotated[int, Meta(ge=1024 * 1024)] = 256 * 1024 * 1024
+    """At the bound the oldest `data` batches go, and a gap record says so."""
+
+
+class Site(Struct, frozen=True, kw_only=True):
+    """Everything one gateway does."""
+
+    schema: Literal[1]
+    gateway_id: str
+    uplink: Uplink
+    buses: tuple[Bus, ...] = ()
+    readers: tuple[Reader, ...] = ()
+    scanners: tuple[Scanner, ...] = ()
+    spool: SpoolSettings = SpoolSettings()
+
+
+def load_site(path: Path) -> Site:
+    """Read a site file.
+
+    Raises:
+        FixConfiguration: with all faults of syntax, types, ranges and sense.
+
+    """
+    raw = read_toml(path)
+    faults: list[Fault] = []
+    site = convert(raw, Site, file=str(path), faults=faults)
+    faults += _Sense(str(path)).faults(raw)
+    if faults or site is None:
+        raise FixConfiguration(faults)
+    return site
+
+
+class _Sense:
+    """What types do not say; looks at each part that has the right types, whatever the others."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._faults: list[Fault] = []
+
+    def faults(self, raw: dict[str, Any]) -> list[Fault]:
+        gateway_id = raw.get("gateway_id")
+        if isinstance(gateway_id, str) and not GATEWAY_ID.fullmatch(gateway_id):
+            self._add("gateway_id", "1 to 64 of a-z 0-9 -", gateway_id)
+        if (uplink := self._part(raw.get("uplink"), Uplink)) is not None:
+            self._check_uplink(uplink)
+        buses = [
+            (f"buses[{index}]", bus)
+            for index, part in enumerate(_tables(raw, "buses"))
+            if (bus := self._part(part, Bus)) is not None
+        ]
+        for key, bus in buses:
+            self._check_bus(key, bus)
+        self._once(_named(raw, "id", "buses", "readers", "scanners"), "an id of its own")
+        self._once(_assets(raw), "each asset once")
+        self._once(_lines(buses), "each serial line once, with all its devices")
+        return self._faults
+
+    def _part(self, data: object, type_: type[Any]) -> Any:
+        return convert(data, type_, file=self._file, faults=[])
+
+    def _add(self, key: str, expected: str, found: object) -> None:
+        self._faults.append(Fault(self._file, key, expected, repr(found)))
+
+    def _check_uplink(self, uplink: Uplink) -> None:
+        if (problem := _url_problem(uplink.broker)) is not None:
+            self._add("uplink.broker", problem, uplink.broker)
+            return
+        files = {name: getattr(uplink, name) for name in ("ca_file", "cert_file", "key_file")}
+        if not uplink.tls and any(files.values()):
+            self._add("uplink.broker", "mqtts:// where certificate files are given", uplink.broker)
+        if bool(uplink.cert_file) != bool(uplink.key_file):
+            self._add("uplink.cert_file", "both cert_file and key_file, or neither", files)
+
+    def _check_bus(self, key: str, bus: Bus) -> None:
+        self._check_keys(key, bus)
+        units: dict[tuple[int, str], int] = {}
+        for index, device in enumerate(bus.devices):
+            here = f"{key}.devices[{index}]"
+            if not ASSET_ID.fullmatch(device.asset):
+                self._add(f"{here}.asset", "an asset id such as elevator:3110", device.asset)
+            if bus.serial and not 1 <= device.unit_id <= 247:
+                self._add(f"{here}.unit_id", "1 to 247 on a serial line", device.unit_id)
+            first = units.setdefault((device.unit_id, device.controller), index)
+            if first != index:
+                expected = f"another unit than {key}.devices[{first}] has"
+                self._add(f"{here}.unit_id", expected, device.unit_id)
+
+    def _check_keys(self, key: str, bus: Bus) -> None:
+        line = ("device", "baud_rate", "parity", "stop_bits")
+        foreign = {
+            "modbus_tcp": line,
+            "modbus_rtu": ("host", "port"),
+            "modbus_rtu_over_tcp": ("device",),
+        }
+        needed = "device" if bus.kind == "modbus_rtu" else "host"
+        if not getattr(bus, needed):
+            self._add(f"{key}.{needed}", f"a value, for kind {bus.kind}", getattr(bus, needed))
+        for name in foreign[bus.kind]:
+            if getattr(bus, name) is not None:
+                self._add(f"{key}.{name}", f"no such key for kind {bus.kind}", getattr(bus, name))
+
+    def _once(self, named: Iterable[tuple[str, str]], expected: str) -> None:
+        seen: dict[str, str] = {}
+        for key, name in named:
+            if name in seen:
+                self._add(key, f"{expected}; {seen[name]} has it", name)
+            seen.setdefault(name, key)
+
+
+def _url_problem(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "mqtt://host:port or mqtts://host:port"
+    if parts.scheme not in _PORTS or not parts.hostname or port == 0:
+        return "mqtt://host:port or mqtts://host:port"
+    if parts.username is not None or parts.path.strip("/") or parts.query:
+        return "nothing but scheme, host and port (the user name has its own key)"
+    return None
+
+
+def _tables(raw: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = raw.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _named(raw: dict[str, Any], key: str, *names: str) -> Iterator[tuple[str, str]]:
+    for name in names:
+        for index, table in enumerate(_tables(raw, name)):
+            if isinstance(table.get(key), str):
+                yield f"{name}[{index}].{key}", table[key]
+
+
+def _assets(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for index, bus in enumerate(_tables(raw, "buses")):
+        for key, asset in _named(bus, "asset", "devices"):
+            yield f"buses[{index}].{key}", asset
+
+
+def _lines(buses: Iterable[tuple[str, Bus]]) -> Iterator[tuple[str, str]]:
+    for key, bus in buses:
+        if bus.kind == "modbus_rtu" and bus.device:
+            yield f"{key}.device", bus.device
+        elif bus.kind == "modbus_rtu_over_tcp" and bus.host:
+            yield f"{key}.host", f"{bus.host}:{bus.port or 502}"

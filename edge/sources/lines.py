@@ -1,0 +1,211 @@
+"""How a line is asked: plainly where replies are numbered, with caution where they are not."""
+
+import asyncio
+from typing import Protocol
+
+from edge.sources.link import ModbusLink, ReadFailed
+from edge.sources.plan import Block, Signature, Span, around, partition
+
+_OWED_TIME_OUTS = 20
+"""How late an answer is believed to come at all; until then nothing is asked that it would fit."""
+_REPEATS_MAX = 4
+_ECHO_S = 0.05
+"""How late the same answer may come twice where another length cannot tell the two apart."""
+_SILENT_READS_MAX = 8
+"""So many reads without one byte, and the line is opened anew."""
+
+
+class Line(Protocol):
+    """What a bus asks."""
+
+    @property
+    def rest_s(self) -> float:
+        """How long a unit must be left alone after a failure."""
+        ...
+
+    async def open(self) -> None:
+        """Open the line if it is not. Raises ReadFailed."""
+        ...
+
+    async def read(self, unit: int, block: Block) -> list[int]:
+        """Read a block. Raises ReadFailed."""
+        ...
+
+    async def read_again(self, unit: int, block: Block, span: Span) -> tuple[Span, list[int]]:
+        """Read registers a second time, at least those of `span`. Raises ReadFailed."""
+        ...
+
+    @property
+    def confirms(self) -> bool:
+        """Whether a changed urgent value must be read a second time."""
+        ...
+
+    @property
+    def unasked_bytes(self) -> int:
+        """Bytes that came while no question was open."""
+        ...
+
+    def close(self) -> None:
+        """Close the line."""
+        ...
+
+
+class NumberedLine:
+    """Modbus TCP: after a failure the connection is opened anew, so nothing late can come."""
+
+    confirms = False
+
+    def __init__(self, link: ModbusLink, timeout_s: float) -> None:
+        self._link = link
+        self.rest_s = 2 * timeout_s
+        self.open = link.open
+        self.close = link.close
+
+    @property
+    def unasked_bytes(self) -> int:
+        """Bytes that came while no question was open."""
+        return self._link.unasked_bytes
+
+    async def read(self, unit: int, block: Block) -> list[int]:
+        """Read a block. Raises ReadFailed."""
+        try:
+            return await self._link.read(unit, block.table, block.address, block.count)
+        except ReadFailed as error:
+            if error.reason not in {"exception", "unit_unreachable"}:
+                self._link.close()
+            raise
+
+    async def read_again(self, unit: int, block: Block, span: Span) -> tuple[Span, list[int]]:
+        """Read registers a second time, at least those of `span`. Raises ReadFailed."""
+        start, count = span
+        words = await self._link.read(unit, block.table, block.address + start, count)
+        return span, words
+
+
+class _Memory:
+    """What a unit was asked lately, and which answers it may still owe."""
+
+    def __init__(self) -> None:
+        self._owed: dict[Signature, list[float]] = {}
+        self._recent: dict[Signature, float] = {}
+
+    def owed(self, shape: Signature, now: float) -> int:
+        """Count the answers of this shape that may still come."""
+        until = [one for one in self._owed.get(shape, ()) if one > now]
+        if until:
+            self._owed[shape] = until
+        else:
+            self._owed.pop(shape, None)
+        return len(until)
+
+    def unsafe(self, shape: Signature, now: float) -> bool:
+        """Tell whether an old answer, or a new one come twice, could have this shape."""
+        return self._recent.get(shape, 0.0) > now or self.owed(shape, now) > 0
+
+    def failed(self, shape: Signature, until: float) -> None:
+        """An answer of this shape did not come, or another took its place."""
+        self._owed.setdefault(shape, []).append(until)
+        del self._owed[shape][:-_REPEATS_MAX]
+
+    def answered(self, shape: Signature, until: float) -> None:
+        """The answer came."""
+        self._recent[shape] = until
+
+    def recent_until(self, shape: Signature) -> float:
+        """Return when an answer of this shape counts as one that came twice no more."""
+        return self._recent.get(shape, 0.0)
+
+
+class CautiousLine:
+    """RTU: replies carry no number, so the length of the data serves as one.
+
+    An answer later than its time-out fits any later question to the same unit for as many
+    registers by the same function. So no question is asked that an answer still owed would fit:
+    the block is read in parts of other lengths, never beyond it. Where there is no other length
+    (one register alone), it is read as often as answers are owed and once more, and all must agree.
+    """
+
+    confirms = True
+
+    def __init__(self, link: ModbusLink, timeout_s: float, silence_s: float) -> None:
+        self._link = link
+        self._timeout_s = timeout_s
+        self._silence_s = silence_s
+        self._memories: dict[int, _Memory] = {}
+        self._silent_reads = 0
+        self.rest_s = 2 * timeout_s
+        self.open = link.open
+        self.close = link.close
+
+    @property
+    def unasked_bytes(self) -> int:
+        """Bytes that came while no question was open."""
+        return self._link.unasked_bytes
+
+    async def read(self, unit: int, block: Block) -> list[int]:
+        """Read a block, whole or in parts. Raises ReadFailed."""
+        memory = self._memories.setdefault(unit, _Memory())
+        now = asyncio.get_running_loop().time()
+        parts = partition(block, lambda shape: memory.unsafe(shape, now))
+        if parts is None:
+            return await self._read_repeatedly(unit, block, (0, block.count), memory)
+        words: list[int] = []
+        for part in parts:
+            words += await self._ask(unit, block, part, memory)
+        return words
+
+    async def read_again(self, unit: int, block: Block, span: Span) -> tuple[Span, list[int]]:
+        """Read registers a second time, by another length where there is one."""
+        memory = self._memories.setdefault(unit, _Memory())
+        now = asyncio.get_running_loop().time()
+        other = around(block, span, lambda shape: memory.unsafe(shape, now))
+        if other is None:
+            whole = 0, block.count
+            return whole, await self._read_repeatedly(unit, block, whole, memory)
+        return other, await self._ask(unit, block, other, memory)
+
+    async def _read_repeatedly(
+        self, unit: int, block: Block, part: Span, memory: _Memory
+    ) -> list[int]:
+        loop, shape = asyncio.get_running_loop(), block.signature(part[1])
+        times = memory.owed(shape, loop.time()) + 1
+        if times > _REPEATS_MAX:
+            raise ReadFailed("unsafe")
+        await asyncio.sleep(memory.recent_until(shape) - self._timeout_s + _ECHO_S - loop.time())
+        words = await self._ask(unit, block, part, memory)
+        for _ in range(times - 1):
+            if await self._ask(unit, block, part, memory) != words:
+                memory.failed(shape, loop.time() + _OWED_TIME_OUTS * self._timeout_s)
+                raise ReadFailed("unsafe")
+        return words
+
+    async def _ask(self, unit: int, block: Block, part: Span, memory: _Memory) -> list[int]:
+        await self._quiet()
+        loop, shape = asyncio.get_running_loop(), block.signature(part[1])
+        start, count = part
+        try:
+            words = await self._link.read(unit, block.table, block.address + start, count)
+        except ReadFailed as error:
+            memory.failed(shape, loop.time() + _OWED_TIME_OUTS * self._timeout_s)
+            self._reopen_if_dead(error)
+            raise
+        self._silent_reads = 0
+        memory.answered(shape, loop.time() + self._timeout_s)
+        return words
+
+    async def _quiet(self) -> None:
+        """Wait for 3.5 characters of silence; on a line that is never silent one time-out."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._timeout_s
+        while True:
+            now = loop.time()
+            left = self._link.last_byte_at + self._silence_s - now
+            if left <= 0 or now >= end:
+                return
+            await asyncio.sleep(left)
+
+    def _reopen_if_dead(self, error: ReadFailed) -> None:
+        self._silent_reads = self._silent_reads + 1 if error.reason == "silent" else 0
+        if self._silent_reads >= _SILENT_READS_MAX:
+            self._silent_reads = 0
+            self._link.close()

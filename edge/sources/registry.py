@@ -1,0 +1,172 @@
+"""From the site file to running sources; one entry a kind."""
+
+import logging
+import random
+from collections.abc import Mapping
+from functools import partial
+
+from pymodbus import FramerType
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+
+from edge.settings import Bus, Device, Reader, Scanner, Site
+from edge.sources.base import DecoderFactory, Source
+from edge.sources.bus import ModbusBus
+from edge.sources.lines import CautiousLine, Line, NumberedLine
+from edge.sources.link import Client, ModbusLink, Trace
+from edge.sources.plan import Block, plan
+from edge.sources.ticker import Ticker
+from edge.sources.timing import line_silence_s, line_timeout_s
+from edge.sources.unit import Unit
+from protocols.catalog.point_map import FRAMINGS, Controller
+from protocols.clock import Clock
+from protocols.errors import Fault
+from protocols.modbus.registers import width
+
+_FILE = "site file"
+_TIMEOUT_TCP_S = 1.0
+_PORT = 502
+_PARITY = {"none": "N", "even": "E", "odd": "O"}
+BAUD_RATE = 9_600
+_PYMODBUS_LOGS = ("pymodbus", "pymodbus_internal")
+
+
+def build_sources(
+    site: Site,
+    controllers: Mapping[str, Controller],
+    clock: Clock,
+    rng: random.Random,
+    decoders: DecoderFactory,
+) -> tuple[list[Source], list[Fault]]:
+    """Make the sources of a site.
+
+    Args:
+        site: what to read.
+        controllers: the controller files that are good, by id.
+        clock: stamps samples when a reply arrives.
+        rng: jitter of reconnecting.
+        decoders: makes the decoder of each asset (`edge.decode.device.Decoders()`).
+
+    Returns:
+        The sources, and a fault for each device or reader that is set aside. All other devices
+        of the same bus are read.
+
+    """
+    _quiet_pymodbus()
+    ticker = Ticker()
+    sources: list[Source] = []
+    faults = set_aside(site)
+    for index, bus in enumerate(site.buses):
+        units = []
+        for number, device in enumerate(bus.devices):
+            fault = device_fault(device, controllers, f"buses[{index}].devices[{number}]")
+            if fault is None:
+                units.append(_unit(bus, device, controllers[device.controller], decoders))
+            else:
+                faults.append(fault)
+        if units:
+            sources.append(
+                ModbusBus(
+                    name=bus.id,
+                    kind=bus.kind,
+                    units=units,
+                    line=_line(bus, units),
+                    ticker=ticker,
+                    clock=clock,
+                    rng=rng,
+                )
+            )
+    return sources, faults
+
+
+def device_fault(
+    device: Device, controllers: Mapping[str, Controller], key: str, file: str = _FILE
+) -> Fault | None:
+    """Tell why a device cannot be read, if it cannot."""
+    controller = controllers.get(device.controller)
+    if controller is None:
+        known = ", ".join(sorted(controllers)) or "none"
+        expected = f"the id of a controller file without faults ({known}) for {device.asset}"
+        return Fault(file, f"{key}.controller", expected, repr(device.controller))
+    if controller.framing not in FRAMINGS:
+        expected = f"a controller with framing {' or '.join(FRAMINGS)} for {device.asset}"
+        return Fault(file, f"{key}.controller", expected, f"framing {controller.framing!r}")
+    return None
+
+
+def set_aside(site: Site) -> list[Fault]:
+    """Name the readers and scanners: their tables are valid, but nothing reads them yet."""
+    named: list[tuple[str, Reader | Scanner]] = [("readers", one) for one in site.readers]
+    named += [("scanners", one) for one in site.scanners]
+    return [
+        Fault(_FILE, f"{table}.{one.id}", "a kind that this version reads", repr(one.kind))
+        for table, one in named
+    ]
+
+
+def blocks_of(controller: Controller, gap_max: int) -> tuple[Block, ...]:
+    """Plan the reads of a controller."""
+    return plan(
+        ((point.table, point.address, width(point)) for point in controller.points),
+        registers_per_read_max=controller.registers_per_read_max,
+        gap_max=gap_max,
+    )
+
+
+def _unit(bus: Bus, device: Device, controller: Controller, decoders: DecoderFactory) -> Unit:
+    return Unit(
+        asset=device.asset,
+        controller=controller.id,
+        unit_id=device.unit_id,
+        period_s=device.poll_interval_s,
+        blocks=list(blocks_of(controller, bus.gap_max)),
+        decoder=decoders(device.asset, controller),
+    )
+
+
+def _line(bus: Bus, units: list[Unit]) -> Line:
+    if not bus.serial:
+        timeout_s = bus.timeout_s or _TIMEOUT_TCP_S
+        make = partial(_tcp_client, bus, timeout_s, FramerType.SOCKET)
+        return NumberedLine(ModbusLink(make, transactions=True), timeout_s)
+    longest = max(block.count for unit in units for block in unit.blocks)
+    bits, baud_rate = bus.bits_per_character, bus.baud_rate or BAUD_RATE
+    timeout_s = line_timeout_s(bus.timeout_s, baud_rate, bits, longest)
+    if bus.kind == "modbus_rtu":
+        make = partial(_serial_client, bus, timeout_s)
+    else:
+        timeout_s = max(timeout_s, bus.timeout_s or _TIMEOUT_TCP_S)
+        make = partial(_tcp_client, bus, timeout_s, FramerType.RTU)
+    link = ModbusLink(make, transactions=False)
+    return CautiousLine(link, timeout_s, line_silence_s(baud_rate, bits))
+
+
+def _tcp_client(bus: Bus, timeout_s: float, framer: FramerType, trace: Trace) -> Client:
+    return AsyncModbusTcpClient(
+        bus.host or "",
+        port=bus.port or _PORT,
+        framer=framer,
+        timeout=timeout_s,
+        retries=0,
+        reconnect_delay=0,
+        trace_packet=trace,
+    )
+
+
+def _serial_client(bus: Bus, timeout_s: float, trace: Trace) -> Client:
+    return AsyncModbusSerialClient(
+        bus.device or "",
+        framer=FramerType.RTU,
+        baudrate=bus.baud_rate or BAUD_RATE,
+        parity=_PARITY[bus.parity or "none"],
+        stopbits=bus.stop_bits or 1,
+        timeout=timeout_s,
+        retries=0,
+        reconnect_delay=0,
+        trace_packet=trace,
+    )
+
+
+def _quiet_pymodbus() -> None:
+    """Keep one log line a time-out out of the journal: the counters tell the same."""
+    for name in _PYMODBUS_LOGS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
