@@ -20,7 +20,7 @@ class Header(Struct, frozen=True, kw_only=True, gc=False):
     """All of an envelope but its records, which stay raw."""
 
     schema: int
-    spool: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    spool: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
     seq: Seq
     boot_id: Annotated[str, Meta(min_length=1, max_length=64)]
     clock: ClockState

@@ -1,7 +1,7 @@
 """The kinds of record in an envelope, and how one is checked (design 3)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -55,7 +55,7 @@ class Scan(Struct, frozen=True, kw_only=True, tag="scan", tag_field="kind"):
 class Gap(Struct, frozen=True, kw_only=True, tag="gap", tag_field="kind"):
     """Batches from_seq..to_seq of (spool, stream) that will never be sent."""
 
-    spool: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    spool: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
     stream: Stream
     from_seq: Seq
     to_seq: Seq | None
@@ -81,7 +81,8 @@ class Reply(Struct, frozen=True, kw_only=True, tag="reply", tag_field="kind"):
     at: Ms
     command_id: Name
     ok: bool
-    result: msgspec.Raw | None = None
+    result: Any = None
+    """Plain JSON data."""
 
 
 Record = Readings | Scan | Gap | Status | Reply

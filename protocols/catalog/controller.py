@@ -40,7 +40,7 @@ class _ControllerText(Struct, frozen=True, kw_only=True):
     """A controller file as written; points and samples are taken one by one."""
 
     schema: Literal[1]
-    id: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\Z")]
     kind: str
     points: Annotated[list[dict[str, Any]], Meta(min_length=1)]
     products: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from protocols.errors import Fault, FixConfiguration
 from protocols.readings import Value
 
 PointType = Literal["bool", "int", "float", "word", "codes", "text", "floor"]
-PointName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,63}$")]
+PointName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")]
 
 
 class Point(Struct, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class Point(Struct, frozen=True, kw_only=True):
 class MessageCode(Struct, frozen=True, kw_only=True):
     """One canonical message code: a national number as text, or a word where none exists."""
 
-    code: Annotated[str, Meta(pattern="^([0-9]{2}|[a-z][a-z0-9_]{0,31})$")]
+    code: Annotated[str, Meta(pattern=r"^([0-9]{2}|[a-z][a-z0-9_]{0,31})\Z")]
     kind: Literal["fault", "event", "alarm"]
     title: str
     title_zh: str

@@ -1,3 +1,5 @@
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ def test_range_set_holds_exactly_what_was_added(added: Ranges) -> None:
 @given(ranges)
 def test_ranges_are_sorted_and_never_touch(added: Ranges) -> None:
     held = list(RangeSet(added))
-    assert all(a[1] + 1 < b[0] for a, b in zip(held, held[1:], strict=False))
+    assert all(a[1] + 1 < b[0] for a, b in itertools.pairwise(held))
     assert RangeSet(held) == RangeSet(added)
 
 
