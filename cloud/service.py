@@ -8,7 +8,7 @@ import logging
 import random
 import shutil
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -133,9 +133,7 @@ class Service:
 
         """
         await self._load()
-        server = uvicorn.Server(self._http_config())
-        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
-        # signals are the caller's; uvicorn only serves
+        server = _QuietServer(self._http_config())
         parts: dict[str, Coroutine[Any, Any, None]] = {
             "http": server.serve(),
             "rules": self._rules.run(),
@@ -348,6 +346,15 @@ class Service:
             ready=self._ready()[0],
             data_taken=self._ingester.data_taken,
         )
+
+
+class _QuietServer(uvicorn.Server):
+    """uvicorn without signal handlers: signals are the command line's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
 
 
 def _open(url: str, file: Path, name: str) -> Database:

@@ -61,16 +61,14 @@ def test_stages_do_not_import_each_other(path: Path) -> None:
     if stage in COMPOSITION_ROOTS[package]:
         return
     allowed = {stage} | SHARED[package]
-    if stage in SHARED[package]:  # what all share may know the stages' Protocols, no more
-        named = {n for n in _imports(path) if n.startswith(f"{package}.")}
-        wrong = {n for n in named if n.split(".")[1] not in allowed and not n.endswith(".base")}
-        assert not wrong
-        return
-    found = {n.split(".")[1] for n in _imports(path) if n.startswith(f"{package}.")}
-    if stage in {"log", "telemetry", "rules"}:
-        found -= {"log"}  # consumers know the log by its Protocol
-        assert not {n for n in _imports(path) if n == "cloud.log.store"} or stage == "log"
-    assert found <= allowed
+    wrong = {
+        name
+        for name in _imports(path)
+        if name.startswith(f"{package}.")
+        and name.split(".")[1] not in allowed
+        and not name.endswith(".base")  # a stage's Protocol is for the others
+    }
+    assert not wrong
 
 
 def test_firmware_config_holds_data_only() -> None:

@@ -11,6 +11,14 @@ depends_on = None
 
 def upgrade() -> None:
     """Make them."""
+    _boot()
+    _dead_letter()
+    _log()
+    _log_head()
+    _watermark()
+
+
+def _boot() -> None:
     op.create_table(
         "boot",
         sa.Column("gateway", sa.String(length=64), nullable=False),
@@ -19,6 +27,9 @@ def upgrade() -> None:
         sa.Column("learned_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("gateway", "boot_id"),
     )
+
+
+def _dead_letter() -> None:
     op.create_table(
         "dead_letter",
         sa.Column(
@@ -43,6 +54,9 @@ def upgrade() -> None:
     op.create_index(
         "dead_letter_by_gateway", "dead_letter", ["gateway", "received_at"], unique=False
     )
+
+
+def _log() -> None:
     op.create_table(
         "log",
         sa.Column("partition", sa.String(length=16), nullable=False),
@@ -57,12 +71,18 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("partition", "position"),
     )
+
+
+def _log_head() -> None:
     op.create_table(
         "log_head",
         sa.Column("partition", sa.String(length=16), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("partition"),
     )
+
+
+def _watermark() -> None:
     op.create_table(
         "watermark",
         sa.Column("gateway", sa.String(length=64), nullable=False),

@@ -11,6 +11,20 @@ depends_on = None
 
 def upgrade() -> None:
     """Make them."""
+    _alarm()
+    _asset()
+    _asset_state()
+    _cursor()
+    _feed()
+    _finding()
+    _gateway()
+    _heard_asset()
+    _rule_state()
+    _secret()
+    _token()
+
+
+def _alarm() -> None:
     op.create_table(
         "alarm",
         sa.Column(
@@ -41,6 +55,9 @@ def upgrade() -> None:
     )
     op.create_index("alarm_by_asset", "alarm", ["asset", "raised_at"], unique=False)
     op.create_index("alarm_by_state", "alarm", ["state", "raised_at"], unique=False)
+
+
+def _asset() -> None:
     op.create_table(
         "asset",
         sa.Column("asset_id", sa.String(length=97), nullable=False),
@@ -51,12 +68,18 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("asset_id"),
     )
+
+
+def _asset_state() -> None:
     op.create_table(
         "asset_state",
         sa.Column("asset", sa.String(length=97), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("asset"),
     )
+
+
+def _cursor() -> None:
     op.create_table(
         "cursor",
         sa.Column("consumer", sa.String(length=16), nullable=False),
@@ -64,6 +87,9 @@ def upgrade() -> None:
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("consumer", "partition"),
     )
+
+
+def _feed() -> None:
     op.create_table(
         "feed",
         sa.Column(
@@ -78,6 +104,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("offset"),
         sqlite_autoincrement=True,
     )
+
+
+def _finding() -> None:
     op.create_table(
         "finding",
         sa.Column("asset_id", sa.String(length=97), nullable=False),
@@ -88,6 +117,9 @@ def upgrade() -> None:
         sa.Column("last_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("asset_id", "reason"),
     )
+
+
+def _gateway() -> None:
     op.create_table(
         "gateway",
         sa.Column("gateway_id", sa.String(length=64), nullable=False),
@@ -99,6 +131,9 @@ def upgrade() -> None:
         sa.Column("counters", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("gateway_id"),
     )
+
+
+def _heard_asset() -> None:
     op.create_table(
         "heard_asset",
         sa.Column("asset_id", sa.String(length=97), nullable=False),
@@ -106,6 +141,9 @@ def upgrade() -> None:
         sa.Column("first_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("asset_id"),
     )
+
+
+def _rule_state() -> None:
     op.create_table(
         "rule_state",
         sa.Column("asset", sa.String(length=97), nullable=False),
@@ -113,12 +151,18 @@ def upgrade() -> None:
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("asset", "rule"),
     )
+
+
+def _secret() -> None:
     op.create_table(
         "secret",
         sa.Column("name", sa.String(length=32), nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+
+
+def _token() -> None:
     op.create_table(
         "token",
         sa.Column("sha256", sa.String(length=64), nullable=False),
