@@ -1,0 +1,96 @@
+"""The durable feed: one sequence of items, offsets in commit order, never used twice."""
+
+import asyncio
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from cloud.model import tables
+from cloud.model.alarm import FeedItem
+from cloud.model.database import Database
+from protocols.clock import Clock
+
+READ_LIMIT_MAX = 1_000
+
+
+class FeedStore:
+    """Items in the state database; its single writer keeps offsets and commits in one order."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+        self._changed = asyncio.Event()
+        self._fresh = False
+        self.head = 0
+        """Offset of the newest item that is known to be committed, 0 when there is none."""
+        self.oldest = 1
+        """Offset of the oldest item still kept; `head` + 1 when there is none."""
+
+    def append(self, connection: Connection, event: str, data: str) -> int:
+        """Write one item inside the caller's transaction; return its offset."""
+        values = {"event": event, "data": data, "recorded_at": self._clock.wall_ms()}
+        result = connection.execute(insert(tables.feed).values(**values))
+        return int(result.inserted_primary_key[0])  # type: ignore[index]  # an insert has one
+
+    def committed(self) -> None:
+        """Wake listeners; call it on the loop after a commit that appended."""
+        self._fresh = False
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def load(self) -> None:
+        """Learn from the database where the feed begins and ends."""
+        self._fresh = True  # before asking: a commit during the answer makes it old again
+        oldest, head = await self._database.read(_read_bounds)
+        self.head = max(self.head, head)
+        self.oldest = max(self.oldest, oldest)
+
+    async def read(self, after: int, limit: int = 500) -> list[FeedItem]:
+        """Return up to `limit` committed items with offset > `after`, in order."""
+        table = tables.feed
+        query = (
+            select(table.c.offset, table.c.event, table.c.data)
+            .where(table.c.offset > after)
+            .order_by(table.c.offset)
+            .limit(max(1, min(limit, READ_LIMIT_MAX)))
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        items = [FeedItem(offset=row[0], event=row[1], data=row[2]) for row in rows]
+        if items:
+            self.head = max(self.head, items[-1].offset)
+        return items
+
+    async def wait(self, after: int, timeout_s: float) -> bool:
+        """Wait until there is an item with offset > `after`; False after `timeout_s`."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            changed = self._changed
+            if not self._fresh:
+                await self.load()
+            if self.head > after:
+                return True
+            left_s = deadline - asyncio.get_running_loop().time()
+            try:
+                async with asyncio.timeout(max(0.0, left_s)):
+                    await changed.wait()
+            except TimeoutError:
+                await self.load()  # an append that nobody announced is late, never lost
+                return self.head > after
+
+    async def trim(self, before_ms: int) -> None:
+        """Forget items recorded before `before_ms`; the newest stays, for it holds the count."""
+        await self._database.write(lambda connection: _trim(connection, before_ms))
+        await self.load()
+
+
+def _read_bounds(connection: Connection) -> tuple[int, int]:
+    query = select(func.min(tables.feed.c.offset), func.max(tables.feed.c.offset))
+    oldest, head = connection.execute(query).one()
+    return (1, 0) if head is None else (oldest, head)
+
+
+def _trim(connection: Connection, before_ms: int) -> None:
+    table = tables.feed
+    newest = connection.execute(select(func.max(table.c.offset))).scalar()
+    if newest is not None:
+        connection.execute(
+            delete(table).where(table.c.recorded_at < before_ms, table.c.offset < newest)
+        )
