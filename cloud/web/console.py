@@ -1,0 +1,105 @@
+"""The rescue centre's console: open alarms, worst first, and the recent ones."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from cloud.api.base import Services
+from cloud.model.alarm import Alarm
+from cloud.web.view import ASKING, OPEN_STATES, alarm_view, asset_view, worst_first
+from cloud.web.visit import Visit
+
+CARDS_MAX = 12
+"""Open alarms shown whole; those after them are shown as a line each."""
+LINES_MAX = 100
+OPEN_MAX = 5_000
+"""Open alarms looked through for the worst."""
+PAGE = 1_000
+RECENT = 20
+PLOT_MINUTES = 5
+
+
+class OpenAlarms:
+    """The open alarms, asked of the database only when the feed moved."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._head = -1
+        self._alarms: list[Alarm] = []
+
+    async def worst_first(self) -> list[Alarm]:
+        """Return at most OPEN_MAX of them."""
+        head = self._services.feed.head  # read before the question: a newer answer does no harm
+        if head != self._head:
+            self._alarms, self._head = worst_first(await self._all()), head
+        return self._alarms
+
+    async def _all(self) -> list[Alarm]:
+        found: list[Alarm] = []
+        before: int | None = None
+        while len(found) < OPEN_MAX:
+            page = await self._services.alarms.find(
+                states=OPEN_STATES, before_id=before, limit=PAGE
+            )
+            found += page
+            if len(page) < PAGE:
+                break
+            before = page[-1].id
+        return found
+
+
+def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRouter:
+    """Build / and its parts."""
+    routes = APIRouter()
+    visitor = Depends(signed_in)
+    open_alarms = OpenAlarms(services)
+
+    async def open_part(visit: Visit) -> dict[str, Any]:
+        alarms = await open_alarms.worst_first()
+        shown = [await alarm_view(services, alarm, visit.t) for alarm in alarms[:LINES_MAX]]
+        return {
+            "cards": shown[:CARDS_MAX],
+            "lines": shown[CARDS_MAX:],
+            "more": len(alarms) - len(shown),
+            "total": len(alarms),
+            "emergencies": _count(alarms, severity="emergency"),
+            "asking": _count(alarms),
+            "minutes": PLOT_MINUTES,
+        }
+
+    async def recent_part(visit: Visit) -> dict[str, Any]:
+        found = await services.alarms.find(states=None, asset=None, before_id=None, limit=RECENT)
+        return {"recent": [await alarm_view(services, alarm, visit.t) for alarm in found]}
+
+    @routes.get("/")
+    async def console(visit: Annotated[Visit, visitor]) -> Response:
+        head = services.feed.head  # before the lists, so that nothing falls between
+        parts = await open_part(visit) | await recent_part(visit)
+        return visit.render("console.html", head=head, **parts)
+
+    @routes.get("/parts/open")
+    async def show_open(visit: Annotated[Visit, visitor]) -> Response:
+        return visit.render("parts/open.html", **await open_part(visit))
+
+    @routes.get("/parts/recent")
+    async def show_recent(visit: Annotated[Visit, visitor]) -> Response:
+        return visit.render("parts/recent.html", **await recent_part(visit))
+
+    @routes.get("/parts/alive")
+    async def alive(visit: Annotated[Visit, visitor]) -> Response:
+        return visit.render("parts/alive.html")
+
+    @routes.get("/parts/points/{asset_id}")
+    async def show_points(visit: Annotated[Visit, visitor], asset_id: str) -> Response:
+        shown = await asset_view(services, asset_id, visit.t)
+        return visit.render("parts/points.html", asset=shown)
+
+    return routes
+
+
+def _count(alarms: Sequence[Alarm], severity: str | None = None) -> int:
+    """Count those that ask for an acknowledgement, or those of a severity."""
+    if severity is None:
+        return sum(alarm.state in ASKING for alarm in alarms)
+    return sum(alarm.severity == severity for alarm in alarms)

@@ -1,0 +1,78 @@
+"""The fleet: gateways, the account of their batches, their health."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from cloud.api.base import Services
+from cloud.model.gateway import Gateway
+from cloud.model.ledger import SpoolLedger
+from cloud.web.visit import Visit
+
+GATEWAYS_MAX = 50
+SPOOLS_MAX = 10
+ASSETS_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayView:
+    """A gateway with its account."""
+
+    gateway: Gateway
+    registered: bool
+    spools: Sequence[SpoolLedger]
+    more_spools: int
+    assets: Sequence[str]
+    more_assets: int
+
+    @property
+    def declared_lost(self) -> int:
+        """Batches declared lost, in the spools shown."""
+        return sum(spool.declared_lost for spool in self.spools)
+
+    @property
+    def dead_letters(self) -> int:
+        """Dead letters, in the spools shown."""
+        return sum(spool.dead_letters for spool in self.spools)
+
+
+def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRouter:
+    """Build /fleet and its part."""
+    routes = APIRouter()
+    visitor = Depends(signed_in)
+
+    async def fleet_part() -> dict[str, Any]:
+        gateways = sorted(services.gateways.all(), key=lambda one: (one.online, one.gateway_id))
+        online = sum(gateway.online for gateway in gateways)
+        return {
+            "gateways": [await _view(services, one) for one in gateways[:GATEWAYS_MAX]],
+            "more": max(0, len(gateways) - GATEWAYS_MAX),
+            "online": online,
+            "offline": len(gateways) - online,
+        }
+
+    @routes.get("/fleet")
+    async def fleet(visit: Annotated[Visit, visitor]) -> Response:
+        head = services.feed.head
+        return visit.render("fleet.html", head=head, **await fleet_part())
+
+    @routes.get("/parts/fleet")
+    async def part(visit: Annotated[Visit, visitor]) -> Response:
+        return visit.render("parts/fleet.html", **await fleet_part())
+
+    return routes
+
+
+async def _view(services: Services, gateway: Gateway) -> GatewayView:
+    spools = await services.ledger(gateway.gateway_id)
+    assets = sorted(services.assets_of(gateway.gateway_id))
+    return GatewayView(
+        gateway=gateway,
+        registered=services.registry.names_gateway(gateway.gateway_id),
+        spools=spools[:SPOOLS_MAX],
+        more_spools=max(0, len(spools) - SPOOLS_MAX),
+        assets=assets[:ASSETS_MAX],
+        more_assets=max(0, len(assets) - ASSETS_MAX),
+    )

@@ -1,0 +1,51 @@
+"""All pages, added to the application by the composition root."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.staticfiles import StaticFiles
+
+from cloud.api.base import Services
+from cloud.web import alarms, assets, console, fleet, login
+from cloud.web.visit import STATIC, SignInFirst, login_address, visits
+from protocols.errors import StopService
+
+FOREVER = "public, max-age=31536000, immutable"
+NEEDED = ("htmx.min.js", "htmx-sse.min.js", "uplot.min.js", "uplot.min.css")
+
+
+class Static(StaticFiles):
+    """Static files; one asked for by its content's hash may be kept for good."""
+
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        """Answer with the file."""
+        response = super().file_response(*arguments, **options)
+        scope = options.get("scope") or arguments[2]
+        versioned = scope["query_string"].startswith(b"v=")
+        response.headers["Cache-Control"] = FOREVER if versioned else "no-cache"
+        return response
+
+
+def mount(app: FastAPI, services: Services) -> None:
+    """Add the pages and their static files to `app`.
+
+    Raises:
+        StopService: the assets that come from npm were not built.
+
+    """
+    missing = [name for name in NEEDED if not (STATIC / "vendor" / name).is_file()]
+    if missing:
+        raise StopService(f"the pages lack {', '.join(missing)}: run python build_assets.py")
+    anyone, signed_in = visits(services)
+    app.include_router(login.router(services, anyone))
+    for pages in (console, alarms, assets, fleet):
+        app.include_router(pages.router(services, signed_in))
+    app.mount("/static", Static(directory=STATIC))
+
+    async def sign_in(request: Request, _error: Exception) -> Response:
+        if request.method == "GET" and not request.headers.get("hx-request"):
+            return RedirectResponse(login_address(request), status_code=303)
+        return Response("signed out", status_code=401, media_type="text/plain")
+
+    app.add_exception_handler(SignInFirst, sign_in)

@@ -1,0 +1,135 @@
+// The feed's connection. htmx's SSE extension asks for one through htmx.createEventSource; this
+// one also notices a line that is open but silent, resumes after the last offset that was seen,
+// and comes back within seconds whatever the server answered.
+"use strict";
+
+(() => {
+  const EVENTS = ["alarm", "incident", "heartbeat"];
+  const SILENT_MS = 20000; // two heartbeats missed
+  const RETRY_MS = 3000;
+  const LAG_MS = 15000;
+
+  class SteadySource extends EventTarget {
+    constructor(address) {
+      super();
+      this.address = new URL(address, location.href);
+      this.last = this.address.searchParams.get("after");
+      this.failures = 0;
+      this.closed = false;
+      this.heardAt = performance.now();
+      this.triedAt = 0;
+      this.watch = setInterval(() => this.check(), 1000);
+      this.connect();
+    }
+
+    get readyState() {
+      return this.closed ? EventSource.CLOSED : this.inner.readyState;
+    }
+
+    connect() {
+      if (this.inner) this.inner.close();
+      this.triedAt = performance.now();
+      const address = new URL(this.address);
+      if (this.last === null) address.searchParams.delete("after");
+      else address.searchParams.set("after", this.last);
+      const inner = (this.inner = new EventSource(address));
+      inner.onopen = () => {
+        this.failures = 0;
+        this.heard();
+        document.dispatchEvent(new Event("feed-open"));
+        if (this.onopen) this.onopen(new Event("open"));
+      };
+      inner.onerror = () => {
+        document.dispatchEvent(new Event("feed-lost"));
+        if (inner.readyState !== EventSource.CLOSED) return; // the browser tries again itself
+        this.failures += 1;
+        // The server said no: perhaps that offset is gone. The lists are read anew in any case.
+        if (this.failures >= 2) this.last = null;
+        ask();
+      };
+      for (const name of EVENTS) inner.addEventListener(name, (event) => this.pass(name, event));
+    }
+
+    pass(name, event) {
+      if (event.lastEventId) this.last = event.lastEventId;
+      this.heard();
+      if (name === "heartbeat") beat(event.data);
+      const copy = { data: event.data, lastEventId: event.lastEventId };
+      this.dispatchEvent(new MessageEvent(name, copy));
+    }
+
+    heard() {
+      this.heardAt = performance.now();
+      show(0);
+    }
+
+    check() {
+      if (this.closed) return;
+      const now = performance.now();
+      const silent = now - this.heardAt;
+      show(silent);
+      const lost = this.inner.readyState === EventSource.CLOSED || silent > SILENT_MS;
+      if (lost && now - this.triedAt > RETRY_MS) this.connect();
+    }
+
+    close() {
+      this.closed = true;
+      clearInterval(this.watch);
+      this.inner.close();
+    }
+  }
+
+  let lag = 0;
+  let signedOut = false;
+
+  // Ask whether the session still stands: an event source does not tell why it was refused.
+  async function ask() {
+    try {
+      const answer = await fetch("/parts/alive", { headers: { "HX-Request": "true" } });
+      signedOut = answer.status === 401;
+    } catch {
+      signedOut = false; // nobody there: that is silence, and shown as such
+    }
+  }
+
+  function beat(data) {
+    try {
+      const fields = JSON.parse(data);
+      lag = Number(fields.lag_ms ?? 0);
+    } catch {
+      lag = 0;
+    }
+  }
+
+  function show(silent) {
+    const { dataset } = document.body;
+    const banner = document.getElementById("banner");
+    const down = silent > SILENT_MS;
+    let text = "";
+    if (signedOut) text = dataset.textSignedOut;
+    else if (down) text = dataset.textSilent.replace("{seconds}", Math.floor(silent / 1000));
+    else if (lag > LAG_MS) text = dataset.textLag.replace("{seconds}", Math.floor(lag / 1000));
+    banner.hidden = text === "";
+    const words = document.getElementById("banner-text");
+    if (words.textContent !== text) words.textContent = text;
+    document.getElementById("banner-link").hidden = !signedOut;
+    if (down || signedOut) pulse("down", dataset.textDown);
+  }
+
+  function pulse(state, text) {
+    const sign = document.getElementById("pulse");
+    if (sign.classList.contains(state)) return;
+    sign.className = `pulse ${state}`;
+    sign.textContent = text;
+  }
+
+  document.addEventListener("feed-open", () => {
+    signedOut = false;
+    pulse("live", document.body.dataset.textLive);
+  });
+  document.addEventListener("feed-lost", () => {
+    pulse("connecting", document.body.dataset.textConnecting);
+  });
+
+  htmx.createEventSource = (address) => new SteadySource(address);
+})();

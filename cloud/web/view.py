@@ -1,0 +1,208 @@
+"""What the templates show, worked out beforehand: they only lay it out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from cloud.api.base import Services
+from cloud.model.alarm import SEVERITIES, Alarm
+from cloud.model.asset import Asset, LatestValue
+from cloud.web.format import value_text
+from cloud.web.texts import Texts
+from protocols.catalog.points import MessageCode, Point, load_codes, load_points
+from protocols.ids import scheme_of
+from protocols.readings import Quality, Value
+
+PLACE = ("district", "address", "building")
+ASKING = ("unacknowledged", "return_to_normal_unacknowledged")
+OPEN_STATES = ("unacknowledged", "acknowledged", "return_to_normal_unacknowledged")
+PLOTTED = ("floor", "float", "int", "bool")
+PLOTTED_FIRST = (
+    "car_position",
+    "speed",
+    "passenger_status",
+    "door_status",
+    "door_zone",
+    "safety_circuit",
+)
+PLOTTED_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PointView:
+    """One point with its newest value."""
+
+    name: str
+    title: str
+    text: str
+    quality: Quality
+    quality_text: str
+    observed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssetView:
+    """An asset with its newest values."""
+
+    asset: Asset
+    name: str
+    place: str
+    phone: str
+    phone_link: str
+    rescue_code: str
+    floor: str | None
+    points: list[PointView]
+    plotted: str
+    """JSON for the plot: name, title, type and unit of each point."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmView:
+    """An alarm with its asset."""
+
+    alarm: Alarm
+    title: str
+    evidence: str
+    asks: bool
+    """Somebody must still acknowledge it."""
+    active: bool
+    """The cause still holds."""
+    ended_at: int | None
+    asset: AssetView
+
+    def annotation(self, name: str, language: str) -> str:
+        """Return an annotation of the rule in this language, else in English."""
+        return annotation(self.alarm, name, language)
+
+
+def annotation(alarm: Alarm, name: str, language: str) -> str:
+    """Return an annotation in this language, else in English, else empty."""
+    suffix = "_zh" if language == "zh" else ""
+    return alarm.annotations.get(name + suffix) or alarm.annotations.get(name, "")
+
+
+def worst_first(alarms: Sequence[Alarm]) -> list[Alarm]:
+    """Sort by severity, then what nobody has acknowledged, then what lasts longest."""
+    return sorted(
+        alarms,
+        key=lambda alarm: (
+            SEVERITIES.index(alarm.severity),
+            alarm.state not in ASKING,
+            alarm.raised_at,
+            alarm.id,
+        ),
+    )
+
+
+def points_of(kind: str) -> tuple[dict[str, Point], dict[str, MessageCode]]:
+    """Return the catalog of a kind; empty for a kind without one."""
+    try:
+        return load_points(kind), load_codes(kind)
+    except KeyError:
+        return {}, {}
+
+
+async def asset_view(services: Services, asset_id: str, t: Texts) -> AssetView:
+    """Show an asset, known or not."""
+    asset = await services.registry.get(asset_id) or Asset(
+        asset_id=asset_id, kind=scheme_of(asset_id), registered=False
+    )
+    latest = services.latest(asset_id)
+    catalog, codes = points_of(asset.kind)
+    position = latest.get("car_position")
+    phone = _text(asset.attributes, "maintenance_phone")
+    return AssetView(
+        asset=asset,
+        name=asset.name or asset_id.partition(":")[2],
+        place=" ".join(filter(None, (_text(asset.attributes, key) for key in PLACE))),
+        phone=phone,
+        phone_link="".join(char for char in phone if char in "+0123456789"),
+        rescue_code=_text(asset.attributes, "rescue_code"),
+        floor=None if position is None else value_text(position.value, None, codes, t),
+        points=_points(latest, catalog, codes, t),
+        plotted=_plotted(latest, catalog, t),
+    )
+
+
+async def alarm_view(services: Services, alarm: Alarm, t: Texts) -> AlarmView:
+    """Show an alarm."""
+    return AlarmView(
+        alarm=alarm,
+        title=annotation(alarm, "summary", t.language) or alarm.alert,
+        evidence=t.find(f"evidence.{alarm.evidence}", alarm.evidence or ""),
+        asks=alarm.state in ASKING,
+        active=alarm.state in ("unacknowledged", "acknowledged"),
+        ended_at=alarm.returned_at
+        if alarm.state not in ("unacknowledged", "acknowledged")
+        else None,
+        asset=await asset_view(services, alarm.asset, t),
+    )
+
+
+def values_then(alarm: Alarm, t: Texts) -> list[tuple[str, str]]:
+    """Return title and text of the values with which an alarm was raised."""
+    catalog, codes = points_of(scheme_of(alarm.asset))
+    return [
+        (
+            _title(name, catalog, t),
+            value_text(_value(alarm.values[name]), catalog.get(name), codes, t),
+        )
+        for name in alarm.values
+    ]
+
+
+def _points(
+    latest: Mapping[str, LatestValue],
+    catalog: Mapping[str, Point],
+    codes: dict[str, MessageCode],
+    t: Texts,
+) -> list[PointView]:
+    order = {name: index for index, name in enumerate(catalog)}
+    return [
+        PointView(
+            name=name,
+            title=_title(name, catalog, t),
+            text=value_text(latest[name].value, catalog.get(name), codes, t),
+            quality=latest[name].quality,
+            quality_text=t(f"quality.{latest[name].quality}"),
+            observed_at=latest[name].observed_at,
+        )
+        for name in sorted(latest, key=lambda name: (order.get(name, len(order)), name))
+    ]
+
+
+def _plotted(latest: Mapping[str, LatestValue], catalog: Mapping[str, Point], t: Texts) -> str:
+    names = [name for name in catalog if name in latest and catalog[name].type in PLOTTED]
+    first = [name for name in PLOTTED_FIRST if name in names]
+    rest = [name for name in names if name not in first and catalog[name].type in ("bool", "float")]
+    return msgspec.json.encode(
+        [
+            {
+                "name": name,
+                "title": _title(name, catalog, t),
+                "type": catalog[name].type,
+                "unit": catalog[name].unit or "",
+            }
+            for name in (first + rest)[:PLOTTED_MAX]
+        ]
+    ).decode()
+
+
+def _title(name: str, catalog: Mapping[str, Point], t: Texts) -> str:
+    point = catalog.get(name)
+    if point is None:
+        return name
+    return point.title_zh if t.language == "zh" else point.title
+
+
+def _text(attributes: Mapping[str, Any], name: str) -> str:
+    value = attributes.get(name)
+    return str(value).strip() if isinstance(value, str | int) else ""
+
+
+def _value(value: Any) -> Value:
+    if isinstance(value, list):
+        return [str(part) for part in value]
+    return value if value is None or isinstance(value, bool | int | float) else str(value)

@@ -1,0 +1,174 @@
+"""One request of a page: who, in which language, and how the answer is rendered."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+from zoneinfo import ZoneInfo
+
+from fastapi import Request, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from cloud.api.base import Services
+from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
+from cloud.web.format import clock_time, duration
+from cloud.web.texts import LANGUAGES, Texts, load_texts
+from protocols.clock import iso
+from protocols.errors import RefuseInput
+
+FOLDER = Path(__file__).parent
+STATIC = FOLDER / "static"
+LANGUAGE_COOKIE = "suyuan_language"
+YEAR_S = 365 * 24 * 3600
+FIELD_CHARS_MAX = 2_000
+
+
+class SignInFirst(Exception):
+    """Nobody is signed in: the visitor is sent to the login page."""
+
+
+class Visit:
+    """What a page needs of the request that asked for it."""
+
+    def __init__(self, request: Request, services: Services, session: Session | None) -> None:
+        self.request, self.services, self.session = request, services, session
+        chosen = request.cookies.get(LANGUAGE_COOKIE, "")
+        self.t: Texts = load_texts(chosen if chosen in LANGUAGES else services.language)
+        self.now_ms = services.clock.wall_ms()
+        self.zone = _zone(services.time_zone)
+
+    def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        """Render a template; the session's cookie is written again when it is due."""
+        text = (
+            _environment()
+            .get_template(template)
+            .render(
+                t=self.t,
+                visit=self,
+                now_ms=self.now_ms,
+                session=self.session,
+                clock_time=lambda ms: clock_time(ms, self.zone, self.now_ms),
+                duration=duration,
+                iso=iso,
+                static=static_address,
+                **values,
+            )
+        )
+        response = Response(text, status_code=status, media_type="text/html")
+        if self.session is not None:
+            renewed = self.services.access.renewed(self.session)
+            if renewed is not None:
+                self.set_session(response, renewed)
+        return response
+
+    def set_session(self, response: Response, session: Session) -> None:
+        """Hand the session to the browser."""
+        response.set_cookie(
+            SESSION_COOKIE,
+            self.services.access.seal(session),
+            httponly=True,
+            samesite="lax",
+            secure=self.is_https(),
+            path="/",
+        )
+
+    def is_https(self) -> bool:
+        """Tell whether browsers reach us by https, be it through a proxy."""
+        return self.request.url.scheme == "https" or self.services.base_url.startswith("https:")
+
+    async def form(self) -> dict[str, str]:
+        """Read a posted form, the last of each name.
+
+        Raises:
+            RefuseInput: `bad_request` when it is no form.
+
+        """
+        kind = self.request.headers.get("content-type", "").partition(";")[0].strip()
+        raw = await self.request.body()
+        if raw and kind != "application/x-www-form-urlencoded":
+            raise RefuseInput("bad_request", f"expected a form, found {kind[:60]!r}")
+        try:
+            fields = parse_qs(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=20)
+        except ValueError as error:
+            raise RefuseInput("bad_request", str(error)[:100]) from None
+        return {name: values[-1][:FIELD_CHARS_MAX] for name, values in fields.items()}
+
+    def check_same_site(self) -> None:
+        """Refuse a post that another site made the browser send.
+
+        Raises:
+            RefuseInput: `forbidden`.
+
+        """
+        origin = self.request.headers.get("origin")
+        if origin is None:
+            return
+        own = {self.request.headers.get("host", ""), urlsplit(self.services.base_url).netloc}
+        if urlsplit(origin).netloc not in own - {""}:
+            raise RefuseInput("forbidden", "the request came from another site")
+
+    def check_csrf(self, given: str) -> None:
+        """Refuse a post that does not come from a page of this session.
+
+        Raises:
+            RefuseInput: `forbidden`.
+
+        """
+        given = self.request.headers.get(CSRF_HEADER) or given
+        expected = self.session.csrf if self.session else ""
+        if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
+            raise RefuseInput("forbidden", "the page's CSRF token is missing or wrong")
+
+
+def visits(services: Services) -> tuple[Callable[[Request], Visit], Callable[[Request], Visit]]:
+    """Build the dependencies: of a visitor whoever it is, and of one who is signed in."""
+
+    def anyone(request: Request) -> Visit:
+        session = services.access.session(request.cookies.get(SESSION_COOKIE, ""))
+        return Visit(request, services, session)
+
+    def signed_in(request: Request) -> Visit:
+        visit = anyone(request)
+        if visit.session is None:
+            raise SignInFirst
+        return visit
+
+    return anyone, signed_in
+
+
+def local_path(text: str) -> str:
+    """Return `text` if it is a path of our own, else the console's: never lead away from here."""
+    plain = text.isprintable() and "\\" not in text and not text.startswith("//")
+    return text if text.startswith("/") and plain else "/"
+
+
+def login_address(request: Request) -> str:
+    """Return the login page's address that leads back to what was asked for."""
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return f"/login?next={quote(local_path(asked), safe='/')}"
+
+
+@lru_cache(maxsize=256)
+def static_address(name: str) -> str:
+    """Return the address of a static file; it changes with its content, so caches may keep it."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()
+    return f"/static/{name}?v={digest[:12]}"
+
+
+@lru_cache(maxsize=8)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

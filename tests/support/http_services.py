@@ -1,0 +1,269 @@
+"""The HTTP side with small parts in memory behind it: what the pages and the API are tested on."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+from fastapi import FastAPI
+
+from cloud.access.book import AccessBook
+from cloud.api.app import create_app
+from cloud.api.base import Services
+from cloud.model.alarm import Alarm
+from cloud.model.asset import LatestValue
+from cloud.model.database import Database
+from cloud.model.ledger import SpoolLedger
+from cloud.registry.assets import AssetRegistry
+from cloud.registry.gateways import GatewayBook
+from cloud.telemetry.base import Aggregate, Series
+from cloud.web.pages import mount
+from protocols.clock import Clock, ManualClock, SystemClock
+from protocols.errors import RefuseInput
+from protocols.readings import Value
+from tests.support.state_database import open_state
+
+TOKEN = "token-of-the-tests"
+LIFT = "elevator:31101099920240017"
+
+
+class MemoryFeed:
+    """A feed in a list; a listener hears at once."""
+
+    def __init__(self) -> None:
+        self.items: list[str] = []
+        self.oldest = 1
+        self.lag_ms = 0
+        self.heartbeat_s = 1.0
+        self.silent = False
+        self._waiters: set[asyncio.Event] = set()
+
+    @property
+    def head(self) -> int:
+        """Offset of the newest item."""
+        return len(self.items)
+
+    def append(self, alarm: Alarm) -> None:
+        """Add one change of an alarm."""
+        self.items.append(json.dumps({"id": alarm.id, "state": alarm.state}))
+        for waiter in self._waiters:
+            waiter.set()
+
+    def stream(self, after: int | None) -> AsyncIterator[str]:
+        """SSE text."""
+        if after is not None and after + 1 < self.oldest:
+            raise RefuseInput("gone", f"kept from {self.oldest}")
+        return self._run(self.head if after is None else after)
+
+    async def _run(self, after: int) -> AsyncIterator[str]:
+        waiter = asyncio.Event()
+        self._waiters.add(waiter)
+        try:
+            while True:
+                waiter.clear()
+                if not self.silent:
+                    for offset in range(after + 1, self.head + 1):
+                        yield f"id: {offset}\nevent: alarm\ndata: {self.items[offset - 1]}\n\n"
+                    after = self.head
+                    beat = json.dumps({"offset": after, "lag_ms": self.lag_ms})
+                    yield f"id: {after}\nevent: heartbeat\ndata: {beat}\n\n"
+                try:
+                    async with asyncio.timeout(self.heartbeat_s):
+                        await waiter.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            self._waiters.discard(waiter)
+
+
+class MemoryDesk:
+    """Alarms in a dictionary."""
+
+    def __init__(self, feed: MemoryFeed, clock: Clock) -> None:
+        self._feed, self._clock = feed, clock
+        self.alarms: dict[int, Alarm] = {}
+
+    def put(self, alarm: Alarm) -> Alarm:
+        """Set an alarm and tell the feed."""
+        self.alarms[alarm.id] = alarm
+        self._feed.append(alarm)
+        return alarm
+
+    def change(self, alarm_id: int, **fields: object) -> Alarm:
+        """Change fields of an alarm and tell the feed."""
+        fields.setdefault("changed_at", self._clock.wall_ms())
+        return self.put(msgspec.structs.replace(self.alarms[alarm_id], **fields))
+
+    async def acknowledge(self, alarm_id: int, *, by: str, note: str = "") -> Alarm:
+        """Acknowledge as ISA-18.2 says."""
+        alarm = self.alarms.get(alarm_id)
+        if alarm is None:
+            raise RefuseInput("not_found", f"no alarm {alarm_id}")
+        after = {"unacknowledged": "acknowledged", "return_to_normal_unacknowledged": "normal"}
+        if alarm.state not in after:
+            raise RefuseInput("not_acknowledgeable", f"alarm {alarm_id} is {alarm.state}")
+        return self.change(
+            alarm_id,
+            state=after[alarm.state],
+            acknowledged_at=self._clock.wall_ms(),
+            acknowledged_by=by,
+            note=note or None,
+        )
+
+    async def find(
+        self,
+        *,
+        states: Sequence[str] | None = None,
+        asset: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> list[Alarm]:
+        """Newest first."""
+        found = [
+            alarm
+            for alarm in sorted(self.alarms.values(), key=lambda alarm: -alarm.id)
+            if (states is None or alarm.state in states)
+            and asset in (None, alarm.asset)
+            and (before_id is None or alarm.id < before_id)
+        ]
+        return found[:limit]
+
+    async def get(self, alarm_id: int) -> Alarm | None:
+        """One."""
+        return self.alarms.get(alarm_id)
+
+
+class MemoryTelemetry:
+    """Readings in a dictionary."""
+
+    def __init__(self) -> None:
+        self.points: dict[str, list[tuple[int, Value]]] = {}
+        self.asked: list[tuple[object, ...]] = []
+
+    def readings(
+        self, asset: str, points: Sequence[str], from_ms: int, to_ms: int, limit: int
+    ) -> Series:
+        """Raw values."""
+        self.asked.append((asset, tuple(points), from_ms, to_ms, limit))
+        found = {
+            name: [(at, value) for at, value in values if from_ms <= at < to_ms][:limit]
+            for name, values in self.points.items()
+            if not points or name in points
+        }
+        return Series(points=found)
+
+    def aggregate(
+        self,
+        asset: str,
+        points: Sequence[str],
+        from_ms: int,
+        to_ms: int,
+        step_ms: int,
+        how: Aggregate,
+    ) -> Series:
+        """Only writes down what was asked."""
+        self.asked.append((asset, tuple(points), from_ms, to_ms, step_ms, how))
+        return Series(points={"speed": [(from_ms, 1.5)]})
+
+
+@dataclass
+class World:
+    """An application and all that stands behind it."""
+
+    app: FastAPI
+    services: Services
+    database: Database
+    registry: AssetRegistry
+    gateways: GatewayBook
+    feed: MemoryFeed
+    desk: MemoryDesk
+    telemetry: MemoryTelemetry
+    clock: Clock
+    latest: dict[str, dict[str, LatestValue]] = field(default_factory=dict)
+    ledgers: dict[str, list[SpoolLedger]] = field(default_factory=dict)
+    ready: tuple[bool, str] = (True, "")
+
+
+async def open_world(
+    folder: Path, *, clock: Clock | None = None, language: str = "zh", pages: bool = True
+) -> World:
+    """Build an application over a fresh state database in `folder`."""
+    clock = clock or SystemClock()
+    database = open_state(folder)
+    registry, gateways = AssetRegistry(database, clock), GatewayBook(database)
+    await registry.load()
+    await gateways.load()
+    access = AccessBook(database, clock, admin_token=TOKEN)
+    await access.load()
+    feed, telemetry = MemoryFeed(), MemoryTelemetry()
+    desk = MemoryDesk(feed, clock)
+    latest: dict[str, dict[str, LatestValue]] = {}
+    ledgers: dict[str, list[SpoolLedger]] = {}
+    world: list[World] = []
+
+    async def ledger(gateway_id: str) -> list[SpoolLedger]:
+        return ledgers.get(gateway_id, [])
+
+    ready: Callable[[], tuple[bool, str]] = lambda: world[0].ready  # noqa: E731
+    services = Services(
+        registry=registry,
+        gateways=gateways,
+        ledger=ledger,
+        alarms=desk,
+        feed=feed,
+        stream=feed.stream,
+        telemetry=telemetry,
+        latest=lambda asset: latest.get(asset, {}),
+        assets_of=lambda gateway: [LIFT] if gateway == "gw-jilin-0001" else [],
+        ready=ready,
+        metrics=lambda: b"suyuan_up 1\n",
+        access=access,
+        clock=clock,
+        stopping=asyncio.Event(),
+        language=language,
+        mounts=(mount,) if pages else (),
+    )
+    world.append(
+        World(
+            app=create_app(services),
+            services=services,
+            database=database,
+            registry=registry,
+            gateways=gateways,
+            feed=feed,
+            desk=desk,
+            telemetry=telemetry,
+            clock=clock,
+            latest=latest,
+            ledgers=ledgers,
+        )
+    )
+    return world[0]
+
+
+def entrapment(clock: Clock | ManualClock, alarm_id: int = 1, **fields: object) -> Alarm:
+    """A fresh entrapment of LIFT."""
+    now = clock.wall_ms()
+    alarm = Alarm(
+        id=alarm_id,
+        alert="Entrapment",
+        asset=LIFT,
+        severity="emergency",
+        state="unacknowledged",
+        raised_at=now,
+        observed_at=now - 400,
+        changed_at=now,
+        evidence="alarm_button",
+        values={"message_code": ["90"], "passenger_status": True, "service_mode": "normal"},
+        annotations={
+            "summary": "Passengers trapped",
+            "summary_zh": "电梯困人",
+            "cause": "Lift stopped with someone inside.",
+            "cause_zh": "电梯停止运行且轿厢内有人。",
+            "response": "Call the car, then send the rescue team.",
+            "response_zh": "先与轿厢通话安抚，再派救援人员到场。",
+        },
+    )
+    return msgspec.structs.replace(alarm, **fields)
