@@ -79,6 +79,17 @@ def divide(block: Block) -> tuple[Block, ...]:
     return tuple(_block(block.table, run) for run in runs)
 
 
+def spread(blocks: Iterable[Block]) -> list[Block]:
+    """Order blocks so that those whose replies look alike are not asked one after the other."""
+    left, order = list(blocks), list[Block]()
+    while left:
+        shapes = [block.signature(block.count) for block in left]
+        last = order[-1].signature(order[-1].count) if order else None
+        ranks = [(shape == last, -shapes.count(shape)) for shape in shapes]
+        order.append(left.pop(ranks.index(min(ranks))))
+    return order
+
+
 def partition(block: Block, unsafe: Callable[[Signature], bool]) -> tuple[Span, ...] | None:
     """Choose reads that together cover a block, none of which an old reply could match.
 

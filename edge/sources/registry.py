@@ -13,7 +13,7 @@ from edge.sources.base import DecoderFactory, Source
 from edge.sources.bus import ModbusBus
 from edge.sources.lines import CautiousLine, Line, NumberedLine
 from edge.sources.link import Client, ModbusLink, Trace
-from edge.sources.plan import Block, plan
+from edge.sources.plan import Block, plan, spread
 from edge.sources.ticker import Ticker
 from edge.sources.timing import line_silence_s, line_timeout_s
 from edge.sources.unit import Unit
@@ -113,12 +113,13 @@ def blocks_of(controller: Controller, gap_max: int) -> tuple[Block, ...]:
 
 
 def _unit(bus: Bus, device: Device, controller: Controller, decoders: DecoderFactory) -> Unit:
+    blocks = blocks_of(controller, bus.gap_max)
     return Unit(
         asset=device.asset,
         controller=controller.id,
         unit_id=device.unit_id,
         period_s=device.poll_interval_s,
-        blocks=list(blocks_of(controller, bus.gap_max)),
+        blocks=spread(blocks) if bus.serial else list(blocks),
         decoder=decoders(device.asset, controller),
     )
 

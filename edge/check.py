@@ -1,0 +1,41 @@
+"""Every fault of a site's files, before anything is started."""
+
+from pathlib import Path
+
+from edge.settings import Site, load_site
+from edge.sources.registry import device_fault
+from protocols.catalog.controller import Controller, load_controllers
+from protocols.errors import Fault, FixConfiguration
+
+
+def check(site: Path, overlay: Path | None = None) -> list[Fault]:
+    """Return all faults of a site file and of the controller files that it may use.
+
+    A device whose controller is faulty or unknown is a fault too; `run` would set it aside.
+    """
+    faults: list[Fault] = []
+    if overlay is not None and not overlay.is_dir():
+        faults.append(Fault(str(overlay), "--overlay", "a folder", "nothing of that kind"))
+        overlay = None
+    controllers, controller_faults = load_controllers(overlay)
+    faults += controller_faults
+    try:
+        found = load_site(site)
+    except FixConfiguration as error:
+        return [*error.faults, *faults]
+    return [*_site_faults(site, found, controllers), *faults]
+
+
+def _site_faults(path: Path, site: Site, controllers: dict[str, Controller]) -> list[Fault]:
+    faults = []
+    for name in ("ca_file", "cert_file", "key_file"):
+        file = getattr(site.uplink, name)
+        if file is not None and not Path(file).is_file():
+            faults.append(Fault(str(path), f"uplink.{name}", "a file that exists", repr(file)))
+    for index, bus in enumerate(site.buses):
+        for number, device in enumerate(bus.devices):
+            key = f"buses[{index}].devices[{number}]"
+            fault = device_fault(device, controllers, key, str(path))
+            if fault is not None:
+                faults.append(fault)
+    return faults
