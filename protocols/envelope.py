@@ -96,6 +96,8 @@ def decode(payload: bytes) -> Envelope:
     if header.schema != SCHEMA:
         raise RefuseInput("bad_schema", f"expected {SCHEMA}, found {header.schema}")
     raw = bytes(header.records)
+    if not raw.lstrip().startswith(b"["):
+        raise RefuseInput("bad_header", "records: expected an array")
     records, refused = decode_records(raw)
     return Envelope(
         header.spool,
@@ -125,13 +127,16 @@ def decode_records(raw: bytes) -> tuple[tuple[Record, ...], tuple[Refused, ...]]
 def _decode_each(raw: bytes) -> tuple[tuple[Record, ...], tuple[Refused, ...]]:
     good: list[Record] = []
     refused: list[Refused] = []
-    for index, part in enumerate(_split_records(raw)):
+    parts = _split_records(raw)
+    for index, part in enumerate(parts[:RECORDS_PER_BATCH_MAX]):
         try:
-            if index >= RECORDS_PER_BATCH_MAX:
-                raise RefuseInput("too_many_records", f"at most {RECORDS_PER_BATCH_MAX} in a batch")
             good.append(decode_record(part))
         except RefuseInput as error:
             refused.append(Refused(index, part, error.reason, error.detail))
+    if rest := parts[RECORDS_PER_BATCH_MAX:]:  # one entry, or a payload makes 100,000 of them
+        detail = f"at most {RECORDS_PER_BATCH_MAX} in a batch, found {len(parts)}"
+        whole = b"[" + b",".join(rest) + b"]"
+        refused.append(Refused(RECORDS_PER_BATCH_MAX, whole, "too_many_records", detail))
     return tuple(good), tuple(refused)
 
 
@@ -169,7 +174,8 @@ def _split_records(raw: bytes) -> list[bytes]:
         return _split_by_hand(raw)
 
 
-_MARKS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+_MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)
+"""A string or a bracket; an unclosed string runs to the end, so that no byte is read twice."""
 
 
 def _end_of_array(text: bytes, start: int) -> int | None:
