@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 from protocols.border import convert, read_toml
+from protocols.catalog.defaults import defaults
 from protocols.errors import Fault, FixConfiguration
 from protocols.ids import ASSET_ID, GATEWAY_ID
 
@@ -19,6 +20,7 @@ Parity = Literal["none", "even", "odd"]
 Id = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Words = Annotated[str, Meta(min_length=1, max_length=256)]
 
+_DEFAULTS = defaults()
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _BITS_OF_PARITY = {"none": 0, "even": 1, "odd": 1}
 
@@ -58,7 +60,7 @@ class Device(Struct, frozen=True, kw_only=True):
     """The id of a controller file."""
     unit_id: Annotated[int, Meta(ge=0, le=255)] = 1
     """On a serial line 1 to 247."""
-    poll_interval_s: Annotated[float, Meta(ge=0.05, le=3600)] = 1.0
+    poll_interval_s: Annotated[float, Meta(ge=0.05, le=3600)] = _DEFAULTS.modbus.poll_interval_s
 
 
 class Bus(Struct, frozen=True, kw_only=True):
@@ -78,7 +80,7 @@ class Bus(Struct, frozen=True, kw_only=True):
     stop_bits: Literal[1, 2] | None = None
     timeout_s: Annotated[float, Meta(ge=0.01, le=60)] | None = None
     """1.0 over TCP, 0.3 on a serial line; there never less than the baud rate asks for."""
-    gap_max: Annotated[int, Meta(ge=0, le=125)] = 8
+    gap_max: Annotated[int, Meta(ge=0, le=125)] = _DEFAULTS.modbus.gap_max
     """Unlisted registers read along rather than starting another read."""
 
     @property
@@ -114,7 +116,7 @@ class Scanner(Struct, frozen=True, kw_only=True):
 class SpoolSettings(Struct, frozen=True, kw_only=True):
     """How much disk the spool may take."""
 
-    bytes_max: Annotated[int, Meta(ge=1024 * 1024)] = 256 * 1024 * 1024
+    bytes_max: Annotated[int, Meta(ge=1024 * 1024)] = _DEFAULTS.spool.bytes_max
     """At the bound the oldest `data` batches go, and a gap record says so."""
 
 

@@ -5,8 +5,8 @@ from typing import Protocol
 
 from edge.decode.codec import Codec, Found, Place, Slot
 from edge.decode.deadband import worth_telling
+from protocols.catalog.defaults import defaults
 from protocols.catalog.point_map import Controller, Table
-from protocols.limits import SNAPSHOT_INTERVAL_S
 from protocols.modbus.registers import join_codes
 from protocols.readings import Quality, Value
 from protocols.topics import Stream
@@ -14,7 +14,7 @@ from protocols.topics import Stream
 Columns = tuple[Stream, dict[str, Value], dict[str, Quality]]
 """Stream, values, and the qualities that are not good."""
 
-_SNAPSHOT_MS = int(SNAPSHOT_INTERVAL_S * 950)
+_SNAPSHOT_MS = int(defaults().reporting.snapshot_interval_s * 1000)
 """A little early, so that a poll's interval later is still within the minute."""
 _GOLDEN = 0.618_033_988_749_895
 _ONLINE = "controller_online"

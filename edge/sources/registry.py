@@ -17,16 +17,17 @@ from edge.sources.plan import Block, plan, spread
 from edge.sources.ticker import Ticker
 from edge.sources.timing import line_silence_s, line_timeout_s
 from edge.sources.unit import Unit
+from protocols.catalog.defaults import defaults
 from protocols.catalog.point_map import FRAMINGS, Controller
 from protocols.clock import Clock
 from protocols.errors import Fault
 from protocols.modbus.registers import width
 
 _FILE = "site file"
-_TIMEOUT_TCP_S = 1.0
+_TIMEOUT_TCP_S = defaults().modbus.timeout_tcp_s
 _PORT = 502
 _PARITY = {"none": "N", "even": "E", "odd": "O"}
-BAUD_RATE = 9_600
+BAUD_RATE = defaults().modbus.baud_rate
 _PYMODBUS_LOGS = ("pymodbus", "pymodbus_internal")
 
 

@@ -1,11 +1,13 @@
 """How long a serial line needs, from its baud rate."""
 
+from protocols.catalog.defaults import defaults
+
 _SILENCE_CHARACTERS = 3.5
 _SILENCE_MIN_S = 0.00175
 """Above 19,200 baud the standard fixes the silence between frames."""
 _DEVICE_S = 0.1
 """What a controller may take to begin its answer, above the time on the wire."""
-_TIMEOUT_MIN_S = 0.3
+_TIMEOUT_MIN_S = defaults().modbus.timeout_serial_s
 _REQUEST_BYTES = 8
 _REPLY_BYTES = 5
 

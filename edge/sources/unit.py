@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from edge.sources.base import Decoder
 from edge.sources.plan import Block, divide
+from protocols.catalog.defaults import defaults
 
-BACK_OFF_MAX_S = 60.0
-SILENT_FAILURES = 3
-SILENT_AFTER_S = 10.0
-"""A unit is put aside as silent after three polls without an answer, or two and so long a time."""
+BACK_OFF_MAX_S = defaults().silent.back_off_max_s
+SILENT_FAILURES = defaults().silent.failures
+SILENT_AFTER_S = defaults().silent.after_s
+"""A unit counts as silent after so many polls without an answer, or two and so long a time."""
 _LOST_FAILURES = 3
 """So many failures of one block, while others answer, and its points are given up."""
 _DIVIDE_FAILURES = 2
