@@ -83,7 +83,7 @@ class Feed(Protocol):
 
     @property
     def head(self) -> int:
-        """Offset of the newest item, 0 when there is none."""
+        """Offset of the newest item known here, 0 when there is none; may be a little behind."""
         ...
 
 

@@ -21,8 +21,6 @@ def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
     @routes.get("/feed")
     async def feed(request: Request) -> StreamingResponse:
         after = resume_after(request)
-        if after is not None and after > services.feed.head:
-            raise RefuseInput("gone", f"{after} is newer than the newest, {services.feed.head}")
         if listeners >= LISTENERS_MAX:
             raise RetryLater("too many listeners")
         return StreamingResponse(

@@ -20,43 +20,13 @@ RECENT = 20
 PLOT_MINUTES = 5
 
 
-class OpenAlarms:
-    """The open alarms, asked of the database only when the feed moved."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._head = -1
-        self._alarms: list[Alarm] = []
-
-    async def worst_first(self) -> list[Alarm]:
-        """Return at most OPEN_MAX of them."""
-        head = self._services.feed.head  # read before the question: a newer answer does no harm
-        if head != self._head:
-            self._alarms, self._head = worst_first(await self._all()), head
-        return self._alarms
-
-    async def _all(self) -> list[Alarm]:
-        found: list[Alarm] = []
-        before: int | None = None
-        while len(found) < OPEN_MAX:
-            page = await self._services.alarms.find(
-                states=OPEN_STATES, before_id=before, limit=PAGE
-            )
-            found += page
-            if len(page) < PAGE:
-                break
-            before = page[-1].id
-        return found
-
-
 def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRouter:
     """Build / and its parts."""
     routes = APIRouter()
     visitor = Depends(signed_in)
-    open_alarms = OpenAlarms(services)
 
     async def open_part(visit: Visit) -> dict[str, Any]:
-        alarms = await open_alarms.worst_first()
+        alarms = worst_first(await _all_open(services))
         shown = [await alarm_view(services, alarm, visit.t) for alarm in alarms[:LINES_MAX]]
         return {
             "cards": shown[:CARDS_MAX],
@@ -96,6 +66,20 @@ def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRout
         return visit.render("parts/points.html", asset=shown)
 
     return routes
+
+
+async def _all_open(services: Services) -> list[Alarm]:
+    found: list[Alarm] = []
+    before: int | None = None
+    while len(found) < OPEN_MAX:
+        page = await services.alarms.find(
+            states=OPEN_STATES, asset=None, before_id=before, limit=PAGE
+        )
+        found += page
+        if len(page) < PAGE:
+            break
+        before = page[-1].id
+    return found
 
 
 def _count(alarms: Sequence[Alarm], severity: str | None = None) -> int:

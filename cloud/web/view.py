@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from cloud.api.base import Services
 from cloud.model.alarm import SEVERITIES, Alarm
 from cloud.model.asset import Asset, LatestValue
@@ -18,7 +16,6 @@ from protocols.readings import Quality, Value
 PLACE = ("district", "address", "building")
 ASKING = ("unacknowledged", "return_to_normal_unacknowledged")
 OPEN_STATES = ("unacknowledged", "acknowledged", "return_to_normal_unacknowledged")
-PLOTTED = ("floor", "float", "int", "bool")
 PLOTTED_FIRST = (
     "car_position",
     "speed",
@@ -27,7 +24,19 @@ PLOTTED_FIRST = (
     "door_zone",
     "safety_circuit",
 )
-PLOTTED_MAX = 8
+PLOTTED_LINES_MAX = 2
+"""Numbers in one plot: it has two axes."""
+PLOTTED_STRIPS_MAX = 6
+
+
+@dataclass(frozen=True, slots=True)
+class PlottedPoint:
+    """A point that a plot shows: a line, or a strip for a yes or no."""
+
+    name: str
+    title: str
+    type: str
+    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +63,7 @@ class AssetView:
     rescue_code: str
     floor: str | None
     points: list[PointView]
-    plotted: str
-    """JSON for the plot: name, title, type and unit of each point."""
+    plotted: list[PlottedPoint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,21 +181,22 @@ def _points(
     ]
 
 
-def _plotted(latest: Mapping[str, LatestValue], catalog: Mapping[str, Point], t: Texts) -> str:
-    names = [name for name in catalog if name in latest and catalog[name].type in PLOTTED]
-    first = [name for name in PLOTTED_FIRST if name in names]
-    rest = [name for name in names if name not in first and catalog[name].type in ("bool", "float")]
-    return msgspec.json.encode(
-        [
-            {
-                "name": name,
-                "title": _title(name, catalog, t),
-                "type": catalog[name].type,
-                "unit": catalog[name].unit or "",
-            }
-            for name in (first + rest)[:PLOTTED_MAX]
-        ]
-    ).decode()
+def _plotted(
+    latest: Mapping[str, LatestValue], catalog: Mapping[str, Point], t: Texts
+) -> list[PlottedPoint]:
+    names = [name for name in catalog if name in latest]
+    names.sort(key=lambda name: (*PLOTTED_FIRST, name).index(name))
+    lines = [name for name in names if catalog[name].type in ("floor", "float")]
+    strips = [name for name in names if catalog[name].type == "bool"]
+    return [
+        PlottedPoint(
+            name=name,
+            title=_title(name, catalog, t),
+            type=catalog[name].type,
+            unit=catalog[name].unit or "",
+        )
+        for name in lines[:PLOTTED_LINES_MAX] + strips[:PLOTTED_STRIPS_MAX]
+    ]
 
 
 def _title(name: str, catalog: Mapping[str, Point], t: Texts) -> str:

@@ -53,7 +53,7 @@ class MemoryFeed:
 
     def stream(self, after: int | None) -> AsyncIterator[str]:
         """SSE text."""
-        if after is not None and after + 1 < self.oldest:
+        if after is not None and (after + 1 < self.oldest or after > self.head):
             raise RefuseInput("gone", f"kept from {self.oldest}")
         return self._run(self.head if after is None else after)
 
@@ -67,7 +67,7 @@ class MemoryFeed:
                     for offset in range(after + 1, self.head + 1):
                         yield f"id: {offset}\nevent: alarm\ndata: {self.items[offset - 1]}\n\n"
                     after = self.head
-                    beat = json.dumps({"offset": after, "lag_ms": self.lag_ms})
+                    beat = json.dumps({"offset": after, "oldest_unprocessed_ms": self.lag_ms})
                     yield f"id: {after}\nevent: heartbeat\ndata: {beat}\n\n"
                 try:
                     async with asyncio.timeout(self.heartbeat_s):

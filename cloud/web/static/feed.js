@@ -94,8 +94,7 @@
 
   function beat(data) {
     try {
-      const fields = JSON.parse(data);
-      lag = Number(fields.lag_ms ?? 0);
+      lag = Number(JSON.parse(data).oldest_unprocessed_ms) || 0;
     } catch {
       lag = 0;
     }

@@ -7,7 +7,7 @@
   const HEIGHT = 130;
   const LEFT = 34;
   const RIGHT = 34;
-  const COLORS = ["#7fd1ff", "#ffb84d", "#c8a2ff"];
+  const COLORS = ["#7fd1ff", "#ffb84d"];
   const charts = new WeakMap();
 
   function clockOf(zone, seconds) {
@@ -120,7 +120,7 @@
           values: (_plot, splits, _axis, _space, step) =>
             splits.map((at) => (step < 60000 ? long : short).format(at)) },
         ...points.map((point, index) => ({
-          ...axis, scale: point.name, show: index < 2, side: index === 0 ? 3 : 1,
+          ...axis, scale: point.name, side: index === 0 ? 3 : 1,
           size: index === 0 ? LEFT : RIGHT, stroke: COLORS[index],
           grid: { show: index === 0, stroke: "#1d2936" },
           incrs: point.type === "float" ? undefined : [1, 2, 5, 10, 20, 50],
@@ -159,13 +159,18 @@
     const row = document.createElement("div");
     row.className = "strip";
     const share = (at) => (100 * (Math.max(from, at) - from)) / (to - from);
+    const piece = (kind, start, end) => {
+      const element = document.createElement("i");
+      element.className = kind;
+      element.style.left = `${share(start)}%`;
+      element.style.width = `${share(end) - share(start)}%`;
+      row.append(element);
+    };
+    const known = values.length ? values[0][0] : to;
+    if (known > from) piece("unknown", from, known);
     values.forEach(([at, value], index) => {
       const until = index + 1 < values.length ? values[index + 1][0] : to;
-      if (value !== true || until <= from) return;
-      const piece = document.createElement("i");
-      piece.style.left = `${share(at)}%`;
-      piece.style.width = `${share(until) - share(at)}%`;
-      row.append(piece);
+      if (value === true && until > from) piece("yes", at, until);
     });
     const title = document.createElement("span");
     title.textContent = point.title;

@@ -1,0 +1,28 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from protocols.clock import ManualClock
+from tests.support.http_services import TOKEN, World, open_world
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = await open_world(tmp_path, clock=ManualClock(), pages=False)
+    yield world
+    world.database.close()
+
+
+@pytest.fixture
+async def nobody(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(world.app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+async def client(nobody: httpx.AsyncClient) -> httpx.AsyncClient:
+    nobody.headers["Authorization"] = f"Bearer {TOKEN}"
+    return nobody
