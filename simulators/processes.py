@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def module_command(module: str, *arguments: str) -> list[str]:
+    """Build the command line of a part of this project, run by this very Python."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def module_environment() -> dict[str, str]:
+    """Build what a child needs to find the project from any folder, and to log at once."""
+    root = str(Path(__file__).resolve().parent.parent)
+    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+
+
 class Child:
     """A running child process and its log file."""
 
@@ -34,6 +47,7 @@ class Child:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -102,11 +116,11 @@ class Family:
                     f"{child.tail()}"
                 )
 
-    def stop(self) -> None:
-        """End all: SIGTERM to every group, SIGKILL to what is left after six seconds."""
+    def stop(self, terminate_s: float = TERMINATE_S) -> None:
+        """End all: SIGTERM to every group, SIGKILL to what is left after `terminate_s`."""
         for child in reversed(self.children):
             child.signal_group(signal.SIGTERM)
-        deadline = time.monotonic() + TERMINATE_S
+        deadline = time.monotonic() + terminate_s
         for child in self.children:
             child.wait(deadline - time.monotonic())
         for child in self.children:
