@@ -163,7 +163,7 @@ class Play:
         rng = random.Random(scenario.seed)
         lifts: list[ServedLift] = []
         for group in scenario.groups:
-            dialect = Dialect(_controller(controllers, group.controller))
+            dialect = Dialect(_controller(controllers, scenario.id, group))
             made = [
                 build_lift(dialect, group, len(lifts) + place, place + 1, scenario.seed)
                 for place in range(group.lifts)
@@ -227,11 +227,18 @@ def build_lift(dialect: Dialect, group: Group, index: int, unit_id: int, seed: i
     return ServedLift(index, unit_id, dialect, lift, traffic)
 
 
-def _controller(controllers: Mapping[str, Controller], name: str) -> Controller:
-    if name not in controllers:
+def _controller(controllers: Mapping[str, Controller], scenario: str, group: Group) -> Controller:
+    found = controllers.get(group.controller)
+    if found is None:
         known = ", ".join(sorted(controllers)) or "none"
-        raise FixConfiguration([ConfigurationFault(name, "controller", f"one of {known}", name)])
-    return controllers[name]
+        fault = ConfigurationFault(
+            f"scenario {scenario}",
+            f"groups.{group.id}.controller",
+            f"one of {known}",
+            group.controller,
+        )
+        raise FixConfiguration([fault])
+    return found
 
 
 def _meets(shown: Value, wanted: Value) -> bool:
