@@ -1,6 +1,5 @@
 """Checks the points of a controller file against the catalog, their types and each other."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -25,6 +24,9 @@ TYPES_OF: Mapping[str, frozenset[RegisterType]] = {
     "text": frozenset({"uint16", "uint32", "enum16"}),
 }
 """Register types that can tell a point of each type."""
+
+SCALE_MIN, SCALE_MAX, OFFSET_MAX = 1e-9, 1e9, 1e12
+"""Every raw value stays a finite number, and its decimals are not lost in a float."""
 
 
 class PointText(Struct, frozen=True, kw_only=True):
@@ -204,11 +206,11 @@ def _check_invalid(
 
 
 def _check_scale(text: PointText, point: Point | None, tell: Tell) -> None:
-    if not math.isfinite(text.scale) or text.scale == 0:
-        tell("scale", "a number other than 0", text.scale)
+    if not SCALE_MIN <= abs(text.scale) <= SCALE_MAX:  # not a number neither
+        tell("scale", f"a size from {SCALE_MIN:g} to {SCALE_MAX:g}", text.scale)
         return
-    if not math.isfinite(text.offset):
-        tell("offset", "a number", text.offset)
+    if not abs(text.offset) <= OFFSET_MAX:
+        tell("offset", f"a size up to {OFFSET_MAX:g}", text.offset)
         return
     plain = text.scale == 1 and text.offset == 0
     if not plain and text.type not in WHOLE_TYPES | {"float32"}:

@@ -9,6 +9,8 @@ from protocols.catalog.point_map import BIT_TABLES, PointMap
 from protocols.readings import Value
 
 FLOAT_NAN = 0x7FC0_0000
+_NUMBER_MAX = 1e39
+"""Beyond what any register can tell; a whole number may be too large even to divide."""
 
 
 def width(point: PointMap) -> int:
@@ -42,7 +44,7 @@ def to_number(point: PointMap, raw: int) -> int | float | None:
 def to_raw(point: PointMap, value: Value) -> int | None:
     """Find the unsigned raw value nearest to a number; None when there is none in range."""
     number = _number_of(point, value)
-    if number is None or not math.isfinite(number):
+    if number is None or not abs(number) < _NUMBER_MAX:
         return None
     scaled = (number - point.offset) / point.scale
     if point.type == "float32":

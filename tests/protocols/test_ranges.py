@@ -1,4 +1,5 @@
 import itertools
+import random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,3 +65,23 @@ def test_single_number_joins_its_neighbours() -> None:
     held = RangeSet([(1, 2), (4, 5)])
     assert held.add(3) == 1
     assert list(held) == [(1, 5)]
+
+
+def test_remove_and_overlap_like_a_plain_set() -> None:
+    rng = random.Random(11)
+    for _ in range(300):
+        one, plain = RangeSet(), set[int]()
+        for _ in range(rng.randint(1, 30)):
+            low = rng.randint(1, 60)
+            high = low + rng.randint(0, 12)
+            numbers = set(range(low, high + 1))
+            if rng.random() < 0.5:
+                assert one.add(low, high) == len(numbers - plain)
+                plain |= numbers
+            else:
+                assert one.remove(low, high) == len(numbers & plain)
+                plain -= numbers
+            found = {n for a, b in one.overlap(low, high + 5) for n in range(a, b + 1)}
+            assert found == plain & set(range(low, high + 6))
+        assert {n for a, b in one for n in range(a, b + 1)} == plain
+        assert all(b + 1 < c for (_, b), (c, _) in itertools.pairwise(one))
