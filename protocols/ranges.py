@@ -51,6 +51,38 @@ class RangeSet:
         ranges[first:last] = [(new_low, new_high)]
         return high - low + 1 - had
 
+    def remove(self, low: int, high: int | None = None) -> int:
+        """Take low..high (both included) out; return how many numbers were in."""
+        high = low if high is None else high
+        ranges = self._ranges
+        first = bisect_right(ranges, (low, -1))
+        if first and ranges[first - 1][1] >= low:
+            first -= 1
+        last, had, rest = first, 0, []
+        while last < len(ranges) and ranges[last][0] <= high:
+            a, b = ranges[last]
+            had += min(b, high) - max(a, low) + 1
+            if a < low:
+                rest.append((a, low - 1))
+            if b > high:
+                rest.append((high + 1, b))
+            last += 1
+        ranges[first:last] = rest
+        return had
+
+    def overlap(self, low: int, high: int) -> list[tuple[int, int]]:
+        """List the ranges within low..high that are in the set, lowest first."""
+        ranges = self._ranges
+        index = bisect_right(ranges, (low, -1))
+        if index and ranges[index - 1][1] >= low:
+            index -= 1
+        found = []
+        while index < len(ranges) and ranges[index][0] <= high:
+            a, b = ranges[index]
+            found.append((max(a, low), min(b, high)))
+            index += 1
+        return found
+
     def missing(self, low: int, high: int) -> list[tuple[int, int]]:
         """List the ranges within low..high that are not in the set, lowest first."""
         holes, at = [], low

@@ -8,6 +8,9 @@ import msgspec
 from protocols.readings import ClockState
 from protocols.topics import Stream
 
+Line = tuple[str, Stream]
+"""(spool, stream): what sequence numbers count in."""
+
 
 class Key(msgspec.Struct, frozen=True, array_like=True):
     """The identity of a batch within a gateway."""
@@ -15,6 +18,15 @@ class Key(msgspec.Struct, frozen=True, array_like=True):
     spool: str
     stream: Stream
     seq: int
+
+
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """Batches low..high (both included) of one line."""
+
+    spool: str
+    stream: Stream
+    low: int
+    high: int
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +46,11 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch before the spool has given it a key."""
+    """A batch before the spool has given it a key.
+
+    Empty `records_raw`: its records were dropped before the disk would take them; the spool gives
+    it a key all the same and declares it lost.
+    """
 
     stream: Stream
     clock: ClockState
@@ -46,14 +62,6 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     records_raw: bytes
 
 
-class Held(msgspec.Struct, frozen=True, gc=False):
-    """What is kept in memory of a batch on disk."""
-
-    key: Key
-    bytes: int
-    """Payload bytes of its records."""
-
-
 class Lost(msgspec.Struct, frozen=True, kw_only=True):
     """A range that will never be sent; kept until the cloud has settled its gap record."""
 
@@ -61,10 +69,28 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
     stream: Stream
     from_seq: int
     to_seq: int | None
-    from_at: int | None
-    to_at: int | None
+    """None: the tail, unknown."""
+    from_at: int | None = None
+    to_at: int | None = None
+    """ms since 1970; None where nobody knows."""
     reason: str
-    records: int | None
+    records: int | None = None
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """A loss, and the batch of stream `alarm` that tells the cloud of it."""
+
+    lost: Lost
+    gap: Key
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What one commit made."""
+
+    batches: tuple[Batch, ...] = ()
+    """The drafts with their keys, in order, then batches of gap records."""
+    declared: tuple[Declared, ...] = ()
+    """Losses that are new; batches in their ranges are no longer held."""
 
 
 class Spool(Protocol):
@@ -76,31 +102,45 @@ class Spool(Protocol):
         ...
 
     def append(
-        self, drafts: Sequence[Draft], settled: Sequence[Key], lost: Sequence[Lost] = ()
-    ) -> list[Batch]:
+        self, drafts: Sequence[Draft], settled: Sequence[Span] = (), lost: Sequence[Lost] = ()
+    ) -> Committed:
         """Commit drafts, deletions and losses in one transaction; durable on return.
 
-        At the byte bound the oldest `data` batches are dropped and declared lost, `alarm` batches
-        only when no `data` is left.
+        Gap records for new losses are written in the same transaction. At the byte bound the
+        oldest `data` batches are dropped and declared lost, `alarm` batches only when no `data`
+        is left; batches of gap records never.
+
+        Raises:
+            RetryLater: the disk does not take it; nothing has changed.
+            StopService: the file is damaged; opening it again salvages it.
+
         """
         ...
 
     def load(self, key: Key) -> Batch | None:
-        """Read one batch; None when it is gone or damaged (then it is declared lost)."""
+        """Read one batch; None when it is gone or damaged: the next commit declares it lost."""
         ...
 
-    def held(self) -> list[Held]:
-        """List all batches on disk, oldest first."""
+    def held(self) -> list[Span]:
+        """List what is on disk, spool after spool, the oldest first."""
         ...
 
-    def last_seqs(self) -> dict[tuple[str, Stream], int]:
-        """Return the last seq given out in each (spool, stream) that this card knows of."""
+    def last_seqs(self) -> dict[Line, int]:
+        """Return the last seq given out in each line that this card knows of."""
         ...
 
-    def lost(self) -> list[Lost]:
+    def declared(self) -> list[Declared]:
         """List the losses whose gap record is not settled yet."""
         ...
 
+    def known_time_ms(self) -> int:
+        """Return the last known wall time (ms since 1970) on this card, 0 when none."""
+        ...
+
+    def bytes_held(self) -> int:
+        """Return how many bytes the batches take."""
+        ...
+
     def close(self) -> None:
-        """Commit and close."""
+        """Close; everything was committed before."""
         ...

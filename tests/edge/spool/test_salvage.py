@@ -1,0 +1,228 @@
+"""Whatever state the file is in: the spool starts, keeps what can be read, declares the rest."""
+
+import os
+import random
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from edge.spool.base import Batch, Draft, Key, Span
+from edge.spool.salvage import open_spool
+from edge.spool.sqlite import FILE, SqliteSpool
+from protocols.clock import ManualClock
+from protocols.errors import RetryLater, StopService
+from protocols.ranges import RangeSet
+
+MIB = 1024 * 1024
+
+
+def start(folder: Path) -> SqliteSpool:
+    return open_spool(
+        folder,
+        spool_id=os.urandom(16).hex(),
+        boot_id="boot-1",
+        clock=ManualClock(),
+        bytes_max=64 * MIB,
+    )
+
+
+def draft(rng: random.Random, size: int) -> Draft:
+    return Draft(
+        stream=rng.choice(("data", "data", "alarm")),
+        clock="synced",
+        boot_id="boot-1",
+        created_ms=1,
+        from_at=1_764_000_000_000,
+        to_at=1_764_000_000_001,
+        records=1,
+        records_raw=b'["%b"]' % rng.randbytes(size).hex().encode(),
+    )
+
+
+def fill(folder: Path, count: int = 200, size: int = 1000) -> tuple[str, dict[Key, Batch]]:
+    rng, spool = random.Random(7), start(folder)
+    batches: dict[Key, Batch] = {}
+    for _ in range(count):
+        batches.update({b.key: b for b in spool.append([draft(rng, rng.randint(1, size))]).batches})
+    spool.append([], [Span(spool.id, "data", 1, 10)])
+    batches = {k: b for k, b in batches.items() if k.stream == "alarm" or k.seq > 10}
+    spool.close()
+    return spool.id, batches
+
+
+def check_conserved(spool: SqliteSpool, old_id: str, batches: dict[Key, Batch]) -> int:
+    """Every batch is either there, as written, or declared lost; return how many are there."""
+    declared: dict[str, RangeSet] = {"alarm": RangeSet(), "data": RangeSet()}
+    for one in spool.declared():
+        if one.lost.spool == old_id and one.lost.to_seq is not None:
+            declared[one.lost.stream].add(one.lost.from_seq, one.lost.to_seq)
+    there = 0
+    for batch in batches.values():
+        loaded = spool.load(batch.key)
+        if loaded is None:
+            assert batch.key.seq in declared[batch.key.stream], batch.key
+        else:
+            assert loaded == batch
+            assert batch.key.seq not in declared[batch.key.stream]
+            there += 1
+    return there
+
+
+def damage(file: Path, pages: list[int]) -> None:
+    with file.open("r+b") as out:
+        for page in pages:
+            out.seek(page * 4096)
+            out.write(os.urandom(4096))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_damaged_pages_rest_is_salvaged_and_loss_declared(tmp_path: Path, seed: int) -> None:
+    old_id, batches = fill(tmp_path)
+    file = tmp_path / FILE
+    pages = file.stat().st_size // 4096
+    rng = random.Random(seed)
+    damage(file, rng.sample(range(4, pages), 3))
+    spool = start(tmp_path)
+    spool.append([])
+    for batch in batches.values():  # what only reading finds is declared by the next commit
+        spool.load(batch.key)
+    spool.append([draft(rng, 10)])
+    there = check_conserved(spool, old_id, batches)
+    assert there > len(batches) * 0.5
+    spool.close()
+    again = start(tmp_path)
+    assert check_conserved(again, old_id, batches) == there
+    again.close()
+
+
+def test_damaged_first_page_is_replaced(tmp_path: Path) -> None:
+    old_id, batches = fill(tmp_path)
+    damage(tmp_path / FILE, [0])
+    spool = start(tmp_path)
+    assert check_conserved(spool, old_id, batches) == len(batches)
+    assert (tmp_path / "damaged" / "1" / FILE).exists()
+    spool.close()
+
+
+def test_lost_history_leaves_an_unknown_tail(tmp_path: Path) -> None:
+    old_id, batches = fill(tmp_path)
+    damage(tmp_path / FILE, [1])  # the table of spools is the first one made
+    spool = start(tmp_path)
+    assert check_conserved(spool, old_id, batches) == len(batches)
+    tails = {one.lost.stream for one in spool.declared() if one.lost.to_seq is None}
+    assert tails == {"alarm", "data"}
+    spool.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"SQLite format 3\0" + b"\xff" * 10_000])
+def test_nonsense_file_starts_empty(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    spool = start(tmp_path)
+    assert spool.held() == []
+    assert spool.append([draft(random.Random(1), 10)]).batches
+    spool.close()
+
+
+def test_truncated_file_is_salvaged(tmp_path: Path) -> None:
+    old_id, batches = fill(tmp_path)
+    file = tmp_path / FILE
+    os.truncate(file, file.stat().st_size // 2)
+    spool = start(tmp_path)
+    for batch in batches.values():
+        spool.load(batch.key)
+    spool.append([draft(random.Random(1), 10)])
+    assert check_conserved(spool, old_id, batches) > 0
+    spool.close()
+
+
+def test_torn_log_loses_only_its_tail(tmp_path: Path) -> None:
+    rng, spool = random.Random(3), start(tmp_path)
+    for _ in range(50):
+        spool.append([draft(rng, 500)])
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for suffix in ("", "-wal"):  # as a power cut leaves them, the last log pages torn
+        shutil.copy(tmp_path / f"{FILE}{suffix}", copy)
+    wal = copy / f"{FILE}-wal"
+    os.truncate(wal, wal.stat().st_size - 3 * 4096)
+    old_id = spool.id
+    spool.close()
+    again = start(copy)
+    assert 30 < sum(again.last_seqs()[old_id, stream] for stream in ("alarm", "data")) < 50
+    again.close()
+
+
+def test_bit_flip_in_a_batch_is_found_when_read(tmp_path: Path) -> None:
+    spool = start(tmp_path)
+    (batch,) = spool.append([draft(random.Random(5), 300)]).batches
+    spool.close()
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        (body,) = connection.execute("SELECT body FROM batch").fetchone()
+        flipped = body[:50] + bytes([body[50] ^ 1]) + body[51:]
+        connection.execute("UPDATE batch SET body = ?", (flipped,))
+    connection.close()
+    again = start(tmp_path)
+    assert again.load(batch.key) is None
+    (one,) = again.append([]).declared
+    assert (one.lost.spool, one.lost.from_seq, one.lost.to_seq) == (batch.key.spool, 1, 1)
+    assert one.lost.reason == "damaged"
+    assert [span.spool for span in again.held()] == [again.id]
+    again.close()
+
+
+def test_salvage_interrupted_begins_anew(tmp_path: Path) -> None:
+    old_id, batches = fill(tmp_path)
+    damage(tmp_path / FILE, [0])
+    aside = tmp_path / "damaged" / "1"
+    aside.mkdir(parents=True)
+    (tmp_path / FILE).rename(aside / FILE)
+    (tmp_path / "spool.new.db").write_bytes(b"half")
+    spool = start(tmp_path)
+    assert check_conserved(spool, old_id, batches) == len(batches)
+    spool.close()
+    (tmp_path / FILE).unlink()  # put aside by hand: what was salvaged once is not again
+    assert start(tmp_path).held() == []
+
+
+def test_two_damaged_files_are_kept_at_most(tmp_path: Path) -> None:
+    for _ in range(4):
+        fill(tmp_path, 20)
+        damage(tmp_path / FILE, [0])
+    start(tmp_path).close()
+    assert len(list((tmp_path / "damaged").iterdir())) == 2
+
+
+def test_disk_full_changes_nothing_and_is_retried(tmp_path: Path) -> None:
+    spool, rng = start(tmp_path), random.Random(2)
+    spool.append([draft(rng, 10)])
+    connection = spool._rows._connection  # type: ignore[attr-defined]
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count={pages + 2}")
+    before = (spool.last_seqs(), spool.held(), spool.bytes_held())
+    big = draft(rng, 100_000)
+    with pytest.raises(RetryLater):
+        spool.append([big])
+    assert (spool.last_seqs(), spool.held(), spool.bytes_held()) == before
+    connection.execute("PRAGMA max_page_count=1000000")
+    assert spool.append([big]).batches
+    spool.close()
+
+
+def test_damage_under_a_running_spool_stops_it(tmp_path: Path) -> None:
+    spool, rng = start(tmp_path), random.Random(2)
+    for _ in range(30):
+        spool.append([draft(rng, 1000)])
+    connection = spool._rows._connection  # type: ignore[attr-defined]
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    damage(tmp_path / FILE, list(range(1, 20)))
+    connection.execute("PRAGMA shrink_memory")
+
+    def go_on() -> None:
+        for _ in range(200):
+            spool.append([draft(rng, 1000)], [Span(spool.id, "data", 1, 5)])
+
+    with pytest.raises(StopService):
+        go_on()
+    spool.close()
