@@ -38,7 +38,9 @@ class MemoryFeed:
         self.lag_ms = 0
         self.heartbeat_s = 1.0
         self.silent = False
+        self.resumed_after: list[int | None] = []
         self._waiters: set[asyncio.Event] = set()
+        self._cuts = 0
 
     @property
     def head(self) -> int:
@@ -51,17 +53,25 @@ class MemoryFeed:
         for waiter in self._waiters:
             waiter.set()
 
+    def cut(self) -> None:
+        """End every stream, as a server does that stops."""
+        self._cuts += 1
+        for waiter in self._waiters:
+            waiter.set()
+
     def stream(self, after: int | None) -> AsyncIterator[str]:
         """SSE text."""
         if after is not None and (after + 1 < self.oldest or after > self.head):
             raise RefuseInput("gone", f"kept from {self.oldest}")
+        self.resumed_after.append(after)
         return self._run(self.head if after is None else after)
 
     async def _run(self, after: int) -> AsyncIterator[str]:
         waiter = asyncio.Event()
         self._waiters.add(waiter)
+        cuts = self._cuts
         try:
-            while True:
+            while cuts == self._cuts:
                 waiter.clear()
                 if not self.silent:
                     for offset in range(after + 1, self.head + 1):

@@ -28,6 +28,7 @@
 
     connect() {
       if (this.inner) this.inner.close();
+      this.live = false;
       this.triedAt = performance.now();
       const address = new URL(this.address);
       if (this.last === null) address.searchParams.delete("after");
@@ -35,11 +36,10 @@
       const inner = (this.inner = new EventSource(address));
       inner.onopen = () => {
         this.failures = 0;
-        this.heard();
-        document.dispatchEvent(new Event("feed-open"));
         if (this.onopen) this.onopen(new Event("open"));
       };
       inner.onerror = () => {
+        this.live = false;
         document.dispatchEvent(new Event("feed-lost"));
         if (inner.readyState !== EventSource.CLOSED) return; // the browser tries again itself
         this.failures += 1;
@@ -58,8 +58,13 @@
       this.dispatchEvent(new MessageEvent(name, copy));
     }
 
+    // Only an event proves that the feed lives: a connection may open and say nothing.
     heard() {
       this.heardAt = performance.now();
+      if (!this.live) {
+        this.live = true;
+        document.dispatchEvent(new Event("feed-open"));
+      }
       show(0);
     }
 

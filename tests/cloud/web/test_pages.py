@@ -1,0 +1,163 @@
+import httpx
+import pytest
+
+from cloud.model.asset import LatestValue
+from cloud.model.ledger import SpoolLedger
+from cloud.web.console import CARDS_MAX, LINES_MAX
+from protocols.messages import State
+from tests.support.http_services import LIFT, World, entrapment
+
+NASTY = "<script>alert(1)</script>\"'"
+
+
+async def test_console_shows_where_who_and_what(operator: httpx.AsyncClient, world: World) -> None:
+    await world.registry.put(
+        LIFT,
+        kind="elevator",
+        name="人民广场 3 号梯",
+        gateways=[],
+        attributes={
+            "address": "解放大路 1 号",
+            "district": "朝阳区",
+            "maintenance_phone": "0431-8888 1234",
+            "rescue_code": 310217,
+        },
+    )
+    now = world.clock.wall_ms()
+    world.latest[LIFT] = {
+        "car_position": LatestValue(value=12, observed_at=now - 2_000),
+        "load_percent": LatestValue(value=23, observed_at=now - 9_000, quality="stale"),
+    }
+    world.desk.put(entrapment(world.clock))
+    page = (await operator.get("/")).text
+    for text in (
+        "人民广场 3 号梯",
+        "电梯困人",
+        "朝阳区 解放大路 1 号",
+        'href="tel:043188881234"',
+        "310217",
+        "轿厢内报警按钮被按下",
+        "<b>12</b>",
+        "陈旧",
+        "确认告警",
+    ):
+        assert text in page
+
+
+async def test_text_from_outside_is_never_markup(operator: httpx.AsyncClient, world: World) -> None:
+    await world.registry.put(
+        LIFT,
+        kind="elevator",
+        name=NASTY,
+        gateways=[],
+        attributes={"address": NASTY, "maintenance_phone": NASTY, NASTY[:30]: NASTY},
+    )
+    world.latest[LIFT] = {"fault_code": LatestValue(value=NASTY, observed_at=1)}
+    world.registry.add_finding(LIFT, "foreign_gateway", NASTY, 1)
+    world.gateways.set_state("gw-1", State(online=True, boot_id=NASTY, version=NASTY), 1)
+    world.gateways.set_counters("gw-1", {NASTY: 1})
+    world.desk.put(
+        entrapment(
+            world.clock,
+            evidence=NASTY,
+            note=NASTY,
+            acknowledged_by=NASTY,
+            acknowledged_at=1,
+            values={"fault_code": NASTY},
+            annotations={"summary_zh": NASTY, "response": NASTY},
+        )
+    )
+    for path in ("/", "/alarms/1", f"/assets/{LIFT}", "/fleet"):
+        answer = await operator.get(path)
+        assert answer.status_code == 200
+        assert "<script>alert" not in answer.text
+        assert "&lt;script&gt;" in answer.text
+
+
+async def test_flood_shows_the_worst_whole_and_counts_the_rest(
+    operator: httpx.AsyncClient, world: World
+) -> None:
+    count = LINES_MAX + 50
+    for number in range(1, count + 1):
+        world.desk.put(entrapment(world.clock, number, severity="warning"))
+    world.desk.put(entrapment(world.clock, count + 1))
+    page = (await operator.get("/parts/open")).text
+    assert page.count("<article") == CARDS_MAX
+    assert page.index(f'id="alarm-{count + 1}"') < page.index('id="alarm-1"')
+    assert page.count("data-row") == LINES_MAX - CARDS_MAX
+    assert "还有 51 条" in page
+
+
+async def test_fleet_shows_offline_first_with_the_account(
+    operator: httpx.AsyncClient, world: World
+) -> None:
+    world.gateways.set_state("gw-a", State(online=True, boot_id="b"), world.clock.wall_ms())
+    world.gateways.set_state("gw-b", State(online=False, boot_id="b"), world.clock.wall_ms())
+    world.gateways.set_counters("gw-a", {"polls_skipped": 3})
+    world.ledgers["gw-a"] = [
+        SpoolLedger(
+            spool=f"{number:032x}",
+            stream="data",
+            through=15,
+            received=[(17, 20), (22, 22)],
+            batches=20,
+            records=90,
+            duplicates=2,
+            declared_lost=1,
+            declared_lost_records=4,
+            dead_letters=1,
+            unknown_tail=True,
+            last_at=world.clock.wall_ms(),
+        )
+        for number in range(12)
+    ]
+    page = (await operator.get("/fleet")).text
+    assert page.index("gw-b") < page.index("gw-a")
+    for text in ("17–20 22", "1 个在线，1 个离线", "另有 2 个更早的缓存", "polls_skipped"):
+        assert text in page
+
+
+async def test_alarm_page_tells_the_course(operator: httpx.AsyncClient, world: World) -> None:
+    now = world.clock.wall_ms()
+    world.desk.put(
+        entrapment(
+            world.clock,
+            state="normal",
+            acknowledged_by="李四 (admin)",
+            acknowledged_at=now,
+            note="已到场",
+            returned_at=now + 5_000,
+            late=True,
+        )
+    )
+    page = (await operator.get("/alarms/1")).text
+    for text in ("先与轿厢通话安抚", "李四 (admin)", "已到场", "历史数据补发", "90 报警按钮动作"):
+        assert text in page
+    assert "确认告警" not in page
+
+
+@pytest.mark.parametrize("path", ["/alarms/7", "/alarms/x", "/assets/elevator:9", "/assets/none"])
+async def test_unknown_page_is_404_in_words(operator: httpx.AsyncClient, path: str) -> None:
+    answer = await operator.get(path)
+    assert answer.status_code == 404
+    assert "没有找到" in answer.text
+
+
+async def test_asset_only_heard_of_is_shown_as_unregistered(
+    operator: httpx.AsyncClient, world: World
+) -> None:
+    world.registry.admits(LIFT, "gw-1", 1)
+    page = (await operator.get(f"/assets/{LIFT}")).text
+    assert "未登记" in page
+    assert LIFT in page
+
+
+async def test_static_files_may_be_kept_only_by_their_hash(operator: httpx.AsyncClient) -> None:
+    page = (await operator.get("/")).text
+    start = page.index("/static/console.css?v=")
+    address = page[start : page.index('"', start)]
+    assert "immutable" in (await operator.get(address)).headers["cache-control"]
+    plain = await operator.get("/static/console.css")
+    assert plain.headers["cache-control"] == "no-cache"
+    assert (await operator.get("/static/../pages.py")).status_code == 404
+    assert (await operator.get("/static/%2e%2e/pages.py")).status_code == 404

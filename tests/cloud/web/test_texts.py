@@ -1,0 +1,62 @@
+import re
+import tomllib
+from typing import get_args
+
+import pytest
+
+from cloud.model.alarm import SEVERITIES, AlarmState
+from cloud.web.texts import FOLDER, LANGUAGES, load_texts
+from cloud.web.visit import STATIC
+from protocols.catalog.points import kinds, load_points
+from protocols.readings import Quality
+
+PAGES = FOLDER.parent
+
+
+def test_languages_have_the_same_keys_and_places_to_fill() -> None:
+    chinese, english = (load_texts(language) for language in LANGUAGES)
+    assert chinese.keys() == english.keys()
+    for key in chinese.keys():  # noqa: SIM118  # no dictionary
+        places = [sorted(re.findall(r"\{(\w+)\}", t(key))) for t in (chinese, english)]
+        assert places[0] == places[1], key
+
+
+def test_files_are_those_of_the_languages() -> None:
+    assert {path.stem for path in FOLDER.glob("*.toml")} == set(LANGUAGES)
+    for path in FOLDER.glob("*.toml"):
+        tomllib.loads(path.read_text())
+
+
+def test_every_text_is_there_and_used() -> None:
+    sources = [*PAGES.rglob("*.html"), *PAGES.glob("*.py")]
+    text = "\n".join(path.read_text() for path in sources)
+    used = set(re.findall(r"""\bt\(\s*["']([a-z_]+\.[a-z_]+)["']""", text))
+    used |= set(re.findall(r"""["']([a-z_]+\.[a-z_]+)["'] if """, text))
+    used |= set(re.findall(r""" else ["']([a-z_]+\.[a-z_]+)["']""", text))
+    keys = load_texts("zh").keys()
+    used |= {"alarm.cause", "alarm.consequence", "alarm.response"}  # by the annotation's name
+    families = ("severity.", "state.", "quality.", "evidence.", "reason.", "word.")
+    assert used - keys == set()
+    assert {key for key in keys - used if not key.startswith(families)} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> None:
+    keys = load_texts(language).keys()
+    wanted = {f"severity.{name}" for name in SEVERITIES}
+    wanted |= {f"state.{name}" for name in get_args(AlarmState)}
+    wanted |= {f"quality.{name}" for name in get_args(Quality)}
+    for kind in kinds():
+        for point in load_points(kind).values():
+            if point.type == "word":
+                wanted |= {f"word.{word}" for word in point.words}
+    assert wanted - keys == set()
+
+
+def test_pages_load_nothing_from_elsewhere_and_run_no_inline_script() -> None:
+    for path in [*PAGES.rglob("*.html"), *STATIC.glob("*.js"), *STATIC.glob("*.css")]:
+        text = path.read_text()
+        assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", text), path
+        assert not re.search(r"<script(?![^>]*\bsrc=)", text), path
+        assert not re.search(r"""\son[a-z]+=["']|\sstyle=|hx-on""", text), path
+        assert "eval(" not in text, path
