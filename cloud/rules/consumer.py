@@ -1,0 +1,326 @@
+"""Reads the log, judges it, and stores what came of it in one transaction.
+
+Rule state, alarms, feed items and the cursor `rules` move together, so a kill between any two
+commits neither forgets nor repeats. An alert that only became pending is not worth a commit of its
+own: until the next one the cursor stays behind, and the same log makes it pending again.
+
+Values of assets are stored in rounds, in slices, each beside the cursor of that moment; merging is
+idempotent, so stored values may be ahead of the cursor `rules_values` but never of `rules`. After a
+start they are loaded, the log is merged silently up to `rules`, and judged from there.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from cloud.log.base import LogReader
+from cloud.model.asset import LatestValue
+from cloud.model.database import Database
+from cloud.model.logged import LoggedBatch, LogGroup, PlacedReadings, Positions
+from cloud.model.transition import Transition
+from cloud.rules import store
+from cloud.rules.engine import Engine
+from cloud.rules.evaluate import NEVER
+from cloud.rules.judge import AlertKey
+from cloud.rules.rule import RuleSet
+from protocols.clock import Clock
+from protocols.errors import StopService
+from protocols.records import Readings
+
+ALARM, DATA = "all/alarm", "all/data"
+READ_GROUPS = 8
+RECORDS_PER_SLICE = 50
+"""So many records are judged before other work of the process gets its turn."""
+ASSETS_PER_SLICE = 250
+"""So many assets are stored in one transaction,"""
+SLICE_EVERY_MS = 200
+"""and one transaction at most so often: a fleet's values are spread over seconds."""
+COMMIT_EVERY_MS = 2_000
+"""At least so often the cursor is stored, when it moved."""
+VALUES_EVERY_MS = 5_000
+"""So often a round of storing changed values begins."""
+REST_MAX_S = 1.0
+RECORD_TRIES = 3
+COMMIT_TRIES = 6
+RECORD_FAULTS = (
+    TypeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+)
+"""What a record that nobody foresaw may raise; it goes to the dead letters."""
+
+
+class RulesConsumer:
+    """The rules as a consumer of the log.
+
+    Args:
+        log: both partitions.
+        database: the state database.
+        rules: what to judge by.
+        clock: the cloud's clock.
+        apply: carries out transitions inside the transaction that stores them.
+        dead_letter: keeps a record (group, batch, index, reason) that failed three times.
+        on_commit: called after each transaction with transitions.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        log: LogReader,
+        database: Database,
+        rules: RuleSet,
+        clock: Clock,
+        apply: Callable[[Connection, Sequence[Transition]], None],
+        dead_letter: Callable[[LogGroup, LoggedBatch, int, str], None],
+        on_commit: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._log, self._database, self._rules, self._clock = log, database, rules, clock
+        self._apply, self._dead_letter, self._on_commit = apply, dead_letter, on_commit
+        self._engine = Engine(rules)
+        self._judge = self._engine.judge
+        self._done: Positions = {}
+        self._values_at: Positions = {}
+        self._round: Positions | None = None
+        self._round_left = 0
+        self._round_at_ms = self._slice_at_ms = self._committed_at_ms = 0
+        self._moved = False
+        self._waiting: list[LogGroup] = []
+        self._wake = asyncio.Event()
+        self._oldest_ms: int | None = None
+
+    def wake(self) -> None:
+        """Say that new groups are in the log; on the loop."""
+        if self._oldest_ms is None:
+            self._oldest_ms = self._clock.wall_ms()
+        self._wake.set()
+
+    def latest(self, asset: str) -> dict[str, LatestValue]:
+        """Return the last value of each point of an asset."""
+        return self._engine.latest(asset)
+
+    def assets_of(self, gateway: str) -> list[str]:
+        """Return the assets that this gateway was the last to report."""
+        return self._engine.assets_of(gateway)
+
+    def lag_ms(self, now_ms: int) -> int:
+        """Return the age of the oldest group that is not dealt with, 0 when there is none."""
+        return 0 if self._oldest_ms is None else max(0, now_ms - self._oldest_ms)
+
+    def positions(self) -> Positions:
+        """Return the positions from which a restart would read: the log before may go."""
+        return dict(self._values_at)
+
+    # --- start --------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Load values and alerts and catch up silently to where judging stopped."""
+        heads = await asyncio.to_thread(self._log.heads)
+        await self._database.read(self._load)
+        # A log put back from a copy is behind the cursors: what it takes from now on is new.
+        for cursor in (self._done, self._values_at):
+            for partition in cursor:
+                cursor[partition] = min(cursor[partition], heads.get(partition, 0))
+        for partition, end in self._done.items():
+            await self._merge_silently(partition, self._values_at.get(partition, 0), end)
+        self._values_at = {name: self._values_at.get(name, 0) for name in (ALARM, DATA)}
+        now_ms = self._clock.wall_ms()
+        for count, asset in enumerate(self._engine.assets()):
+            self._judge.judge_idle(asset, now_ms)
+            if count % ASSETS_PER_SLICE == 0:
+                await asyncio.sleep(0)
+        self._round_at_ms = self._committed_at_ms = now_ms
+        self._wake.set()
+
+    def _load(self, connection: Connection) -> None:
+        self._done = store.load_positions(connection, store.RULES)
+        self._values_at = store.load_positions(connection, store.VALUES)
+        for asset, packed in store.load_values(connection):
+            self._engine.restore_values(asset, packed)
+        now_ms = self._clock.wall_ms()
+        for (asset, alert), packed in store.load_alerts(connection):
+            rule = self._rules.by_alert.get(alert)
+            if rule is not None and asset.startswith(f"{rule.kind}:"):
+                state = store.unpack_alert(rule, packed)
+                self._engine.restore_alert((asset, alert), state)
+                continue
+            firing, evidence = store.evidence_of(packed)
+            if firing:
+                self._judge.withdraw(asset, alert, evidence, now_ms)
+            else:
+                self._judge.changed[(asset, alert)] = None
+
+    async def _merge_silently(self, partition: str, after: int, end: int) -> None:
+        while after < end:
+            limit = min(READ_GROUPS, end - after)
+            groups = await asyncio.to_thread(self._log.read, partition, after, limit)
+            if not groups:
+                return
+            for group in groups:
+                await self._take(group, silent=True)
+                after = group.position
+
+    # --- run ----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Judge what comes until cancelled.
+
+        Raises:
+            StopService: the state database stays away.
+
+        """
+        while True:
+            if not await self.advance():
+                await self._rest()
+
+    async def advance(self) -> bool:
+        """Judge all of `alarm`, then one group of `data`; tell whether there was anything."""
+        self._wake.clear()
+        asked_at_ms = self._clock.wall_ms()
+        busy = await self._drain_alarm()
+        if not self._waiting:
+            after = self._done.get(DATA, 0)
+            groups = await asyncio.to_thread(self._log.read, DATA, after, READ_GROUPS)
+            self._waiting = list(groups)
+        group = self._waiting.pop(0) if self._waiting else None
+        read_until_ms = min(asked_at_ms, group.committed_at - 1) if group else asked_at_ms
+        self._judge.fire_due(read_until_ms, self._clock.wall_ms())
+        await self._commit_if_due()
+        if group is not None:
+            self._oldest_ms = group.committed_at
+            await self._take(group)
+            self._done[DATA], self._moved = group.position, True
+            await self._commit_if_due()
+        await self._store_values()
+        if not (busy or group or self._wake.is_set()):
+            self._oldest_ms = None
+        return busy or group is not None
+
+    async def _drain_alarm(self) -> bool:
+        found = False
+        while True:
+            after = self._done.get(ALARM, 0)
+            groups = await asyncio.to_thread(self._log.read, ALARM, after, READ_GROUPS)
+            for group in groups:
+                await self._take(group)
+                self._done[ALARM], self._moved, found = group.position, True, True
+                await self._commit_if_due()
+            if len(groups) < READ_GROUPS:
+                return found
+
+    async def _take(self, group: LogGroup, *, silent: bool = False) -> None:
+        now_ms, count = self._clock.wall_ms(), 0
+        for batch in group.batches:
+            trusted = not batch.spool  # what the service itself put into the log
+            for number, reading in enumerate(batch.readings()):
+                self._try(group, batch, number, reading, now_ms, trusted=trusted, silent=silent)
+                count += 1
+                if count % RECORDS_PER_SLICE == 0:
+                    await asyncio.sleep(0)
+
+    def _try(
+        self,
+        group: LogGroup,
+        batch: LoggedBatch,
+        number: int,
+        reading: PlacedReadings,
+        now_ms: int,
+        *,
+        trusted: bool,
+        silent: bool,
+    ) -> None:
+        for _ in range(RECORD_TRIES):
+            try:
+                self._engine.apply(reading, now_ms, trusted=trusted, silent=silent)
+                return
+            except RECORD_FAULTS as error:
+                reason = f"{type(error).__name__}: {error}"
+        if not silent:
+            self._dead_letter(group, batch, _index_of(batch, number), reason)
+
+    async def _rest(self) -> None:
+        now_ms = self._clock.wall_ms()
+        wait_s = REST_MAX_S
+        if self._judge.next_due < NEVER:
+            wait_s = min(wait_s, max(0.0, (self._judge.next_due - now_ms) / 1000))
+        if self._round is not None:
+            wait_s = min(wait_s, SLICE_EVERY_MS / 1000)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
+
+    # --- storing ------------------------------------------------------------------------------
+
+    async def _commit_if_due(self) -> None:
+        late = self._clock.wall_ms() - self._committed_at_ms >= COMMIT_EVERY_MS
+        if self._judge.transitions or (late and (self._moved or self._judge.changed)):
+            await self._commit([])
+
+    async def _store_values(self) -> None:
+        """Store a slice of the changed values when a round is under way or due."""
+        now_ms = self._clock.wall_ms()
+        if self._round is None:
+            nothing = not self._engine.dirty_count and self._done.items() <= self._values_at.items()
+            if nothing or now_ms - self._round_at_ms < VALUES_EVERY_MS:
+                return
+            self._round, self._round_at_ms = dict(self._done), now_ms
+            self._round_left = self._engine.dirty_count
+        elif now_ms - self._slice_at_ms < SLICE_EVERY_MS:
+            return
+        self._slice_at_ms = now_ms
+        packed = self._engine.take_dirty(min(ASSETS_PER_SLICE, self._round_left))
+        self._round_left -= len(packed)
+        if self._round_left > 0:
+            await self._commit(packed)
+            return
+        await self._commit(packed, values_at=self._round)
+        self._values_at |= self._round
+        self._round = None
+
+    async def _commit(
+        self, packed: Sequence[tuple[str, bytes]], *, values_at: Positions | None = None
+    ) -> None:
+        judge, done = self._judge, dict(self._done)
+        transitions, judge.transitions = judge.transitions, []
+        changed, judge.changed = judge.changed, {}
+        alerts: dict[AlertKey, bytes | None] = {}
+        for key in changed:
+            state = self._engine.alert(key)
+            rule = self._rules.by_alert.get(key[1])
+            alerts[key] = store.pack_alert(rule, state) if rule and state else None
+
+        def work(connection: Connection) -> None:
+            store.save_alerts(connection, alerts)
+            store.save_values(connection, packed)
+            store.save_positions(connection, store.RULES, done)
+            if values_at is not None:
+                store.save_positions(connection, store.VALUES, values_at)
+            if transitions:
+                self._apply(connection, transitions)
+
+        await self._write(work)
+        self._moved, self._committed_at_ms = False, self._clock.wall_ms()
+        if transitions:
+            self._on_commit()
+
+    async def _write(self, work: Callable[[Connection], None]) -> None:
+        for tries in range(1, COMMIT_TRIES + 1):
+            try:
+                await self._database.write(work)
+                return
+            except OperationalError as error:
+                if tries == COMMIT_TRIES:
+                    raise StopService(f"the state database cannot be written: {error}") from error
+                await asyncio.sleep(0.1 * 2**tries)
+
+
+def _index_of(batch: LoggedBatch, number: int) -> int:
+    """Return the index among the batch's good records of its n-th readings."""
+    indexes = [index for index, record in batch.taken() if isinstance(record, Readings)]
+    return indexes[number]

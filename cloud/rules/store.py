@@ -1,0 +1,113 @@
+"""What the rules remember across restarts, as rows of the state database."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select
+
+from cloud.model import tables
+from cloud.model.logged import Positions
+from cloud.rules.evaluate import IDLE, AlertState, ProofState
+from cloud.rules.judge import AlertKey
+from cloud.rules.rule import Rule
+
+RULES = "rules"
+"""Cursor: groups up to it were judged, and what came of them is stored."""
+VALUES = "rules_values"
+"""Cursor: the stored values of all assets hold at least the groups up to it."""
+
+_Stored = tuple[list[str | None], AlertState]
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[_Stored] = msgspec.msgpack.Decoder(_Stored)
+
+
+def load_positions(connection: Connection, consumer: str) -> Positions:
+    """Read a cursor."""
+    table = tables.cursor
+    query = select(table.c.partition, table.c.position).where(table.c.consumer == consumer)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def save_positions(connection: Connection, consumer: str, positions: Positions) -> None:
+    """Write a cursor."""
+    rows = [
+        {"consumer": consumer, "partition": partition, "position": position}
+        for partition, position in positions.items()
+    ]
+    _replace(connection, tables.cursor, rows)
+
+
+def load_values(connection: Connection) -> list[tuple[str, bytes]]:
+    """Read (asset, packed values) of all assets."""
+    query = select(tables.asset_state.c.asset, tables.asset_state.c.state)
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def save_values(connection: Connection, packed: Sequence[tuple[str, bytes]]) -> None:
+    """Write (asset, packed values)."""
+    rows = [{"asset": asset, "state": state} for asset, state in packed]
+    _replace(connection, tables.asset_state, rows)
+
+
+def load_alerts(connection: Connection) -> list[tuple[AlertKey, bytes]]:
+    """Read all alerts that are not idle; see `unpack_alert`."""
+    table = tables.rule_state
+    query = select(table.c.asset, table.c.rule, table.c.state)
+    return [((row[0], row[1]), row[2]) for row in connection.execute(query)]
+
+
+def save_alerts(connection: Connection, alerts: Mapping[AlertKey, bytes | None]) -> None:
+    """Write packed alerts; None: idle, nothing to remember."""
+    rows = [
+        {"asset": asset, "rule": alert, "state": state}
+        for (asset, alert), state in alerts.items()
+        if state is not None
+    ]
+    _forget(connection, (key for key, state in alerts.items() if state is None))
+    _replace(connection, tables.rule_state, rows)
+
+
+def pack_alert(rule: Rule, state: AlertState) -> bytes:
+    """Write an alert as bytes, its proofs by name."""
+    return _encoder.encode(([proof.name for proof in rule.proofs], state))
+
+
+def unpack_alert(rule: Rule, raw: bytes) -> AlertState:
+    """Take an alert back; proofs that the rule has no longer are forgotten."""
+    names, state = _decoder.decode(raw)
+    by_name: dict[str | None, ProofState] = dict(zip(names, state.proofs, strict=True))
+    proofs = tuple(by_name.get(proof.name, IDLE) for proof in rule.proofs)
+    evidence = -1
+    if state.firing:
+        was = names[state.evidence]
+        known = [proof.name for proof in rule.proofs]
+        evidence = known.index(was) if was in known else 0
+    return msgspec.structs.replace(state, proofs=proofs, evidence=evidence)
+
+
+def evidence_of(raw: bytes) -> tuple[bool, str | None]:
+    """Tell of a packed alert, without its rule, whether it fires and by which proof."""
+    names, state = _decoder.decode(raw)
+    return state.firing, names[state.evidence] if state.firing else None
+
+
+def _replace(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    keys = [column.name for column in table.primary_key]
+    matches = and_(*(table.c[key] == bindparam(f"key_{key}") for key in keys))
+    connection.execute(
+        delete(table).where(matches), [{f"key_{key}": row[key] for key in keys} for row in rows]
+    )
+    connection.execute(insert(table), list(rows))
+
+
+def _forget(connection: Connection, keys: Iterable[AlertKey]) -> None:
+    table = tables.rule_state
+    rows = [{"key_asset": asset, "key_rule": alert} for asset, alert in keys]
+    if rows:
+        matches = and_(
+            table.c.asset == bindparam("key_asset"), table.c.rule == bindparam("key_rule")
+        )
+        connection.execute(delete(table).where(matches), rows)
