@@ -10,7 +10,7 @@ from protocols.catalog.point_map import BIT_TABLES, PointMap, RegisterType, Tabl
 from protocols.catalog.points import Point, fits, load_codes, load_points
 from protocols.errors import Fault
 from protocols.modbus.fields import Span, spans_of
-from protocols.modbus.numbers import bit_count, decimals_of, width
+from protocols.modbus.numbers import bit_count, decimals_of
 from protocols.readings import Scalar
 
 WHOLE_TYPES: frozenset[RegisterType] = frozenset({"uint16", "int16", "uint32", "int32"})
@@ -254,7 +254,11 @@ def _check_names(
 
 
 def _check_overlaps(points: list[tuple[int, PointMap]], file: str, faults: list[Fault]) -> None:
-    """Two points may read the very same bits in the same way; any other overlap is a mistake."""
+    """Refuse points that share bits, but for two that give the very same bits different names.
+
+    Such as a maker's fault number and the message code made of it, or a state that tells both
+    whether the car runs and whether its door is closed.
+    """
     taken = [(index, point, span) for index, point in points for span in spans_of(point)]
     seen: set[tuple[int, int]] = set()
     for at, (index, point, span) in enumerate(taken):
@@ -262,15 +266,18 @@ def _check_overlaps(points: list[tuple[int, PointMap]], file: str, faults: list[
             pair = (other_index, index)
             if other_index == index or pair in seen or not span.overlaps(other_span):
                 continue
-            if span != other_span or _sign(point) != _sign(other):
+            if span != other_span or not _agree(point, other):
                 seen.add(pair)
-                expected = f"other bits than points[{other_index}] ({other.name}), or the very same"
+                expected = f"bits that points[{other_index}] ({other.name}) does not read"
                 found = f"{_show(span)} as {point.type}; there {_show(other_span)} as {other.type}"
                 faults.append(Fault(file, f"points[{index}].address", expected, found))
 
 
-def _sign(point: PointMap) -> str:
-    return point.type if point.type in ("int16", "int32", "float32") else f"uint{width(point)}"
+def _agree(one: PointMap, other: PointMap) -> bool:
+    """Tell whether two readings of the same bits can both be meant."""
+    plain = [point for point in (one, other) if point.values is None and point.codes is None]
+    numbers = [point for point in plain if point.type != "bool" and not point.as_text]
+    return not numbers and len(plain) < 2
 
 
 def _show(span: Span) -> str:

@@ -21,7 +21,12 @@ def data_files(folder: str, overlay: Path | None = None) -> list[tuple[Path, boo
         same name. A folder that does not exist holds no files.
 
     """
-    found = {path.name: (path, True) for path in (data_root() / folder).glob("*.toml")}
+    found = {path.name: (path, True) for path in _toml_files(data_root() / folder)}
     if overlay is not None:
-        found |= {path.name: (path, False) for path in (overlay / folder).glob("*.toml")}
+        found |= {path.name: (path, False) for path in _toml_files(overlay / folder)}
     return [found[name] for name in sorted(found)]
+
+
+def _toml_files(folder: Path) -> list[Path]:
+    """List the files but those that an editor or a copying tool hides."""
+    return [path for path in folder.glob("*.toml") if not path.name.startswith(".")]

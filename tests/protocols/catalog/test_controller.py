@@ -269,26 +269,44 @@ def test_overlap_that_disagrees_is_refused(write: Write) -> None:
     assert "0x000f to 0x0010" in found["points[4].address"].found
 
 
+@pytest.mark.parametrize("bits", ["[0, 3]", "[8, 15]", "[3, 3]"])
+def test_other_bits_of_a_register_are_free(write: Write, bits: str) -> None:
+    text = ACME + point(table='"holding_register"', address=0x11, bits=bits)
+    load_controller(write(text), shipped=False)
+
+
+NUMBER = {"table": '"holding_register"', "address": 0x11}
+WORD = NUMBER | {"name": '"car_status"', "type": '"enum16"', "values": '{ 0 = "stopped" }'}
+FLAG = NUMBER | {"name": '"door_status"', "type": '"bool"', "address": 0x12}
+
+
 @pytest.mark.parametrize(
-    ("kwargs", "agrees"),
+    "keys",
     [
-        ({"bits": "[0, 3]"}, True),
-        ({"bits": "[8, 15]"}, True),
-        ({"bits": "[4, 7]"}, True),
-        ({"bits": "[4, 8]"}, False),
-        ({"bits": "[7, 7]"}, False),
-        ({}, False),
-        ({"bits": "[4, 7]", "type": '"int16"'}, False),
+        NUMBER,
+        NUMBER | {"bits": "[4, 7]"},
+        NUMBER | {"bits": "[7, 7]"},
+        NUMBER | {"address": 0x10},
+        NUMBER | {"address": 0x10, "type": '"uint32"'},
+        NUMBER | {"address": 0x0F, "type": '"int32"'},
+        NUMBER | {"address": 0x40},
+        WORD,
+        WORD | {"bits": "[3, 7]"},
+        WORD | {"address": 0x10},
+        FLAG,
+        FLAG | {"bits": "[3, 3]"},
+        FLAG | {"bits": "[7, 7]", "address": 0x11},
     ],
 )
-def test_bits_of_one_register_are_shared_only_as_one(
-    write: Write, kwargs: dict[str, object], agrees: bool
-) -> None:
-    text = ACME + point(table='"holding_register"', address=0x11, **kwargs)
-    if agrees:
-        load_controller(write(text), shipped=False)
-    else:
-        assert set(faults(write(text))) == {"points[4].address"}
+def test_points_on_the_same_bits_are_refused(write: Write, keys: dict[str, object]) -> None:
+    assert set(faults(write(ACME + point(**keys)))) == {"points[4].address"}
+
+
+@pytest.mark.parametrize(
+    "keys", [WORD | {"bits": "[4, 7]"}, FLAG | {"address": 0x40, "bits": "[3, 3]"}]
+)
+def test_the_very_same_bits_may_have_two_names(write: Write, keys: dict[str, object]) -> None:
+    load_controller(write(ACME + point(**keys)), shipped=False)
 
 
 @pytest.mark.parametrize(("bit", "agrees"), [(1, True), (3, True), (10, True)])

@@ -1,8 +1,9 @@
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from protocols.catalog.files import data_files, data_root
+from protocols.catalog.files import data_files
 from protocols.catalog.points import (
     Point,
     PointType,
@@ -99,9 +100,17 @@ def test_value_fits_its_point(type_: PointType, value: Value, good: bool) -> Non
     assert fits(point, None)
 
 
-def test_data_files_of_an_overlay_replace_the_shipped() -> None:
-    shipped = data_files("controllers")
-    assert all(is_shipped for _, is_shipped in shipped)
-    own = data_files("points", overlay=data_root().parent / "none")
-    assert [path.name for path, _ in own] == sorted(path.name for path, _ in own)
+def test_data_files_of_an_overlay_replace_the_shipped(tmp_path: Path) -> None:
+    assert all(is_shipped for _, is_shipped in data_files("points"))
+    (tmp_path / "points").mkdir()
+    for name in ("gateway.toml", "a.toml", ".a.toml.swp.toml", "notes.txt"):
+        (tmp_path / "points" / name).write_text("")
+    found = {path.name: is_shipped for path, is_shipped in data_files("points", tmp_path)}
+    assert found == {
+        "a.toml": False,
+        "elevator.toml": True,
+        "gateway.toml": False,
+        "service.toml": True,
+    }
+    assert list(found) == sorted(found)
     assert data_files("no_such_folder") == []
