@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
+from msgspec.structs import fields
 
 from protocols.border import convert
 from protocols.catalog.point_map import BIT_TABLES, PointMap, RegisterType, Table
@@ -53,26 +54,38 @@ def check_points(
 ) -> list[PointMap]:
     """Turn `[[points]]` tables into point maps, appending every fault.
 
-    Without a kind (itself at fault) only what does not depend on it is checked.
+    Without a kind (itself at fault) only what does not depend on it is checked. One fault hides
+    no other: a point is checked as far as it can be read.
     """
     canonical = load_points(kind) if kind else None
     codes = frozenset(load_codes(kind)) if kind else None
     _check_names(parts, canonical, file, faults)
     checked: list[tuple[int, PointMap]] = []
     for index, part in enumerate(parts):
-        key, before = f"points[{index}]", len(faults)
+        key = f"points[{index}]"
 
         def tell(where: str, expected: str, found: object, *, key: str = key) -> None:
             faults.append(Fault(file, f"{key}.{where}", expected, str(found)))
 
-        text = convert(part, PointText, file=file, faults=faults, key=key)
+        text = convert(part, PointText, file=file, faults=faults, key=key) or _readable(part)
         if text is None:
             continue
         point = _check_point(text, canonical.get(text.name) if canonical else None, codes, tell)
-        if point is not None and len(faults) == before:
+        if point is not None:
             checked.append((index, point))
     _check_overlaps(checked, file, faults)
     return [point for _, point in checked]
+
+
+def _readable(part: Mapping[str, Any]) -> PointText | None:
+    """Read a point without what is no key or of no use; None when a needed key is among it."""
+    types = {field.name: field.type for field in fields(PointText)}
+    kept = {
+        name: value
+        for name, value in part.items()
+        if name in types and convert(value, types[name], file="", faults=[]) is not None
+    }
+    return convert(kept, PointText, file="", faults=[])
 
 
 def parse_raw(text: str) -> int | None:

@@ -111,6 +111,23 @@ def test_several_faults_of_one_file_are_all_reported(write: Write) -> None:
     }
 
 
+def test_one_fault_hides_no_other(write: Write) -> None:
+    text = (
+        ACME.replace("address = 0x0011", "address = 0x0010")
+        .replace("scale = 1.0 ", "scael = 1.0 ")
+        .replace("invalid = [0xFFFF] ", "invalid = 0xFFFF ")
+        .replace('"message_code"', '"massage_code"')
+        .replace("address = 0x0040", "address = 0x0012")
+    )
+    assert set(faults(write(text))) == {
+        "points[0].scael",
+        "points[0].invalid",
+        "points[1].address",
+        "points[3].name",
+        "points[3].address",
+    }
+
+
 def test_every_fault_of_one_point_is_reported(write: Write) -> None:
     found = faults(
         write(one(name='"lobby_music"', adress=3, scale='"big"', table='"holding_registers"'))
