@@ -14,6 +14,11 @@ from tests.support.http_services import LIFT, TOKEN, World, entrapment, open_wor
 DESK = ViewportSize(width=1366, height=768)
 PHONE = ViewportSize(width=390, height=844)
 
+HIDE = """hidden => {
+    Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
 
 class Console:
     """One browser page at the console, and all that it complained of."""
@@ -149,7 +154,7 @@ async def test_banner_turns_red_when_silent_behind_or_signed_out(tmp_path: Path)
         await expect(banner).to_be_hidden()
 
         world.feed.lag_ms = 61_000
-        await expect(banner).to_contain_text("最早的未处理数据已等待 61 秒")
+        await expect(banner).to_contain_text("最早的未处理数据已等待 60 秒")
         world.feed.lag_ms = 0
         await expect(banner).to_be_hidden()
 
@@ -189,6 +194,23 @@ async def test_feed_resumes_after_the_server_was_away(tmp_path: Path) -> None:
         world.desk.put(entrapment(world.clock, 3, asset="elevator:3"))
         await expect(console.page.locator("#pulse.live")).to_be_visible(timeout=20_000)
         await expect(console.page.locator("#alarm-3")).to_be_visible()
+
+
+async def test_page_out_of_sight_gives_its_line_back_but_the_console_keeps_it(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as (world, address, browser):
+        world.feed.heartbeat_s = 0.05
+        console = Console(await browser.new_page(viewport=DESK), address, world, tmp_path)
+        await console.sign_in()
+        for path, lines in (("/", 1), ("/fleet", 0)):
+            await console.page.goto(f"{address}{path}")
+            await expect(console.page.locator("#pulse.live")).to_be_visible()
+            await console.page.evaluate(HIDE, True)
+            await world.feed.wait_for_listeners(lines)
+            await console.page.evaluate(HIDE, False)
+            await world.feed.wait_for_listeners(1)
+        await expect(console.page.locator("#banner")).to_be_hidden()
 
 
 async def test_phone_and_keyboard_reach_everything(tmp_path: Path) -> None:

@@ -53,6 +53,12 @@ class MemoryFeed:
         for waiter in self._waiters:
             waiter.set()
 
+    async def wait_for_listeners(self, count: int) -> None:
+        """Wait until exactly `count` streams are open; TimeoutError after 5 s."""
+        async with asyncio.timeout(5):
+            while len(self._waiters) != count:
+                await asyncio.sleep(0.02)
+
     def cut(self) -> None:
         """End every stream, as a server does that stops."""
         self._cuts += 1

@@ -6,7 +6,8 @@
 (() => {
   const EVENTS = ["alarm", "incident", "heartbeat"];
   const SILENT_MS = 20000; // two heartbeats missed
-  const RETRY_MS = 3000;
+  const RETRY_MS = 1000; // after an end or a refusal
+  const RETRY_SILENT_MS = 5000; // a slow server needs time for its first word
   const LAG_MS = 15000;
 
   class SteadySource extends EventTarget {
@@ -18,12 +19,14 @@
       this.closed = false;
       this.heardAt = performance.now();
       this.triedAt = 0;
+      this.paused = false;
       this.watch = setInterval(() => this.check(), 1000);
+      document.addEventListener("visibilitychange", () => this.check());
       this.connect();
     }
 
     get readyState() {
-      return this.closed ? EventSource.CLOSED : this.inner.readyState;
+      return this.closed ? EventSource.CLOSED : EventSource.OPEN; // lost lines are our own affair
     }
 
     connect() {
@@ -41,7 +44,9 @@
       inner.onerror = () => {
         this.live = false;
         document.dispatchEvent(new Event("feed-lost"));
-        if (inner.readyState !== EventSource.CLOSED) return; // the browser tries again itself
+        const refused = inner.readyState === EventSource.CLOSED;
+        inner.close(); // we come back ourselves, sooner than the browser would
+        if (!refused) return;
         this.failures += 1;
         // The server said no: perhaps that offset is gone. The lists are read anew in any case.
         if (this.failures >= 2) this.last = null;
@@ -69,12 +74,27 @@
     }
 
     check() {
-      if (this.closed) return;
+      if (this.closed || this.rests()) return;
       const now = performance.now();
       const silent = now - this.heardAt;
       show(silent);
-      const lost = this.inner.readyState === EventSource.CLOSED || silent > SILENT_MS;
-      if (lost && now - this.triedAt > RETRY_MS) this.connect();
+      const waited = now - this.triedAt;
+      if (this.inner.readyState === EventSource.CLOSED) {
+        if (waited > RETRY_MS) this.connect();
+      } else if (silent > SILENT_MS && waited > RETRY_SILENT_MS) this.connect();
+    }
+
+    // A browser keeps six lines to one server, over all its tabs: those that nobody looks at
+    // give theirs back. The console never does, for it rings.
+    rests() {
+      const rest = document.hidden && document.body.dataset.page !== "console";
+      if (rest && !this.paused) this.inner.close();
+      if (!rest && this.paused) {
+        this.heardAt = performance.now();
+        this.connect();
+      }
+      this.paused = rest;
+      return rest;
     }
 
     close() {
@@ -111,13 +131,19 @@
     const down = silent > SILENT_MS;
     let text = "";
     if (signedOut) text = dataset.textSignedOut;
-    else if (down) text = dataset.textSilent.replace("{seconds}", Math.floor(silent / 1000));
-    else if (lag > LAG_MS) text = dataset.textLag.replace("{seconds}", Math.floor(lag / 1000));
+    else if (down) text = dataset.textSilent.replace("{seconds}", coarse(silent));
+    else if (lag > LAG_MS) text = dataset.textLag.replace("{seconds}", coarse(lag));
+    document.body.classList.toggle("untrusted", text !== "");
     banner.hidden = text === "";
     const words = document.getElementById("banner-text");
     if (words.textContent !== text) words.textContent = text;
     document.getElementById("banner-link").hidden = !signedOut;
     if (down || signedOut) pulse("down", dataset.textDown);
+  }
+
+  // Seconds in steps of five: a screen reader speaks the banner whenever it changes.
+  function coarse(ms) {
+    return Math.floor(ms / 5000) * 5;
   }
 
   function pulse(state, text) {
