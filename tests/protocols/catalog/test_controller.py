@@ -117,7 +117,7 @@ def test_one_fault_hides_no_other(write: Write) -> None:
         .replace("scale = 1.0 ", "scael = 1.0 ")
         .replace("invalid = [0xFFFF] ", "invalid = 0xFFFF ")
         .replace('"message_code"', '"massage_code"')
-        .replace("address = 0x0040", "address = 0x0012")
+        .replace("address = 0x0040", "address = 0x0010")
     )
     assert set(faults(write(text))) == {
         "points[0].scael",
