@@ -97,6 +97,7 @@ class Service:
             clock=clock,
             apply=self._desk.apply,
             dead_letter=self._dead_letter("rules"),
+            on_commit=self._feed.committed,
         )
         self._store = DuckDbStore(
             self._data / "telemetry",
