@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from pymodbus import FramerType
@@ -70,7 +70,7 @@ def build_sources(
                     name=bus.id,
                     kind=bus.kind,
                     units=units,
-                    line=_line(bus, units),
+                    line=line_for(bus, [block for unit in units for block in unit.blocks]),
                     ticker=ticker,
                     clock=clock,
                     rng=rng,
@@ -125,12 +125,13 @@ def _unit(bus: Bus, device: Device, controller: Controller, decoders: DecoderFac
     )
 
 
-def _line(bus: Bus, units: list[Unit]) -> Line:
+def line_for(bus: Bus, blocks: Iterable[Block]) -> Line:
+    """Make the line of a bus; nothing is opened yet. `blocks` tell the longest reply."""
     if not bus.serial:
         timeout_s = bus.timeout_s or _TIMEOUT_TCP_S
         make = partial(_tcp_client, bus, timeout_s, FramerType.SOCKET)
         return NumberedLine(ModbusLink(make, transactions=True), timeout_s)
-    longest = max(block.count for unit in units for block in unit.blocks)
+    longest = max(block.count for block in blocks)
     bits, baud_rate = bus.bits_per_character, bus.baud_rate or BAUD_RATE
     timeout_s = line_timeout_s(bus.timeout_s, baud_rate, bits, longest)
     if bus.kind == "modbus_rtu":
