@@ -134,7 +134,7 @@ class Stack:
         folder: Path,
         *,
         lifts: int = 4,
-        controller: str = "monarch-nice3000plus",
+        controller: str = "gbt24476-adapter",
         poll_interval_s: float = 0.5,
         gateway: str = "gw-test-1",
         edge_prefix: Sequence[str] = (),
