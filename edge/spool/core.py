@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from edge.spool.base import Batch, Committed, Declared, Draft, Key, Line, Lost, Span
+from edge.batches import Batch, Committed, Declared, Draft, Key, Line, Lost, Span
 from edge.spool.rows import (
     LineRow,
     Row,

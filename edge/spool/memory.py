@@ -4,7 +4,7 @@ import bisect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from edge.spool.base import Declared, Key
+from edge.batches import Declared, Key
 from edge.spool.core import SpoolCore
 from edge.spool.rows import LineRow, Row, RowFacts, row_bytes
 from protocols.clock import Clock

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from edge.spool.base import Batch, Declared, Key
+from edge.batches import Batch, Declared, Key
 from protocols.readings import ClockState
 from protocols.topics import Stream
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from edge.spool.base import Batch, Declared, Line, Lost
+from edge.batches import Batch, Declared, Line, Lost
 from edge.spool.rows import LineRow, Row, row_place, unpack
 from edge.spool.sqlite import (
     FILE,
@@ -41,6 +41,8 @@ DONE = "salvaged"
 ASIDE_KEPT_MAX = 2
 ERRORS_MAX = 5_000
 """Reads that may fail before the rest of a damaged table is given up."""
+LEAP_SEARCHED_MAX = 2**16
+"""Between damaged places so far apart nothing is searched: that is another spool's range."""
 ID_MAX = 2**63 - 1
 SEQ_TRUSTED_MAX = 2**36 - 1
 
@@ -263,7 +265,7 @@ def _complete_lines(found: Salvaged) -> None:
 
 
 def _rows(connection: sqlite3.Connection, table: str, width: int) -> Iterable[tuple[Any, ...]]:
-    """Read a table row by row from both ends, and again between the places that fail."""
+    """Read a table row by row, jumping over what fails by ever longer leaps, then back to it."""
     found: dict[int, tuple[Any, ...]] = {}
     todo, errors = deque([(0, ID_MAX)]), 0
     while todo and errors < ERRORS_MAX:
@@ -272,8 +274,18 @@ def _rows(connection: sqlite3.Connection, table: str, width: int) -> Iterable[tu
         if last is None:
             continue
         errors += 1
+        leap = 1
+        while (landed := last + 1 + leap) <= high:
+            reached = _scan(connection, table, (landed, high), "ASC", found)
+            if reached is None or reached >= landed:
+                break
+            errors, leap = errors + 1, 2 * leap
+        if landed <= high:
+            if reached is not None:
+                todo.append((reached + 1, high))
+            high = landed - 1
         first = _scan(connection, table, (last + 1, high), "DESC", found)
-        if first is not None and last + 1 < first - 1:
+        if first is not None and last + 1 < first - 1 and landed - last < LEAP_SEARCHED_MAX:
             middle = (last + first) // 2
             todo += [(last + 1, middle), (middle + 1, first - 1)]
     return [row for row in found.values() if len(row) == width]

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from edge.spool.base import Declared, Key, Lost
+from edge.batches import Declared, Key, Lost
 from edge.spool.core import SpoolCore
 from edge.spool.rows import LineRow, Row, RowFacts, row_bytes
 from protocols.clock import Clock

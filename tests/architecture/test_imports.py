@@ -15,7 +15,7 @@ COMPOSITION_ROOTS = {
     "cloud": {"service", "__main__", "check", "settings"},
 }
 SHARED = {
-    "edge": {"settings", "frames", "timekeeper"},
+    "edge": {"settings", "batches", "frames", "timekeeper"},
     "cloud": {"model", "migrations", "metrics", "embedded_broker"},
 }
 

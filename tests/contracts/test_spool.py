@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge.spool.base import Committed, Declared, Draft, Key, Lost, Span, Spool
+from edge.batches import Committed, Declared, Draft, Key, Lost, Span
+from edge.spool.base import Spool
 from edge.spool.memory import MemoryRows, MemorySpool
 from edge.spool.salvage import open_spool
 from protocols.clock import ManualClock

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.spool.base import Batch, Draft, Key, Span
+from edge.batches import Batch, Draft, Key, Span
 from edge.spool.salvage import open_spool
 from edge.spool.sqlite import FILE, SqliteSpool
 from protocols.clock import ManualClock
