@@ -4,6 +4,7 @@ All of it is in memory, because ingest asks for every reading; what changes betw
 `flush` is written then. Losing that second costs nothing: the same readings teach it again.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ class AssetRegistry:
         self._database, self._clock = database, clock
         self._assets: dict[str, Asset] = {}
         self._reporters: dict[str, frozenset[str]] = {}  # every known asset; empty: anyone
-        self._named_gateways: frozenset[str] = _ANYONE
+        self._named_gateways: Counter[str] = Counter()
         self._findings: dict[str, dict[str, Finding]] = {}
         self._findings_count = 0
         self._new_today: dict[tuple[str, int], int] = {}  # (gateway, day)
@@ -54,7 +55,6 @@ class AssetRegistry:
                 self._new_today[key] = self._new_today.get(key, 0) + 1
         for row in connection.execute(select(tables.asset)):
             self._remember(_asset(row))
-        self._name_gateways()
         for row in connection.execute(select(tables.finding)):
             fields = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way to a row's names
             found = Finding(**{name: fields[name] for name in Finding.__struct_fields__})
@@ -162,7 +162,6 @@ class AssetRegistry:
         }
         await self._database.write(lambda connection: replace_rows(connection, tables.asset, [row]))
         self._remember(asset)
-        self._name_gateways()
         return self._with_findings(asset)
 
     async def get(self, asset_id: str) -> Asset | None:
@@ -186,15 +185,14 @@ class AssetRegistry:
 
     def names_gateway(self, gateway_id: str) -> bool:
         """Tell whether the gateway is registered itself or named by a registered asset."""
-        return gateway_id in self._named_gateways or f"gateway:{gateway_id}" in self._assets
+        return self._named_gateways[gateway_id] > 0 or f"gateway:{gateway_id}" in self._assets
 
     def _remember(self, asset: Asset) -> None:
+        earlier = self._assets.get(asset.asset_id)
+        self._named_gateways.subtract(earlier.gateways if earlier else ())
+        self._named_gateways.update(asset.gateways)
         self._assets[asset.asset_id] = asset
         self._reporters[asset.asset_id] = frozenset(asset.gateways)
-
-    def _name_gateways(self) -> None:
-        named = (self._reporters[asset_id] for asset_id in self._assets)
-        self._named_gateways = frozenset().union(*named)
 
     def _with_findings(self, asset: Asset) -> Asset:
         findings = sorted(

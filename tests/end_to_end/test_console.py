@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, expect
+from playwright.async_api import Browser, Page, Route, ViewportSize, expect
 
 from cloud.model.asset import LatestValue
 from tests.support.browser import chromium, serve
@@ -194,6 +194,25 @@ async def test_feed_resumes_after_the_server_was_away(tmp_path: Path) -> None:
         world.desk.put(entrapment(world.clock, 3, asset="elevator:3"))
         await expect(console.page.locator("#pulse.live")).to_be_visible(timeout=20_000)
         await expect(console.page.locator("#alarm-3")).to_be_visible()
+
+
+async def test_list_that_could_not_be_read_is_asked_for_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (world, address, browser):
+        console = Console(await browser.new_page(viewport=DESK), address, world, tmp_path)
+        await console.page.clock.install()
+        await console.sign_in()
+        asked = []
+
+        async def refuse_once(route: Route) -> None:
+            asked.append(route.request.url)
+            await (route.fulfill(status=500) if len(asked) < 2 else route.continue_())
+
+        await console.page.route("**/parts/open", refuse_once)
+        world.desk.put(entrapment(world.clock))
+        await expect(console.page.locator("#problem")).to_contain_text("500")
+        await console.page.clock.fast_forward(5_000)
+        await expect(console.page.locator("#alarm-1")).to_be_visible()
+        assert len(asked) == 2
 
 
 async def test_page_out_of_sight_gives_its_line_back_but_the_console_keeps_it(

@@ -3,6 +3,7 @@
 
 (() => {
   const ALARM_EACH_MS = 15000; // the sound comes again while an emergency waits for its answer
+  const AGAIN_MS = 3000;
   const body = document.body;
   let ahead = 0; // the server's clock minus ours
   let known = null; // ids of the alarms that were on the page
@@ -126,6 +127,18 @@
     tick();
     if (event.target.id === "open") look();
   });
+  // A list that could not be read is asked for again: a missed alarm must not stay missed.
+  let again = 0;
+
+  function mend(event) {
+    const { elt, requestConfig } = event.detail;
+    if (requestConfig?.verb === "post") htmx.trigger(body, "alarms-changed");
+    else if (elt.id === "open" || elt.id === "recent") {
+      clearTimeout(again);
+      again = setTimeout(() => htmx.trigger(body, "alarms-changed"), AGAIN_MS);
+    }
+  }
+
   document.addEventListener("htmx:responseError", (event) => {
     const { xhr } = event.detail;
     if (xhr.status === 401) return; // the banner says so
@@ -134,9 +147,14 @@
       text = JSON.parse(xhr.responseText).detail || text;
     } catch { /* no problem details: the number must do */ }
     tell(text);
-    htmx.trigger(body, "alarms-changed"); // somebody else was quicker, perhaps
+    mend(event);
   });
-  document.addEventListener("htmx:sendError", () => tell(body.dataset.textDown));
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, (event) => {
+      tell(body.dataset.textDown);
+      mend(event);
+    });
+  }
   document.addEventListener("feed-open", () => htmx.trigger(body, "alarms-changed"));
 
   setClock(body);

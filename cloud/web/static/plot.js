@@ -34,7 +34,7 @@
   }
 
   async function load(figure, points, from, to) {
-    const query = new URLSearchParams({ from: String(from - SNAPSHOT_MS), to: String(to) });
+    const query = new URLSearchParams({ from: from - SNAPSHOT_MS, to, limit: 100000 });
     for (const point of points) query.append("point", point.name);
     const address = `/api/v1/assets/${encodeURIComponent(figure.dataset.asset)}/readings?${query}`;
     const answer = await fetch(address);

@@ -35,7 +35,13 @@ async def test_readings_several_points_and_offset_time(
 
 
 async def test_readings_aggregated_and_cut(client: httpx.AsyncClient, heard: World) -> None:
-    params: dict[str, str | int] = {"from": T0, "to": T0 + 3_600_000, "step": "10s", "agg": "max", "limit": 6}
+    params: dict[str, str | int] = {
+        "from": T0,
+        "to": T0 + 3_600_000,
+        "step": "10s",
+        "agg": "max",
+        "limit": 6,
+    }
     answer = await client.get(PATH, params=params)
     assert answer.json() == {"points": {"speed": [[T0, 1.5]]}, "next": T0 + 60_000}
     params |= {"from": T0 + 3_590_000}
