@@ -32,7 +32,7 @@ class ProofState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     late: bool = False
     """It became true in history that arrived late, and nothing live confirmed it."""
     unsure: bool = False
-    """Since then it could not be judged for want of data."""
+    """What was seen last could not confirm it, for want of data or of the device's voice."""
 
 
 class AlertState(msgspec.Struct, frozen=True, array_like=True):
@@ -108,7 +108,7 @@ def evaluate(rule: Rule, state: AlertState, sight: Sight) -> tuple[AlertState, l
         proofs[index], outcome = _step(rule, index, proofs[index], sight)
         if outcome is not None:
             fired.append(outcome)
-    changes += _rise(state, fired)
+    changes += _rise(rule, state, fired)
     if not (state.firing or fired):
         return AlertState(tuple(proofs)), changes
     evidence = max([state.evidence, *(one.proof for one in fired)])
@@ -134,11 +134,9 @@ def _step(
         if truth is None or sight.timer:
             return IDLE, None
         state = _begin(rule, index, at, sight.received_at)
-    elif truth is None:
-        state = msgspec.structs.replace(state, unsure=True)
     else:
         state = _confirm(rule, index, state, at, sight)
-    return _ripen(rule, index, state, at, sight)
+    return _ripen(rule, index, state, at)
 
 
 def _has_ripened(rule: Rule, state: ProofState, at: int) -> bool:
@@ -157,21 +155,18 @@ def _begin(rule: Rule, index: int, at: int, received_at: int) -> ProofState:
 
 
 def _confirm(rule: Rule, index: int, state: ProofState, at: int, sight: Sight) -> ProofState:
+    """Note of a pending proof whether what is seen now confirms it."""
+    unsure = sight.truths[index] is None or not sight.heard
     live = not sight.timer and sight.received_at - at <= rule.late_after_ms
-    if state.late and live:
+    if state.late and live and not unsure:
         return ProofState("pending", state.since, state.since + rule.proofs[index].for_ms)
-    return msgspec.structs.replace(state, unsure=False) if state.unsure else state
+    return state if unsure == state.unsure else msgspec.structs.replace(state, unsure=unsure)
 
 
-def _ripen(
-    rule: Rule, index: int, state: ProofState, at: int, sight: Sight
-) -> tuple[ProofState, Outcome | None]:
-    if state.due > at:
-        return state, None
-    sure = not state.unsure and sight.heard
-    if not (sure or rule.emergency):
-        return state, None  # held until data confirm or refute it
-    outcome = Outcome("fired", index, state.since, late=state.late, stale=not sure)
+def _ripen(rule: Rule, index: int, state: ProofState, at: int) -> tuple[ProofState, Outcome | None]:
+    if state.due > at or (state.unsure and not rule.emergency):
+        return state, None  # without certainty only an emergency fires
+    outcome = Outcome("fired", index, state.since, late=state.late, stale=state.unsure)
     return _firing(state), outcome
 
 
@@ -179,13 +174,13 @@ def _firing(state: ProofState) -> ProofState:
     return ProofState("firing", state.since, 0, state.late)
 
 
-def _rise(state: AlertState, fired: list[Outcome]) -> list[Outcome]:
+def _rise(rule: Rule, state: AlertState, fired: list[Outcome]) -> list[Outcome]:
     if not fired:
         return []
     strongest = fired[-1]
     if not state.firing:
         return [strongest]
-    if strongest.proof > state.evidence:
+    if rule.ranks[strongest.proof] > rule.ranks[state.evidence]:
         return [msgspec.structs.replace(strongest, change="upgraded")]
     return []
 

@@ -99,7 +99,7 @@ class Judge:
                 [max([times[column] for column in read], default=at) for read in kind.read[index]]
             ),
             received_at=received_at,
-            heard=self._is_heard(asset),
+            heard=self._is_heard(asset, rule),
             timer=timer,
         )
         moved, outcomes = evaluate(rule, before, sight)
@@ -181,10 +181,13 @@ class Judge:
         gateway = self._assets.get(f"gateway:{asset.gateway}")
         return gateway.value(ONLINE) if gateway else None
 
-    def _is_heard(self, asset: AssetState) -> bool:
-        return (
-            asset.value(CONTROLLER_ONLINE) is not False and self._gateway_online(asset) is not False
-        )
+    def _is_heard(self, asset: AssetState, rule: Rule) -> bool:
+        if asset.kind.name in ("gateway", "service"):
+            return True  # the cloud's own word
+        silent = asset.value(CONTROLLER_ONLINE) is False
+        if silent and CONTROLLER_ONLINE not in rule.inputs:
+            return False
+        return self._gateway_online(asset) is not False
 
     def _keep(self, asset: AssetState, index: int, state: AlertState) -> None:
         if state.idle:

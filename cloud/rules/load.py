@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -46,7 +47,7 @@ class Annotations(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EvidenceText(msgspec.Struct, frozen=True, kw_only=True):
-    """One `[[evidence]]` table as written."""
+    """One `[[evidence]]` table as written; several of one name are alternatives."""
 
     name: Word
     expr: Text
@@ -155,8 +156,9 @@ def _read_proofs(
         expected = "for and suppress_when inside each [[evidence]]"
         faults.append(Fault(file, "evidence", expected, "them beside it"))
     names = [one.name for one in text.evidence]
-    if len(set(names)) < len(names):
-        faults.append(Fault(file, "evidence", "each name once", ", ".join(names)))
+    if len([name for name, _ in groupby(names)]) > len(set(names)):
+        expected = "those of one name beside each other, weakest first"
+        faults.append(Fault(file, "evidence", expected, ", ".join(names)))
     found_proofs = [
         _read_evidence(one, points, file, f"evidence[{index}]", faults)
         for index, one in enumerate(text.evidence)

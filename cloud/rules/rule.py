@@ -20,7 +20,7 @@ class Proof:
     """One way in which an alert proves itself."""
 
     name: str | None
-    """None: the only one of its rule."""
+    """None: the only one of its rule. Neighbours of one name are as strong as each other."""
     expr: Expression
     for_ms: int
     """So long must it hold before the alert fires."""
@@ -46,6 +46,12 @@ class Rule:
     def emergency(self) -> bool:
         """Never held back: not by lateness, missing data, or suppression once it fires."""
         return self.severity == "emergency"
+
+    @cached_property
+    def ranks(self) -> tuple[int, ...]:
+        """How strong each proof is."""
+        names = list(dict.fromkeys(proof.name for proof in self.proofs))
+        return tuple(names.index(proof.name) for proof in self.proofs)
 
     @cached_property
     def inputs(self) -> frozenset[str]:

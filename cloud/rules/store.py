@@ -76,14 +76,14 @@ def pack_alert(rule: Rule, state: AlertState) -> bytes:
 def unpack_alert(rule: Rule, raw: bytes) -> AlertState:
     """Take an alert back; proofs that the rule has no longer are forgotten."""
     names, state = _decoder.decode(raw)
+    known = [proof.name for proof in rule.proofs]
+    if names == known:
+        return state
     by_name: dict[str | None, ProofState] = dict(zip(names, state.proofs, strict=True))
-    proofs = tuple(by_name.get(proof.name, IDLE) for proof in rule.proofs)
-    evidence = -1
-    if state.firing:
-        was = names[state.evidence]
-        known = [proof.name for proof in rule.proofs]
-        evidence = known.index(was) if was in known else 0
-    return msgspec.structs.replace(state, proofs=proofs, evidence=evidence)
+    proofs = tuple(by_name.get(name, IDLE) for name in known)
+    was = names[state.evidence] if state.firing else None
+    evidence = known.index(was) if was in known else 0
+    return msgspec.structs.replace(state, proofs=proofs, evidence=evidence if state.firing else -1)
 
 
 def evidence_of(raw: bytes) -> tuple[bool, str | None]:
