@@ -22,6 +22,7 @@ Words = Annotated[str, Meta(min_length=1, max_length=256)]
 
 _DEFAULTS = defaults()
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
+_DEVICES_MAX = 247
 _BITS_OF_PARITY = {"none": 0, "even": 1, "odd": 1}
 
 
@@ -68,7 +69,7 @@ class Bus(Struct, frozen=True, kw_only=True):
 
     id: Id
     kind: BusKind
-    devices: Annotated[tuple[Device, ...], Meta(min_length=1, max_length=247)]
+    devices: tuple[Device, ...]
     host: str | None = None
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     """502 when a TCP bus names none."""
@@ -191,6 +192,8 @@ class _Sense:
 
     def _check_bus(self, key: str, bus: Bus) -> None:
         self._check_keys(key, bus)
+        if not 1 <= len(bus.devices) <= _DEVICES_MAX:
+            self._add(f"{key}.devices", f"1 to {_DEVICES_MAX} devices", len(bus.devices))
         units: dict[tuple[int, str], int] = {}
         for index, device in enumerate(bus.devices):
             here = f"{key}.devices[{index}]"

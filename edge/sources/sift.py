@@ -24,6 +24,7 @@ REASONS: tuple[Reason, ...] = Reason.__args__  # type: ignore[attr-defined]
 """Why a read brought nothing; a closed list, fit for counters."""
 
 _HEADER = 6
+_LENGTH_MAX = 254
 _RTU_FRAME_MIN = 5
 
 
@@ -38,12 +39,15 @@ class Question(NamedTuple):
 def sift_tcp(data: bytes) -> bytes:
     """Return `data` when it is well formed as far as it goes, else nothing."""
     start = 0
-    while len(data) - start >= _HEADER + 3:
+    while len(data) - start >= _HEADER:
         length = data[start + 4] << 8 | data[start + 5]
-        function, size = data[start + 7], data[start + 8]
-        whole = length == 3 if function & 0x80 else length == size + 3
-        if data[start + 2] or data[start + 3] or not whole or not 1 <= function & 0x7F <= 4:
+        if data[start + 2] or data[start + 3] or not 3 <= length <= _LENGTH_MAX:
             return b""
+        if len(data) - start >= _HEADER + 3:
+            function, size = data[start + 7], data[start + 8]
+            whole = length == 3 if function & 0x80 else length == size + 3
+            if not whole or not 1 <= function & 0x7F <= 4:
+                return b""
         start += _HEADER + length
     return data
 
@@ -65,10 +69,10 @@ def name_tcp(data: bytes, question: Question) -> Reason:
     """Name what came instead of a reply."""
     if not data:
         return "silent"
-    if len(data) < _HEADER + 3:
+    if len(data) < _HEADER + 2:
         return "short"
     length = data[4] << 8 | data[5]
-    if data[2] or data[3] or not 3 <= length <= 254:
+    if data[2] or data[3] or not 3 <= length <= _LENGTH_MAX:
         return "corrupt"
     if data[0] << 8 | data[1] != question.transaction:
         return "wrong_transaction"
