@@ -1,0 +1,1 @@
+"""The parts of the DuckDB store: one file per UTC day."""
