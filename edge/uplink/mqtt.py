@@ -1,0 +1,232 @@
+"""The MQTT connection of a gateway: Will, retained state, subscriptions, and back again."""
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge.settings import Uplink
+from edge.uplink.backoff import Backoff
+from protocols.errors import RetryLater
+from protocols.messages import State
+from protocols.paho_loop import PahoLoop
+from protocols.topics import of
+
+log = logging.getLogger(__name__)
+
+CONNACK_TIMEOUT_S = 10.0
+KEEPALIVE_S = 30
+GOODBYE_S = 2.0
+HELD_S = 30.0
+"""A connection that held so long was a good one: the next tries begin quickly again."""
+NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which Python's ssl does not name
+
+
+class Events(msgspec.Struct, frozen=True):
+    """Who is told what, on the event loop."""
+
+    up: Callable[[], None]
+    """Subscribed, and the state is published."""
+    down: Callable[[], None]
+    ack: Callable[[bytes], None]
+    command: Callable[[bytes], None]
+    puback: Callable[[int], None]
+
+
+class MqttLink:
+    """Connects, subscribes, tells that the gateway is online; comes back when it was lost."""
+
+    def __init__(
+        self,
+        uplink: Uplink,
+        *,
+        gateway_id: str,
+        state: State,
+        password: str | None,
+        events: Events,
+        floor_ms: Callable[[], int | None],
+        rng: random.Random,
+    ) -> None:
+        """Make a link; `run` connects it.
+
+        Args:
+            uplink: where the broker is.
+            gateway_id: client id, and the topics' owner.
+            state: what is retained while online.
+            password: goes with the user name.
+            events: who is told.
+            floor_ms: None when the system clock can judge certificates, else the least that the
+                time can be, ms since 1970.
+            rng: jitter of reconnecting.
+
+        """
+        self._uplink, self._gateway_id, self._password = uplink, gateway_id, password
+        self._online = msgspec.json.encode(state)
+        self._offline = msgspec.json.encode(State(online=False, boot_id=state.boot_id))
+        self._events, self._floor_ms = events, floor_ms
+        self._backoff = Backoff(rng)
+        self._client: mqtt.Client | None = None
+        self._loop: PahoLoop | None = None
+        self._step = asyncio.Event()
+        self._lost: str | None = None
+        self._granted = False
+        self.up = False
+        self.why = "not connected yet"
+        self.counters = {"connects": 0, "connections_lost": 0, "connects_failed": 0}
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        while True:
+            await asyncio.sleep(self._backoff.next_s())
+            try:
+                await self._connect()
+                await self._stay()
+            except (RetryLater, TimeoutError) as error:
+                self.why = str(error) or "no answer from the broker"
+                self.counters["connects_failed"] += 1
+                log.info("no link: %s", self.why)
+            finally:
+                self._go_down()
+
+    def publish(self, leaf: str, payload: bytes) -> int | None:
+        """Publish at QoS 1 (see `Link`)."""
+        if not self.up or self._client is None:
+            return None
+        info = self._client.publish(of(self._gateway_id, leaf), payload, 1)
+        return info.mid if info.rc == mqtt.MQTT_ERR_SUCCESS else None
+
+    async def say_goodbye(self) -> None:
+        """Tell that the gateway goes offline, and disconnect without the Will."""
+        client, loop = self._client, self._loop
+        if client is None or loop is None:
+            return
+        if self.up:
+            self._step.clear()
+            told = asyncio.Event()
+            info = client.publish(of(self._gateway_id, "state"), self._offline, 1, retain=True)
+            client.on_publish = lambda _c, _u, mid, _r, _p: told.set() if mid == info.mid else None
+            try:
+                async with asyncio.timeout(GOODBYE_S):
+                    await told.wait()
+            except TimeoutError:
+                log.info("the broker did not take the goodbye")
+        await loop.disconnect()
+        self._client = self._loop = None
+
+    async def _connect(self) -> None:
+        client = self._make_client()
+        self._lost, self._granted = None, False
+        loop = PahoLoop(
+            client,
+            host=self._uplink.host,
+            port=self._uplink.port,
+            keepalive_s=KEEPALIVE_S,
+            on_lost=self._on_lost,
+        )
+        self._client, self._loop = client, loop
+        await loop.connect()
+        self._check_certificate(client)
+        self._step.clear()
+        async with asyncio.timeout(CONNACK_TIMEOUT_S):
+            while not self._granted and self._lost is None:
+                await self._step.wait()
+                self._step.clear()
+        if self._lost is not None:
+            raise RetryLater(self._lost)
+        client.publish(of(self._gateway_id, "state"), self._online, 1, retain=True)
+        self.up, self.why = True, ""
+        self.counters["connects"] += 1
+        log.info("link up: %s", self._uplink.broker)
+        self._events.up()
+
+    async def _stay(self) -> None:
+        began = asyncio.get_running_loop().time()
+        while self._lost is None:
+            await self._step.wait()
+            self._step.clear()
+        self.counters["connections_lost"] += 1
+        self.why = self._lost
+        log.info("link lost: %s", self._lost)
+        if asyncio.get_running_loop().time() - began >= HELD_S:
+            self._backoff.reset()
+
+    def _go_down(self) -> None:
+        if self.up:
+            self.up = False
+            self._events.down()
+
+    def _make_client(self) -> mqtt.Client:
+        """Make a new client for each connection: paho sends again what an old one had queued."""
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._gateway_id,
+            protocol=mqtt.MQTTv311,
+            clean_session=True,
+            reconnect_on_failure=False,
+        )
+        client.max_inflight_messages_set(1000)
+        client.max_queued_messages_set(0)
+        client.will_set(of(self._gateway_id, "state"), self._offline, 1, retain=True)
+        if self._uplink.username:
+            client.username_pw_set(self._uplink.username, self._password)
+        if self._uplink.tls:
+            client.tls_set_context(self._context())
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_publish = lambda _c, _u, mid, _r, _p: self._events.puback(mid)
+        client.on_message = self._message
+        return client
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self._uplink.ca_file)
+            if self._uplink.cert_file:
+                context.load_cert_chain(self._uplink.cert_file, self._uplink.key_file)
+        except OSError as error:  # ssl.SSLError is one
+            files = (self._uplink.ca_file, self._uplink.cert_file, self._uplink.key_file)
+            missing = [name for name in files if name and not Path(name).is_file()]
+            raise RetryLater(f"certificate files {missing or files}: {error}") from error
+        if self._floor_ms() is not None:
+            context.verify_flags |= NO_CHECK_TIME
+        return context
+
+    def _check_certificate(self, client: mqtt.Client) -> None:
+        """Check the broker's certificate against the least that the time can be."""
+        floor_ms = self._floor_ms()
+        sock = client.socket()
+        if floor_ms is None or not isinstance(sock, ssl.SSLSocket):
+            return
+        until = (sock.getpeercert() or {}).get("notAfter")
+        if isinstance(until, str) and ssl.cert_time_to_seconds(until) * 1000 < floor_ms:
+            raise RetryLater(f"the broker's certificate ended {until}")
+
+    def _connected(self, client: mqtt.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
+        if reason.is_failure:
+            self._on_lost(f"refused by the broker: {reason}")
+            return
+        down = [(of(self._gateway_id, f"down/{leaf}"), 1) for leaf in ("ack", "command")]
+        client.subscribe(down)
+
+    def _subscribed(self, _c: Any, _u: Any, _mid: int, reasons: Any, _p: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._on_lost("the broker refused the subscription")
+            return
+        self._granted = True
+        self._step.set()
+
+    def _message(self, _c: Any, _u: Any, message: mqtt.MQTTMessage) -> None:
+        if message.topic.endswith("/down/ack"):
+            self._events.ack(bytes(message.payload))
+        elif message.topic.endswith("/down/command"):
+            self._events.command(bytes(message.payload))
+
+    def _on_lost(self, reason: str) -> None:
+        self._lost = self._lost or reason
+        self._step.set()
