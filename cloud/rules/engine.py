@@ -176,13 +176,13 @@ class Engine:
             for kind in kinds_watching(self._kinds, BROKER_CONNECTED):
                 touched = set(kind.watch_outside[BROKER_CONNECTED])
                 for other in kind.assets:
-                    self.judge.judge_news(other, touched, at, received_at, now_ms)
+                    self.judge.judge_news(other, touched, at, received_at, now_ms, own=False)
             return
         gateway = asset.asset.partition(":")[2]
         for other in list(self._by_gateway.get(gateway, {}).values()):
             if other is not asset:
                 touched = set(other.kind.watch_outside.get(GATEWAY_ONLINE, ()))
-                self.judge.judge_news(other, touched, at, received_at, now_ms)
+                self.judge.judge_news(other, touched, at, received_at, now_ms, own=False)
 
     def _shared(self, value: Sequence[str]) -> list[str]:
         """Return one list for all equal ones: the lists of decoded records must not be kept."""

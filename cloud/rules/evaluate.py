@@ -75,6 +75,8 @@ class Sight(msgspec.Struct, frozen=True, gc=False):
     """When the data reached the cloud: tells live data from late history."""
     heard: bool = True
     """The device is being heard; without, nothing confirms the last known state."""
+    news: bool = True
+    """The device itself was heard: what is known was confirmed now."""
     timer: bool = False
     """A deadline fell; nothing new was observed."""
 
@@ -156,7 +158,7 @@ def _begin(rule: Rule, index: int, at: int, received_at: int) -> ProofState:
 
 def _confirm(rule: Rule, index: int, state: ProofState, at: int, sight: Sight) -> ProofState:
     """Note of a pending proof whether what is seen now confirms it."""
-    unsure = sight.truths[index] is None or not sight.heard
+    unsure = sight.truths[index] is None or not sight.heard or (state.unsure and not sight.news)
     live = not sight.timer and sight.received_at - at <= rule.late_after_ms
     if state.late and live and not unsure:
         return ProofState("pending", state.since, state.since + rule.proofs[index].for_ms)

@@ -55,13 +55,30 @@ class Judge:
                 self.judge(asset, index, due, due, now_ms, timer=True)
 
     def judge_news(
-        self, asset: AssetState, touched: set[int], at: int, received_at: int, now_ms: int
+        self,
+        asset: AssetState,
+        touched: set[int],
+        at: int,
+        received_at: int,
+        now_ms: int,
+        *,
+        own: bool = True,
     ) -> None:
-        """Judge the rules whose inputs changed, and alerts under way: any news may confirm them."""
+        """Judge the rules whose inputs changed, and alerts under way: any news may confirm them.
+
+        Args:
+            asset: of which there are news.
+            touched: indexes of the rules whose inputs changed.
+            at: when it was observed, ms since 1970.
+            received_at: when it reached the cloud.
+            now_ms: the cloud's clock.
+            own: the asset's own word; False: of its gateway or of the service.
+
+        """
         if asset.alerts:
             touched = touched | asset.alerts.keys()
         for index in sorted(touched):
-            self.judge(asset, index, at, received_at, now_ms)
+            self.judge(asset, index, at, received_at, now_ms, news=own)
 
     def judge_idle(self, asset: AssetState, now_ms: int) -> None:
         """Judge the idle alerts of an asset on what is known: after a start, for new rules."""
@@ -80,6 +97,7 @@ class Judge:
         received_at: int,
         now_ms: int,
         *,
+        news: bool = True,
         timer: bool = False,
     ) -> None:
         """Judge one rule on what is known of the asset now."""
@@ -100,6 +118,7 @@ class Judge:
             ),
             received_at=received_at,
             heard=self._is_heard(asset, rule),
+            news=news and not timer,
             timer=timer,
         )
         moved, outcomes = evaluate(rule, before, sight)

@@ -9,10 +9,9 @@ unless an `[[tests.arrivals]]` says otherwise. All changes of the alert must be 
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
 from cloud.model.logged import PlacedReadings
 from cloud.model.transition import Change
@@ -73,8 +72,8 @@ class RuleTest(msgspec.Struct, frozen=True, kw_only=True):
 class RuleTests(msgspec.Struct, frozen=True, kw_only=True):
     """A test file."""
 
-    schema: Annotated[int, Meta(ge=1, le=1)]
-    tests: Annotated[tuple[RuleTest, ...], Meta(min_length=1)]
+    schema: Literal[1]
+    tests: tuple[RuleTest, ...]
 
 
 class Delivery(msgspec.Struct, frozen=True):
