@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -92,7 +92,8 @@ async def _events(
 async def _wait(feed: Feed, at: int, timeout_s: float, stop: asyncio.Future[Literal[True]]) -> None:
     news = asyncio.ensure_future(feed.wait(at, timeout_s))
     try:
-        await asyncio.wait({news, stop}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {news, stop}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     finally:
         news.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -19,6 +19,7 @@ class FeedStore:
         self._database, self._clock = database, clock
         self._changed = asyncio.Event()
         self._fresh = False
+        self._asking = asyncio.Lock()
         self.head = 0
         """Offset of the newest item that is known to be committed, 0 when there is none."""
         self.oldest = 1
@@ -63,8 +64,9 @@ class FeedStore:
         deadline = asyncio.get_running_loop().time() + timeout_s
         while True:
             changed = self._changed
-            if not self._fresh:
-                await self.load()
+            async with self._asking:  # one listener asks, the others take its answer
+                if not self._fresh:
+                    await self.load()
             if self.head > after:
                 return True
             left_s = deadline - asyncio.get_running_loop().time()

@@ -1,0 +1,130 @@
+"""The durable feed: offsets in commit order, never used twice."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from cloud.feed.store import FeedStore
+from cloud.model.database import Database
+from protocols.clock import ManualClock
+from tests.support.state_database import open_state
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = open_state(tmp_path)
+    yield database
+    database.close()
+
+
+async def _append(database: Database, feed: FeedStore, *data: str) -> list[int]:
+    offsets = await database.write(
+        lambda connection: [feed.append(connection, "alarm", one) for one in data]
+    )
+    feed.committed()
+    return offsets
+
+
+async def test_items_are_read_in_order_after_an_offset(database: Database) -> None:
+    feed = FeedStore(database, ManualClock())
+    assert await _append(database, feed, "a", "b") == [1, 2]
+    assert await _append(database, feed, "c") == [3]
+    assert [(one.offset, one.data) for one in await feed.read(1)] == [(2, "b"), (3, "c")]
+    assert [one.offset for one in await feed.read(0, limit=2)] == [1, 2]
+    assert await feed.read(3) == []
+    assert feed.head == 3
+
+
+async def test_offset_is_not_used_again_after_trim_and_restart(database: Database) -> None:
+    clock = ManualClock()
+    feed = FeedStore(database, clock)
+    await _append(database, feed, "a", "b", "c")
+    clock.advance(10_000)
+    await feed.trim(clock.wall_ms())
+    assert (feed.oldest, feed.head) == (3, 3)  # the newest stays
+    feed = FeedStore(database, clock)
+    await feed.load()
+    assert (feed.oldest, feed.head) == (3, 3)
+    assert await _append(database, feed, "d") == [4]
+
+
+async def test_offset_of_a_transaction_undone_was_never_seen(database: Database) -> None:
+    feed = FeedStore(database, ManualClock())
+    await _append(database, feed, "a")
+
+    def undone(connection: Connection) -> None:
+        feed.append(connection, "alarm", "never")
+        raise RuntimeError("undone")
+
+    with pytest.raises(RuntimeError):
+        await database.write(undone)
+    feed.committed()
+    await feed.load()
+    assert (feed.head, [one.data for one in await feed.read(0)]) == (1, ["a"])
+    (offset,) = await _append(database, feed, "b")
+    assert offset > 1
+
+
+async def test_head_never_runs_ahead_of_the_commit(database: Database) -> None:
+    feed = FeedStore(database, ManualClock())
+    await _append(database, feed, "a")
+    written, release = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> None:
+        feed.append(connection, "alarm", "b")
+        written.set()
+        release.wait(5)
+
+    write = asyncio.create_task(database.write(slow))
+    await asyncio.to_thread(written.wait, 5)
+    feed.committed()
+    await feed.load()
+    assert feed.head == 1
+    release.set()
+    await write
+    await feed.load()
+    assert feed.head == 2
+
+
+async def test_wait_returns_at_once_when_there_is_something(database: Database) -> None:
+    feed = FeedStore(database, ManualClock())
+    await _append(database, feed, "a")
+    assert await feed.wait(0, 5)
+    assert not await feed.wait(1, 0.01)
+
+
+async def test_wait_wakes_all_listeners(database: Database) -> None:
+    feed = FeedStore(database, ManualClock())
+    await feed.load()
+    waiting = [asyncio.create_task(feed.wait(0, 5)) for _ in range(20)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(2):
+        await _append(database, feed, "a")
+        assert await asyncio.gather(*waiting) == [True] * 20
+
+
+async def test_wait_finds_what_nobody_announced(database: Database) -> None:
+    feed = FeedStore(database, ManualClock())
+    await feed.load()
+    await database.write(lambda connection: feed.append(connection, "alarm", "a"))
+    assert await feed.wait(0, 0.01)
+
+
+async def test_many_writers_and_a_reader_see_one_sequence(database: Database) -> None:
+    feed = FeedStore(database, ManualClock())
+    seen: list[int] = []
+
+    async def read() -> None:
+        while len(seen) < 200:
+            await feed.wait(seen[-1] if seen else 0, 5)
+            seen.extend(one.offset for one in await feed.read(seen[-1] if seen else 0))
+
+    reader = asyncio.create_task(read())
+    await asyncio.gather(*(_append(database, feed, "a", "b") for _ in range(100)))
+    async with asyncio.timeout(5):
+        await reader
+    assert seen == list(range(1, 201))
