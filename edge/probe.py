@@ -52,7 +52,10 @@ class Watched:
         self._at_ms: dict[tuple[Table, int], int] = {}
 
     def observe(
-        self, reads: Sequence[tuple[Registers, list[int]]], at_boot_ms: int
+        self,
+        reads: Sequence[tuple[Registers, list[int]]],
+        at_boot_ms: int,
+        doubtful: Sequence[Registers] = (),
     ) -> list[Columns]:
         """Remember what was read, and decode it."""
         self.silent = False
@@ -61,7 +64,7 @@ class Watched:
             for address, word in enumerate(words, registers.address):
                 table[address] = word
                 self._at_ms[registers.table, address] = at_boot_ms
-        return self._inner.observe(reads, at_boot_ms)
+        return self._inner.observe(reads, at_boot_ms, doubtful)
 
     def urgent_span(self, registers: Registers, words: list[int]) -> tuple[int, int] | None:
         """As the decoder inside says."""

@@ -61,14 +61,20 @@ class DeviceDecoder:
         self._silent = False
 
     def observe(
-        self, reads: Sequence[tuple[Registers, list[int]]], at_boot_ms: int
+        self,
+        reads: Sequence[tuple[Registers, list[int]]],
+        at_boot_ms: int,
+        doubtful: Sequence[Registers] = (),
     ) -> list[Columns]:
-        """Take in what the device answered; return what changed, or all when a snapshot is due."""
+        """Take in what the device answered; return what changed, or all when a snapshot is due.
+
+        The urgent points of `doubtful` registers stay as they were.
+        """
         touched: set[str] = set()
         for registers, words in reads:
             before = self._raw.get(registers)
             if words != before:
-                self._decode(registers, words, before, touched)
+                self._decode(registers, words, before, touched, registers in doubtful)
         online, self._silent = self._silent, False
         snapshot_at = self._snapshot_at
         if snapshot_at is None or at_boot_ms >= snapshot_at:
@@ -129,17 +135,20 @@ class DeviceDecoder:
         words: list[int],
         before: list[int] | None,
         touched: set[str],
+        calm_only: bool,
     ) -> None:
         """Decode what differs from `before`; note the points that changed."""
-        self._raw[registers] = words
+        if calm_only:
+            self._raw.pop(registers, None)  # so that the next read is looked at whole
+        else:
+            self._raw[registers] = words
+        places: Sequence[Place] = self._places.get(registers) or self._places_in(registers)
+        if before is not None:
+            places = _changed(places, words, before)
         now, joined = self._now, set()
-        for slot, offset in self._places.get(registers) or self._places_in(registers):
-            if before is not None:
-                if slot.width == 1:
-                    if words[offset] == before[offset]:
-                        continue
-                elif words[offset : offset + slot.width] == before[offset : offset + slot.width]:
-                    continue
+        for slot, offset in places:
+            if calm_only and slot.urgent:
+                continue
             found = slot.decode(words, offset)
             if slot.joined:
                 self._parts[slot] = found
@@ -223,6 +232,18 @@ class Decoders:
         self._made += 1
         del asset
         return DeviceDecoder(known[1], phase_ms(self._made))
+
+
+def _changed(places: Sequence[Place], words: list[int], before: list[int]) -> list[Place]:
+    return [
+        place
+        for place in places
+        if (
+            words[place[1]] != before[place[1]]
+            if place[0].width == 1
+            else words[place[1] : place[1] + 2] != before[place[1] : place[1] + 2]
+        )
+    ]
 
 
 def phase_ms(number: int) -> int:

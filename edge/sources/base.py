@@ -73,8 +73,13 @@ Read = tuple[Registers, list[int]]
 class Decoder(Protocol):
     """What a source needs of the decoding of one device: it keeps what was told last."""
 
-    def observe(self, reads: Sequence[Read], at_boot_ms: int) -> list[Columns]:
-        """Take in what the device answered; return what changed, or all when a snapshot is due."""
+    def observe(
+        self, reads: Sequence[Read], at_boot_ms: int, doubtful: Sequence[Registers] = ()
+    ) -> list[Columns]:
+        """Take in what the device answered; return what changed, or all when a snapshot is due.
+
+        The urgent points of `doubtful` registers stay as they were.
+        """
         ...
 
     def urgent_span(self, registers: Registers, words: list[int]) -> tuple[int, int] | None:

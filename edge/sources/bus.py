@@ -12,12 +12,13 @@ from edge.sources.link import ReadFailed
 from edge.sources.plan import Block
 from edge.sources.sift import REASONS
 from edge.sources.ticker import Ticker
-from edge.sources.unit import BACK_OFF_MAX_S, SILENT_AFTER_S, SILENT_FAILURES, Unit, back_off_s
+from edge.sources.unit import SILENT_AFTER_S, SILENT_FAILURES, Unit, back_off_s
 from protocols.clock import Clock
 
 _PROBE_REST = 14
 """After a try of a silent unit none is tried for so many times as long: at most 1/15 of the line
 goes to the silent, so that the others keep their polls however many these are."""
+_LINK_REST_S = 1.0
 _COUNTERS = ("polls_due", "polls_done", "polls_failed", "polls_skipped", "polls_resting")
 
 _Reads = list[tuple[Block, list[int]]]
@@ -66,14 +67,17 @@ class ModbusBus:
         """Read until cancelled; device and link errors are counted and survived."""
         self._emit = emit
         self._ticker.join()
+        task = asyncio.current_task()
         try:
-            while True:
+            # before Python 3.12 wait_for, inside pymodbus, may swallow a cancellation
+            while task is None or not task.cancelling():
                 unit = self._next()
                 if unit is None:
                     await self._wait()
                 else:
                     await self._poll(unit)
                     unit.waiting = False
+            raise asyncio.CancelledError
         finally:
             self._ticker.leave()
             self._emit = None
@@ -151,15 +155,17 @@ class ModbusBus:
         self._link_failures = 0
         reads, failed = await self._read(unit, blocks)
         at_boot_ms = self._clock.boot_ms()
+        doubtful: list[Block] = []
         if self._line.confirms:
-            reads = [one for one in reads if await self._confirmed(unit, *one)]
+            doubtful = [block for block, words in reads if await self._doubts(unit, block, words)]
         if failed:
             self._settle_failures(unit, reads, failed, began)
         else:
             self._answered(unit, reads)
             self._counts["polls_done"] += 1
         if not unit.failures:
-            self._report(unit, unit.decoder.observe(reads, at_boot_ms), at_boot_ms)
+            columns = unit.decoder.observe(reads, at_boot_ms, doubtful)
+            self._report(unit, columns, at_boot_ms)
 
     async def _read(
         self, unit: Unit, blocks: Sequence[Block]
@@ -176,11 +182,11 @@ class ModbusBus:
                     break
         return reads, failed
 
-    async def _confirmed(self, unit: Unit, block: Block, words: list[int]) -> bool:
-        """Read a changed urgent value a second time; it counts when both agree."""
+    async def _doubts(self, unit: Unit, block: Block, words: list[int]) -> bool:
+        """Read a changed urgent value a second time; it is in doubt unless both agree."""
         span = unit.decoder.urgent_span(block, words)
         if span is None:
-            return True
+            return False
         try:
             where, again = await self._line.read_again(unit.unit_id, block, span)
         except ReadFailed as error:
@@ -188,9 +194,9 @@ class ModbusBus:
             unit.rest_until = asyncio.get_running_loop().time() + self._line.rest_s
         else:
             if unit.decoder.agree(block, words, where, again):
-                return True
+                return False
         self._counts["unconfirmed"] += 1
-        return False
+        return True
 
     def _answered(self, unit: Unit, reads: _Reads) -> None:
         unit.answered(asyncio.get_running_loop().time())
@@ -224,8 +230,8 @@ class ModbusBus:
         if not self._link_failures:
             self._link_failing_since = now
         self._link_failures += 1
-        wait = min(BACK_OFF_MAX_S, back_off_s(self._link_failures, 1.0))
-        self._link_rest_until = now + wait * self._rng.uniform(0.8, 1.0)
+        wait_s = back_off_s(self._link_failures, _LINK_REST_S)
+        self._link_rest_until = now + wait_s * self._rng.uniform(0.8, 1.0)
         long = self._link_failures > 1 and now - self._link_failing_since >= SILENT_AFTER_S
         if self._link_failures >= SILENT_FAILURES or long:
             for unit in self._units:

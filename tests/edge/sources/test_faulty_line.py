@@ -77,7 +77,10 @@ class CarelessDecoder:
         self._polls = 0
 
     def observe(
-        self, reads: Sequence[tuple[Registers, list[int]]], at_boot_ms: int
+        self,
+        reads: Sequence[tuple[Registers, list[int]]],
+        at_boot_ms: int,
+        doubtful: Sequence[Registers] = (),
     ) -> list[Columns]:
         self._polls += 1
         return []

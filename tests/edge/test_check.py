@@ -1,0 +1,87 @@
+"""`check`: one line a fault, over the site file and the controller files."""
+
+from pathlib import Path
+
+from edge.check import check
+from protocols.catalog.files import data_root
+
+SITE = """\
+schema = 1
+gateway_id = "gw-1"
+
+[uplink]
+broker = "mqtts://broker.example"
+ca_file = "{ca}"
+
+[[buses]]
+id = "b"
+kind = "modbus_tcp"
+host = "127.0.0.1"
+
+  [[buses.devices]]
+  asset = "elevator:1"
+  controller = "{controller}"
+
+[[readers]]
+id = "fill-1"
+kind = "pcsc"
+device = "x"
+"""
+
+
+def write_site(folder: Path, controller: str = "techno-board") -> Path:
+    (folder / "ca.pem").write_text("")
+    path = folder / "site.toml"
+    path.write_text(SITE.format(ca=folder / "ca.pem", controller=controller))
+    return path
+
+
+def lines(folder: Path, site: Path, overlay: Path | None = None) -> list[str]:
+    return [str(fault).replace(f"{folder}/", "") for fault in check(site, overlay)]
+
+
+def test_good_site_has_no_faults(tmp_path: Path) -> None:
+    """Readers are valid, though nothing reads them yet."""
+    assert lines(tmp_path, write_site(tmp_path)) == []
+
+
+def test_shipped_sites_have_no_faults() -> None:
+    for path in sorted((data_root() / "sites").glob("*.toml")):
+        assert [fault for fault in check(path) if "_file" not in fault.key] == []
+
+
+def test_unknown_controller_and_missing_file_are_named(tmp_path: Path) -> None:
+    site = write_site(tmp_path, "acme")
+    (tmp_path / "ca.pem").unlink()
+    first, second = lines(tmp_path, site)
+    assert first.startswith("site.toml: uplink.ca_file: expected a file that exists")
+    assert second.startswith("site.toml: buses[0].devices[0].controller: expected the id of a")
+    assert "techno-board" in second
+    assert second.endswith("found 'acme'")
+
+
+def test_faulty_overlay_controller_is_named_with_the_device_that_needs_it(tmp_path: Path) -> None:
+    (tmp_path / "controllers").mkdir()
+    (tmp_path / "controllers" / "acme.toml").write_text(
+        'schema = 1\nid = "acme"\nkind = "elevator"\ncolour = "red"\n[[points]]\n'
+        'name = "car_position"\ntable = "holding_register"\naddress = 0\ntype = "uint99"\n'
+    )
+    found = lines(tmp_path, write_site(tmp_path, "acme"), tmp_path)
+    assert any(line.startswith("controllers/acme.toml: colour: expected one of") for line in found)
+    assert any("controllers/acme.toml: points[0].type" in line for line in found)
+    assert any(line.startswith("site.toml: buses[0].devices[0].controller") for line in found)
+
+
+def test_overlay_that_is_no_folder_is_a_fault(tmp_path: Path) -> None:
+    (fault,) = lines(tmp_path, write_site(tmp_path), tmp_path / "none")
+    assert fault.startswith("none: --overlay: expected a folder")
+
+
+def test_faults_of_site_and_controllers_come_together(tmp_path: Path) -> None:
+    (tmp_path / "controllers").mkdir()
+    (tmp_path / "controllers" / "acme.toml").write_text("schema = 2")
+    site = write_site(tmp_path)
+    site.write_text(site.read_text().replace("gw-1", "GW 1"))
+    found = lines(tmp_path, site, tmp_path)
+    assert any(line.startswith("site.toml: gateway_id") for line in found)
+    assert any(line.startswith("controllers/acme.toml: ") for line in found)
