@@ -92,6 +92,8 @@ class MqttLink:
                 self.why = str(error) or "no answer from the broker"
                 self.counters["connects_failed"] += 1
                 log.info("no link: %s", self.why)
+                if self._loop is not None:
+                    await self._loop.disconnect()
             finally:
                 self._go_down()
 

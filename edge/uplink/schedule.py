@@ -229,6 +229,10 @@ class Schedule:
         counts = {key: line.waiting.count() + len(line.flying) for key, line in self._lines.items()}
         return {key: count for key, count in counts.items() if count}
 
+    def open_losses(self) -> int:
+        """Count the losses whose gap record is not settled."""
+        return sum(map(len, self._gaps.values()))
+
     def flying(self) -> Window:
         """Return how much is under way."""
         return self._in_flight(STREAMS)

@@ -42,6 +42,7 @@ class Sender:
         self._link: Link | None = None
         self._mids: dict[int, int] = {}
         self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -56,6 +57,12 @@ class Sender:
             except TimeoutError:
                 pass
             self._wake.clear()
+
+    async def drained(self) -> None:
+        """Wait until everything new is sent and everything sent is settled."""
+        while self._schedule.under_way():
+            self._settled.clear()
+            await self._settled.wait()
 
     def wake(self) -> None:
         """Look again: something was committed."""
@@ -91,6 +98,7 @@ class Sender:
         self._schedule.acked(ack, self._clock.boot_ms())
         if self._schedule.has_settled() or self._schedule.has_lost():
             self._changed()
+        self._settled.set()
         self.wake()
 
     async def _send_all(self) -> None:

@@ -1,0 +1,168 @@
+"""The command line of a gateway: `suyuan-edge run`, `check`, `probe`, `status`."""
+
+import asyncio
+import hashlib
+import importlib.metadata
+import logging
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from edge.settings import Site, load_site
+from protocols.errors import Fault, FixConfiguration, StopService
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="The gateway: reads devices, keeps what it read on disk, and pushes it over MQTT.",
+)
+
+SiteFile = Annotated[Path, typer.Option(help="Site file (TOML)")]
+StateDir = Annotated[Path, typer.Option(help="Folder of the spool; made if missing")]
+Overlay = Annotated[
+    Path | None, typer.Option(help="Folder with controllers/ and the like of this site")
+]
+
+STARTS_MAX = 5
+"""Starts within STARTS_WITHIN_S, after each of which the spool broke again; then it is given up."""
+STARTS_WITHIN_S = 60.0
+LEAVE_AFTER_S = 2.0
+
+
+@app.command()
+def run(site: SiteFile, state: StateDir, overlay: Overlay = None) -> None:
+    """Read and send until SIGTERM. The broker's password comes from $SUYUAN_MQTT_PASSWORD."""
+    from edge.agent import only_one  # noqa: PLC0415  # the other commands need no MQTT
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        loaded = load_site(site)
+        with only_one(state):
+            _run_again_when_damaged(site, loaded, state, overlay)
+    except FixConfiguration as error:
+        _show_faults(error.faults)
+        raise typer.Exit(2) from None
+    except (StopService, OSError) as error:
+        typer.echo(f"stopped: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def check(site: SiteFile, overlay: Overlay = None) -> None:
+    """Check a site file and all that it uses: exit 0, or 2 with one line per fault."""
+    from edge.check import check as find_faults  # noqa: PLC0415  # needs the Modbus library
+
+    faults = find_faults(site, overlay)
+    if faults:
+        _show_faults(faults)
+        raise typer.Exit(2)
+    typer.echo(f"{site}: no faults")
+
+
+@app.command()
+def probe(site: SiteFile, overlay: Overlay = None) -> None:
+    """Show live decoded values in the terminal until Ctrl-C."""
+    from edge.probe import run_probe  # noqa: PLC0415  # needs the Modbus and terminal libraries
+
+    raise typer.Exit(run_probe(site, overlay))
+
+
+@app.command()
+def status(state: StateDir) -> None:
+    """Print what the daemon on this folder knows of itself, as JSON."""
+    from edge.status import read_status  # noqa: PLC0415  # as above
+
+    found = read_status(state)
+    if found is None:
+        typer.echo(f"{state}: no daemon runs here, and there is no spool", err=True)
+        raise typer.Exit(1)
+    typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _run_again_when_damaged(site_file: Path, site: Site, state: Path, overlay: Path | None) -> None:
+    """Run; a spool that breaks under way is salvaged by the next start, in this same process."""
+    digest = hashlib.sha256(site_file.read_bytes()).hexdigest()
+    starts: list[float] = []
+    while True:
+        starts = [one for one in starts if time.monotonic() - one < STARTS_WITHIN_S]
+        starts.append(time.monotonic())
+        try:
+            _run_loop(_run(site, digest, state, overlay))
+        except StopService as error:
+            if len(starts) >= STARTS_MAX:
+                raise
+            logging.getLogger(__name__).warning("%s; starting again", error)
+        else:
+            return
+
+
+async def _run(site: Site, digest: str, state: Path, overlay: Path | None) -> None:
+    from edge.agent import Agent  # noqa: PLC0415  # as in `run`
+    from edge.decode.device import Decoders  # noqa: PLC0415
+    from edge.sources.registry import build_sources  # noqa: PLC0415
+    from protocols.catalog.controller import load_controllers  # noqa: PLC0415
+    from protocols.clock import SystemClock  # noqa: PLC0415
+
+    clock, rng = SystemClock(), random.Random()  # noqa: S311  # jitter only
+    controllers, faults = load_controllers(overlay)
+    sources, set_aside = build_sources(site, controllers, clock, rng, Decoders())
+    for fault in (*faults, *set_aside):
+        logging.getLogger(__name__).warning("set aside: %s", fault)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    agent = Agent(
+        site,
+        sources,
+        state_dir=state,
+        clock=clock,
+        rng=rng,
+        version=_version(),
+        site_sha256=digest,
+        password=os.environ.get("SUYUAN_MQTT_PASSWORD"),
+        faults=[*faults, *set_aside],
+    )
+    await agent.run(stop)
+    # all is on disk; a name look-up that hangs in a thread must not hold the process
+    leave = threading.Timer(LEAVE_AFTER_S, os._exit, (0,))
+    leave.daemon = True
+    leave.start()
+
+
+def _run_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Run on uvloop where there is one."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("suyuan")
+    except importlib.metadata.PackageNotFoundError:
+        return "0+checkout"
+
+
+def _show_faults(faults: tuple[Fault, ...] | list[Fault]) -> None:
+    for fault in faults:
+        typer.echo(str(fault), err=True)
+
+
+if __name__ == "__main__":
+    main()

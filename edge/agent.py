@@ -1,0 +1,342 @@
+"""The daemon: puts sources, collector, spool and uplink together, and takes them apart again."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import random
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edge.batches import Batch
+from edge.commands import Commands
+from edge.frames import Collector, Make
+from edge.settings import Site
+from edge.sources.base import Source
+from edge.spool.base import Spool
+from edge.spool.memory import MemorySpool
+from edge.spool.salvage import open_spool
+from edge.spool.writer import SpoolWriter
+from edge.status import StatusServer
+from edge.timekeeper import Timekeeper
+from edge.uplink.mqtt import Events, MqttLink
+from edge.uplink.schedule import Schedule
+from edge.uplink.sender import Sender
+from protocols.clock import Clock, boot_id
+from protocols.errors import Fault, RetryLater, StopService
+from protocols.messages import State
+from protocols.records import Record, Status
+
+log = logging.getLogger(__name__)
+
+STATUS_S = 60.0
+STATUS_FIRST_S = 5.0
+RESTART_FIRST_S = 1.0
+RESTART_MAX_S = 60.0
+DRAIN_S = 3.0
+"""At a stop so long is waited for the acks of what was sent."""
+MEMORY_SPOOL_BYTES = 8 * 1024 * 1024
+LOCK = "lock"
+COUNTERS_MAX = 150
+
+
+class Agent:
+    """One run of the daemon on one state folder."""
+
+    def __init__(
+        self,
+        site: Site,
+        sources: Sequence[Source],
+        *,
+        state_dir: Path,
+        clock: Clock,
+        rng: random.Random,
+        version: str,
+        site_sha256: str,
+        password: str | None = None,
+        faults: Sequence[Fault] = (),
+    ) -> None:
+        """Make a daemon; `run` starts it.
+
+        Args:
+            site: where to send and how much to keep.
+            sources: what to read.
+            state_dir: folder of the spool; made if missing.
+            clock: the machine's clocks.
+            rng: jitter.
+            version: of this software, for the fleet page.
+            site_sha256: of the site file, for the fleet page.
+            password: of the broker.
+            faults: what was set aside, for `status`.
+
+        """
+        self._site, self._sources, self._folder = site, sources, state_dir
+        self._clock, self._faults, self._version = clock, faults, version
+        self._boot_id = boot_id()
+        self._started_ms = clock.boot_ms()
+        self._source_failures = dict.fromkeys((source.name for source in sources), 0)
+        self._spool = self._open_spool()
+        self._timekeeper = Timekeeper(clock, known_ms=self._spool.known_time_ms())
+        self._schedule = Schedule(
+            self._spool.id,
+            held=self._spool.held(),
+            last_seqs=self._spool.last_seqs(),
+            declared=self._spool.declared(),
+        )
+        self._collector = Collector(
+            clock, self._timekeeper, boot_id=self._boot_id, changed=self._changed
+        )
+        self._writer = SpoolWriter(
+            self._spool,
+            drafts=self._collector,
+            settlements=self._schedule,
+            clock=clock,
+            on_committed=self._committed,
+        )
+        self._sender = Sender(
+            self._schedule,
+            clock=clock,
+            load=self._writer.load,
+            sent_at=self._sent_at,
+            heard_time=self._timekeeper.heard,
+            changed=self._changed,
+        )
+        self._commands = Commands(
+            {"ping": lambda _: {}}, timekeeper=self._timekeeper, reply=self._reply
+        )
+        self._link = self._make_link(rng, password, site_sha256)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set, then stop cleanly within 10 s.
+
+        Raises:
+            StopService: the spool was damaged under way; a new run salvages it.
+
+        """
+        server = StatusServer(self._folder, self.status)
+        sources = [asyncio.create_task(self._keep_reading(one)) for one in self._sources]
+        sources.append(asyncio.create_task(self._tell_status()))
+        sender = asyncio.create_task(self._sender.run())
+        link = asyncio.create_task(self._link.run())
+        writer = asyncio.create_task(self._writer.run())
+        stopping = asyncio.create_task(stop.wait())
+        working = {sender, link, writer}
+        try:
+            await self._start_server(server)
+            await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            for task in working:
+                if task.done():
+                    task.result()
+            await _end(sources)
+            await self._writer.flush()
+            await self._drain()
+        finally:
+            await _end([*sources, sender, stopping])
+            await self._link.say_goodbye()
+            await _end([link, writer])
+            await server.stop()
+            await self._close_spool(flush=stop.is_set())
+
+    def status(self) -> dict[str, Any]:
+        """Return everything that is known of this daemon, as plain JSON data."""
+        stamp = self._timekeeper.stamp()
+        return {
+            "running": True,
+            "gateway_id": self._site.gateway_id,
+            "version": self._version,
+            "boot_id": self._boot_id,
+            "uptime_s": self._uptime_s(),
+            "clock": {"state": stamp.clock, "now_ms": self._timekeeper.now_ms()},
+            "link": {
+                "up": self._link.up,
+                "broker": self._site.uplink.broker,
+                "why": self._link.why,
+            },
+            "spool": {
+                "id": self._spool.id,
+                "in_memory": isinstance(self._spool, MemorySpool),
+                "failing": self._writer.failing,
+                "bytes": self._spool.bytes_held(),
+                "bytes_max": self._site.spool.bytes_max,
+                "losses_not_settled": self._schedule.open_losses(),
+                "waiting": [
+                    {"spool": spool, "stream": stream, "batches": count}
+                    for (spool, stream), count in self._schedule.waiting().items()
+                ],
+            },
+            "sources": {source.name: source.status() for source in self._sources},
+            "faults": [str(fault) for fault in self._faults],
+            "counters": self.counters(),
+        }
+
+    def counters(self) -> dict[str, int | float]:
+        """Return all counters by name; those of the sources are summed."""
+        counters: dict[str, int | float] = {
+            "spool_bytes": self._spool.bytes_held(),
+            "spool_batches": sum(self._schedule.waiting().values()),
+            "spool_in_memory": int(isinstance(self._spool, MemorySpool)),
+            "clock_synced": int(self._timekeeper.stamp().clock == "synced"),
+            "faults": len(self._faults),
+            "source_failures": sum(self._source_failures.values()),
+        }
+        for part in (self._collector, self._writer, self._schedule, self._link, self._commands):
+            counters |= part.counters
+        for source in self._sources:
+            for name, value in _numbers(source.status().get("counters", {})):
+                counters[name] = counters.get(name, 0) + value
+        return dict(list(counters.items())[:COUNTERS_MAX])
+
+    def _open_spool(self) -> Spool:
+        spool_id = uuid.uuid4().hex
+        try:
+            return open_spool(
+                self._folder,
+                spool_id=spool_id,
+                boot_id=self._boot_id,
+                clock=self._clock,
+                bytes_max=self._site.spool.bytes_max,
+            )
+        except RetryLater as error:
+            log.error("no spool on disk, so nothing outlives this run: %s", error)  # noqa: TRY400
+            return MemorySpool(
+                spool_id=spool_id,
+                boot_id=self._boot_id,
+                clock=self._clock,
+                bytes_max=MEMORY_SPOOL_BYTES,
+            )
+
+    def _make_link(self, rng: random.Random, password: str | None, site_sha256: str) -> MqttLink:
+        state = State(
+            online=True, boot_id=self._boot_id, version=self._version, site_sha256=site_sha256
+        )
+        events = Events(
+            up=lambda: self._sender.link_up(self._link),
+            down=self._sender.link_down,
+            ack=self._sender.acked,
+            command=self._commands.take,
+            puback=self._sender.pubacked,
+        )
+        return MqttLink(
+            self._site.uplink,
+            gateway_id=self._site.gateway_id,
+            state=state,
+            password=password,
+            events=events,
+            floor_ms=self._certificate_floor_ms,
+            rng=rng,
+        )
+
+    def _certificate_floor_ms(self) -> int | None:
+        return None if self._timekeeper.system_trusted() else self._timekeeper.floor_ms
+
+    def _changed(self) -> None:
+        self._writer.changed()
+
+    def _committed(self) -> None:
+        self._sender.wake()
+
+    def _sent_at(self, batch: Batch) -> int:
+        """Return the `sent_at` of a batch that goes out now, in the batch's own clock."""
+        if batch.clock == "free":
+            own = batch.boot_id == self._boot_id
+            return self._clock.boot_ms() if own else batch.to_at
+        synced = self._timekeeper.stamp().clock == "synced"
+        return self._timekeeper.now_ms() if synced else max(batch.to_at, self._timekeeper.floor_ms)
+
+    def _reply(self, make: Make) -> None:
+        self._collector.add_record("alarm", self._clock.boot_ms(), make)
+
+    async def _keep_reading(self, source: Source) -> None:
+        """Run a source; one that breaks is started again, ever more rarely."""
+        wait_s = RESTART_FIRST_S
+        while True:
+            began_ms = self._clock.boot_ms()
+            try:
+                await source.run(self._collector.add)
+                reason = "it ended"
+            except Exception as error:  # the other sources must go on whatever one of them does
+                log.exception("source %s broke", source.name)
+                reason = repr(error)
+            if self._clock.boot_ms() - began_ms > RESTART_MAX_S * 1000:
+                wait_s = RESTART_FIRST_S
+            self._source_failures[source.name] += 1
+            log.warning("source %s starts again in %g s: %s", source.name, wait_s, reason)
+            await asyncio.sleep(wait_s)
+            wait_s = min(RESTART_MAX_S, 2 * wait_s)
+
+    async def _tell_status(self) -> None:
+        wait_s = STATUS_FIRST_S
+        while True:
+            await asyncio.sleep(wait_s)
+            wait_s = STATUS_S
+            self._collector.add_record("data", self._clock.boot_ms(), self._status_record)
+
+    def _status_record(self, at: int) -> Record:
+        return Status(at=at, uptime_s=self._uptime_s(), counters=self.counters())
+
+    def _uptime_s(self) -> float:
+        return (self._clock.boot_ms() - self._started_ms) / 1000
+
+    async def _start_server(self, server: StatusServer) -> None:
+        try:
+            await server.start()
+        except OSError as error:
+            log.warning("no status socket: %s", error)
+
+    async def _drain(self) -> None:
+        """Give what was just committed the time to be sent and settled."""
+        if not self._link.up:
+            return
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await self._sender.drained()
+        except TimeoutError:
+            log.info("not all was acknowledged; the next start sends it again")
+
+    async def _close_spool(self, *, flush: bool) -> None:
+        if flush:
+            try:
+                await self._writer.flush()
+            except StopService as error:
+                log.warning("%s", error)
+        await self._writer.close()
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold a state folder for this process; made if missing.
+
+    Raises:
+        StopService: another daemon holds it, or it cannot be made.
+
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.write(f"{os.getpid()}\n")
+            lock.flush()
+            yield
+    except BlockingIOError:
+        raise StopService(f"another gateway daemon runs on {folder}") from None
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait for them; some libraries swallow a cancellation, so insist."""
+    waiting = {task for task in tasks if not task.done()}
+    for _ in range(10):
+        for task in waiting:
+            task.cancel()
+        if not waiting:
+            return
+        _, waiting = await asyncio.wait(waiting, timeout=0.3)
+
+
+def _numbers(counters: object) -> Iterator[tuple[str, int | float]]:
+    if isinstance(counters, Mapping):
+        for name, value in counters.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                yield str(name), value
