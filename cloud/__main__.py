@@ -36,6 +36,7 @@ def serve(
 ) -> None:
     """Serve until SIGTERM. The first admin token comes from $SUYUAN_ADMIN_TOKEN."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     if bool(broker) == bool(embedded_broker):
         typer.echo("Give either --broker URL or --embedded-broker HOST:PORT.", err=True)
         raise typer.Exit(2)

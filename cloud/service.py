@@ -73,6 +73,7 @@ class Service:
         self._log_db = _open(settings.database.log_url, data / "log.db", "log")
         self._state_db = _open(settings.database.state_url, data / "state.db", "state")
         self._stopping = asyncio.Event()
+        self._subscribed = False
         self._metrics = Metrics()
         self._build_stages(broker)
         self._access = AccessBook(self._state_db, self._clock, admin_token=admin_token, data=data)
@@ -246,6 +247,9 @@ class Service:
 
     def _broker_changed(self) -> None:
         ready, why = self._subscriber.ready()
+        if ready == self._subscribed:  # one of the two connections alone changes nothing
+            return
+        self._subscribed = ready
         logger.info("broker: %s", "subscribed" if ready else why)
         self._ingester.inject(SERVICE_ASSET, {"broker_connected": [ready]}, gateway="cloud")
 

@@ -34,10 +34,13 @@ class HandGateway:
         self.settled = RangeSet()
         self.sent_at: dict[int, float] = {}
         self.at: dict[int, int] = {}
+        self._last_at = 0
 
     def payload(self, seq: int, now_ms: int) -> bytes:
         """Return the batch `seq`, the same records each time."""
-        at = self.at.setdefault(seq, now_ms)
+        if seq not in self.at:  # a reading is (asset, point, at): no two share a millisecond
+            self._last_at = self.at[seq] = max(now_ms, self._last_at + 1)
+        at = self.at[seq]
         record = Readings(asset=self.asset, at=[at], values={"total_running_time": [seq]})
         return wrap(
             spool=self.spool,
