@@ -58,7 +58,11 @@ class DuckDbStore:
         self._horizon = Horizon(folder)
         self._sorter = Sorter(self._files, clock)
         self._reader = DayReader(self._files)
-        self._load()
+        try:
+            self._load()
+        except BaseException:
+            self._files.close()
+            raise
         self._sorter.start()
 
     def append(self, groups: Sequence[LogGroup]) -> list[Refused]:
@@ -142,12 +146,9 @@ class DuckDbStore:
 
     def _load(self) -> None:
         found: dict[int, Marks] = {}
-        with self._mapped():
-            for day in self._files.days():
-                with self._files.use(day) as file, self._files.cursor() as cursor:
-                    found[day] = file.marks
-                    if has_arrivals(cursor, file):
-                        self._sorter.touched(day, day * DAY_MS)
+        for day in self._files.days():
+            with self._mapped():
+                found[day] = self._look(day)
         repairer = self._files.repairer
         day_min = self._day_min()
         lost = self._ledger.load(found, rebuilding=repairer.marked(), day_min=day_min)
@@ -156,12 +157,27 @@ class DuckDbStore:
             repairer.mark(day)
         self._loaded = True
 
+    def _look(self, day: int) -> Marks:
+        """Read what a file says of positions, and whether it has rows to sort."""
+        try:
+            return self._look_once(day)
+        except duckdb.Error as error:
+            if not looks_damaged(error):
+                raise
+        return self._look_once(day)  # rebuilt by now
+
+    def _look_once(self, day: int) -> Marks:
+        with self._files.use(day) as file, self._files.cursor() as cursor:
+            if has_arrivals(cursor, file):
+                self._sorter.touched(day, day * DAY_MS)
+            return file.marks
+
     def _attached(self, day: int, marks: Marks) -> None:
         """A file was opened, maybe repaired: it must hold what was applied to it."""
         if self._loaded and not covers(marks.applied, self._ledger.applied(day)):
             logger.error("day %d lost something: read again from the log", day)
             self._files.repairer.mark(day)
-            self._ledger.went_down(day, marks.applied)
+            self._ledger.went_down(day, marks)
 
     def _day_min(self) -> int:
         """Return the first day that is kept."""
@@ -204,6 +220,7 @@ class DuckDbStore:
         with self._files.cursor() as cursor, transaction(cursor):
             write_marks(cursor, file, applied=applied, through=through)
         file.partitions.update(applied, through)
+        file.guard.follow()
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:

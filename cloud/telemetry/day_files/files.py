@@ -14,6 +14,7 @@ from pathlib import Path
 
 import duckdb
 
+from cloud.telemetry.day_files.guard import LogGuard, first_damage, forget_notes
 from cloud.telemetry.day_files.layout import (
     EXTRA,
     EXTRA_COLUMNS,
@@ -32,6 +33,7 @@ from cloud.telemetry.day_files.repair import (
     check_repairable,
     escaped,
     looks_damaged,
+    note_saved,
     salvage,
     sync_folder,
 )
@@ -64,6 +66,7 @@ class DayFile:
     """As read when it was attached."""
     partitions: set[str]
     """Those that have a row in table `mark`."""
+    guard: LogGuard
     pins: int = 0
 
     def table(self, stage: str, content: str) -> str:
@@ -154,6 +157,7 @@ class DayFiles:
             self._days.discard(day)
             for path in self.folder.glob(f"{file_name(day)}*"):
                 path.unlink()
+            forget_notes(self.folder / file_name(day))
             self.repairer.unmark(day)
 
     def restart(self) -> None:
@@ -171,8 +175,8 @@ class DayFiles:
         with self._lock:
             with suppress(RetryLater):  # a query that hangs does not keep the process alive
                 self._wait_unpinned(list(self._attached))
-            for day in list(self._attached):
-                with suppress(duckdb.Error):
+            if self._base is not None:
+                for day in list(self._attached):
                     self._detach(day)
             base, self._base = self._base, None
         if base is not None:
@@ -205,6 +209,9 @@ class DayFiles:
 
     def _attach(self, day: int) -> DayFile:
         path = self.folder / file_name(day)
+        damaged_at = first_damage(path)
+        if damaged_at is not None:
+            self.repairer.step(day, f"its log is not what was written, byte position {damaged_at}")
         for _ in range(REPAIRS_MAX):
             try:
                 file = self._open(day, path)
@@ -224,23 +231,25 @@ class DayFiles:
             file = self._open(day, path)
             with self._open_base().cursor() as cursor:
                 salvage(cursor, moved, file.alias)
+                note_saved(cursor, file.alias, day)
+                file.marks, file.partitions = _read_marks(cursor, file.alias)
         except duckdb.Error as error:
             self._detach(day)
             raise RetryLater(f"{path} cannot be rebuilt now: {error}") from error
         return self._keep(day, file)
 
     def _rebuild_suspect(self, day: int) -> None:
-        why = self._suspects.pop(day, None)
-        path = self.folder / file_name(day)
-        if why is None or not path.exists():
-            return
         self._detach(day)
-        self._replace(day, path, self.repairer.move_main(day, why))
+        why = self._suspects.pop(day)
+        path = self.folder / file_name(day)
+        if path.exists():
+            self._replace(day, path, self.repairer.move_main(day, why))
 
     def _keep(self, day: int, file: DayFile) -> DayFile:
         if day not in self._days:
             sync_folder(self.folder)
             self._days.add(day)
+        file.guard.begin()
         self._attached[day] = file
         self._on_attached(day, file.marks)
         return file
@@ -251,22 +260,24 @@ class DayFiles:
             cursor.execute(f"ATTACH '{escaped(path)}' AS {quoted(alias)}")
             layouts = _bring_up(cursor, alias, self._layouts)
             marks, partitions = _read_marks(cursor, alias)
-        return DayFile(day, alias, layouts, marks, partitions)
+        return DayFile(day, alias, layouts, marks, partitions, LogGuard(path))
 
     def _detach(self, day: int) -> None:
         self._attached.pop(day, None)
         with self._open_base().cursor() as cursor:
-            cursor.execute(f"DETACH DATABASE IF EXISTS {quoted(f'day{day}')}")
+            try:
+                cursor.execute(f"DETACH DATABASE IF EXISTS {quoted(f'day{day}')}")
+            except duckdb.Error as error:  # it is detached, but was not written back
+                logger.warning("closing %s: %s", file_name(day), str(error)[:300])
+                if looks_damaged(error):
+                    self._suspects.setdefault(day, str(error))
 
     def _evict(self) -> None:
         for day, file in list(self._attached.items()):
             if len(self._attached) <= ATTACHED_MAX:
                 return
             if file.pins == 0:
-                try:
-                    self._detach(day)
-                except duckdb.Error as error:  # its checkpoint failed; the log of the file stays
-                    logger.warning("closing %s: %s", file_name(day), error)
+                self._detach(day)
 
     def _wait_unpinned(self, days: list[int]) -> None:
         def free() -> bool:

@@ -50,6 +50,7 @@ def commit_day(
                     [day, partition, position],
                 )
     file.partitions.update(rows.positions, through)
+    file.guard.follow()
 
 
 def write_marks(
@@ -87,7 +88,8 @@ def _insert(
             f" SELECT * FROM incoming AS i{condition}"
         )
     finally:
-        cursor.unregister("incoming")
+        with suppress(duckdb.Error):  # refused after an error, which is what the caller must see
+            cursor.unregister("incoming")
 
 
 def _not_stored(file: DayFile, content: str) -> str:

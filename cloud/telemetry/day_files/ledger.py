@@ -23,7 +23,7 @@ class Marks:
     applied: Positions = field(default_factory=dict)
     through: Positions = field(default_factory=dict)
     noted: dict[int, Positions] = field(default_factory=dict)
-    """Of other days."""
+    """Of other days; of its own: up to where it has rows that were saved from a damaged file."""
 
 
 class Ledger:
@@ -56,7 +56,7 @@ class Ledger:
             if day >= day_min and not covers(self._applied.get(day, {}), positions)
         }
         for day in {*lost, *rebuilding}:
-            self._go_back(day)
+            self._go_back(day, noted.get(day, {}))
         self._unnoted = {
             day
             for day, positions in self._applied.items()
@@ -124,11 +124,11 @@ class Ledger:
         _raise_to(through, {group.partition: group.position for group in groups})
         return through
 
-    def went_down(self, day: int, applied: Positions) -> None:
-        """A day's file lost something and holds now only what `applied` says."""
+    def went_down(self, day: int, marks: Marks) -> None:
+        """A day's file lost something and holds now only what its marks say."""
         with self._lock:
-            self._applied[day] = dict(applied)
-            self._go_back(day)
+            self._applied[day] = dict(marks.applied)
+            self._go_back(day, marks.noted.get(day, {}))
 
     def target(self, day: int) -> Positions:
         """Return what a rebuild of that day has to reach; empty when none is under way."""
@@ -159,9 +159,10 @@ class Ledger:
                 if partition in positions:
                     positions[partition] = min(positions[partition], head)
 
-    def _go_back(self, day: int) -> None:
+    def _go_back(self, day: int, has_rows_to: Positions) -> None:
         applied = self._applied.setdefault(day, {})
-        self._rebuilding[day] = dict(self._through)
+        target = self._rebuilding[day] = dict(self._through)
+        _raise_to(target, has_rows_to)
         for partition, position in self._through.items():
             lower = min(position, applied.get(partition, 0))
             self._resume[partition] = min(self._resume.get(partition, 0), lower)

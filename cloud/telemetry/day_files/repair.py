@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from cloud.telemetry.day_files.layout import SUFFIX, day_of_name, file_name, quoted
+from cloud.telemetry.day_files.layout import ROW_BITS, SUFFIX, day_of_name, file_name, quoted
 from protocols.errors import RetryLater, StopService
 
 logger = logging.getLogger("suyuan.cloud.telemetry")
@@ -150,6 +150,20 @@ def salvage(cursor: duckdb.DuckDBPyConnection, source: Path, alias: str) -> int:
         cursor.execute("DETACH salvage")
     logger.warning("saved %d rows of %s", saved, source.name)
     return saved
+
+
+def note_saved(cursor: duckdb.DuckDBPyConnection, alias: str, day: int) -> None:
+    """Note in a file up to which log positions it has saved rows: they will come again."""
+    tables = [name for name in _tables(cursor, alias) if name.startswith(("arrival_", "sorted_"))]
+    rows = " UNION ALL ".join(
+        f"SELECT _partition, _sequence FROM {quoted(alias)}.{quoted(name)}"  # noqa: S608
+        for name in tables
+    )
+    cursor.execute(
+        f"INSERT INTO {quoted(alias)}.noted"  # noqa: S608
+        f" SELECT ?, _partition, max(_sequence) >> {ROW_BITS} FROM ({rows}) GROUP BY _partition",
+        [day],
+    )
 
 
 def _tables(cursor: duckdb.DuckDBPyConnection, alias: str) -> list[str]:
