@@ -32,6 +32,9 @@ from protocols.records import Readings
 
 ALARM, DATA = "all/alarm", "all/data"
 READ_GROUPS = 8
+REPLAY_GROUPS_MAX = 500
+"""What was logged but not judged before a restart is judged in the order of its commits, like the
+first time, up to so many groups; of a longer backlog `alarm` goes first."""
 RECORDS_PER_SLICE = 50
 """So many records are judged before other work of the process gets its turn."""
 ASSETS_PER_SLICE = 250
@@ -92,6 +95,7 @@ class RulesConsumer:
         self._round_at_ms = self._slice_at_ms = self._committed_at_ms = 0
         self._moved = False
         self._waiting: list[LogGroup] = []
+        self._replay: list[LogGroup] = []
         self._wake = asyncio.Event()
         self._oldest_ms: int | None = None
 
@@ -130,6 +134,7 @@ class RulesConsumer:
         for partition, end in self._done.items():
             await self._merge_silently(partition, self._values_at.get(partition, 0), end)
         self._values_at = {name: self._values_at.get(name, 0) for name in (ALARM, DATA)}
+        self._replay = await self._read_replay(heads)
         now_ms = self._clock.wall_ms()
         for count, asset in enumerate(self._engine.assets()):
             self._judge.judge_idle(asset, now_ms)
@@ -166,6 +171,16 @@ class RulesConsumer:
                 await self._take(group, silent=True)
                 after = group.position
 
+    async def _read_replay(self, heads: Positions) -> list[LogGroup]:
+        left = {name: head - self._done.get(name, 0) for name, head in heads.items()}
+        if sum(left.values()) > REPLAY_GROUPS_MAX:
+            return []
+        groups: list[LogGroup] = []
+        for name, count in left.items():
+            after = self._done.get(name, 0)
+            groups += await asyncio.to_thread(self._log.read, name, after, count) if count else []
+        return sorted(groups, key=lambda group: (group.committed_at, group.partition))
+
     # --- run ----------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -182,6 +197,9 @@ class RulesConsumer:
     async def advance(self) -> bool:
         """Judge all of `alarm`, then one group of `data`; tell whether there was anything."""
         self._wake.clear()
+        if self._replay:
+            await self._judge_group(self._replay.pop(0))
+            return True
         asked_at_ms = self._clock.wall_ms()
         busy = await self._drain_alarm()
         if not self._waiting:
@@ -189,14 +207,11 @@ class RulesConsumer:
             groups = await asyncio.to_thread(self._log.read, DATA, after, READ_GROUPS)
             self._waiting = list(groups)
         group = self._waiting.pop(0) if self._waiting else None
-        read_until_ms = min(asked_at_ms, group.committed_at - 1) if group else asked_at_ms
-        self._judge.fire_due(read_until_ms, self._clock.wall_ms())
-        await self._commit_if_due()
-        if group is not None:
-            self._oldest_ms = group.committed_at
-            await self._take(group)
-            self._done[DATA], self._moved = group.position, True
+        if group is None:
+            self._judge.fire_due(asked_at_ms, self._clock.wall_ms())
             await self._commit_if_due()
+        else:
+            await self._judge_group(group)
         await self._store_values()
         if not (busy or group or self._wake.is_set()):
             self._oldest_ms = None
@@ -213,6 +228,15 @@ class RulesConsumer:
                 await self._commit_if_due()
             if len(groups) < READ_GROUPS:
                 return found
+
+    async def _judge_group(self, group: LogGroup) -> None:
+        """Judge a group, after the deadlines that fell before it was committed."""
+        self._oldest_ms = group.committed_at
+        self._judge.fire_due(group.committed_at - 1, self._clock.wall_ms())
+        await self._commit_if_due()
+        await self._take(group)
+        self._done[group.partition], self._moved = group.position, True
+        await self._commit_if_due()
 
     async def _take(self, group: LogGroup, *, silent: bool = False) -> None:
         now_ms, count = self._clock.wall_ms(), 0

@@ -18,6 +18,8 @@ its clock is put right would be older than what it said before."""
 KINDS_MAX = 256
 """Values of assets of further kinds are not kept here."""
 LISTS_MAX = 10_000
+LIST_LENGTH_MAX = 16
+"""Lists of values are shared, so many and of this length at most."""
 
 
 class Engine:
@@ -186,6 +188,8 @@ class Engine:
 
     def _shared(self, value: Sequence[str]) -> list[str]:
         """Return one list for all equal ones: the lists of decoded records must not be kept."""
+        if len(value) > LIST_LENGTH_MAX:
+            return list(value)
         key = tuple(value)
         found = self._lists.get(key)
         if found is None:

@@ -16,7 +16,7 @@ from cloud.rules.rule import OUTSIDE, Rule
 from protocols.catalog.points import kinds, load_points
 from protocols.readings import Quality, Value
 
-POINTS_PER_KIND_MAX = 512
+POINTS_PER_KIND_MAX = 128
 """Values of further points of a kind are not kept here; the time series have them."""
 LONG_AGO = -(2**62)
 

@@ -478,3 +478,32 @@ async def test_commit_that_fails_for_a_while_is_tried_again(
     stage.say({"message_code": ["90", "02"]}, urgent=True)
     with pytest.raises(StopService):
         await stage.settle()
+
+
+async def test_what_was_logged_before_a_restart_is_judged_in_the_order_of_its_commits(
+    stage: RulesStage,
+) -> None:
+    stage.say({"service_mode": "inspection"})
+    stage.clock.advance(100)
+    stage.say({"message_code": ["90"]}, urgent=True)  # the technician's
+    stage.clock.advance(100)
+    stage.restart()
+    await stage.rules_consumer.start()
+    await stage.settle()
+    assert await stage.told("change") == []
+
+
+async def test_alarms_go_first_when_the_backlog_of_a_restart_is_long(
+    stage: RulesStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer_module, "REPLAY_GROUPS_MAX", 10)
+    for _ in range(20):
+        stage.say({"car_position": 1})
+        stage.clock.advance(100)
+    stage.say({"message_code": ["90"]}, urgent=True)
+    stage.restart()
+    await stage.rules_consumer.start()
+    stage.log.reads.clear()
+    await stage.rules_consumer.advance()
+    assert await stage.told("change") == [("fired",)]
+    assert stage.rules_consumer.lag_ms(stage.clock.wall_ms()) > 0
