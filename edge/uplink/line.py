@@ -12,6 +12,8 @@ PROBE_AFTER_MS = int(PROBE_AFTER_S * 1000)
 PROBE_MAX_MS = int(PROBE_MAX_S * 1000)
 RESEND_AFTER_MS = 2_000
 """A batch that an ack left out is sent again no sooner, doubling up to PROBE_MAX_MS."""
+FORGOTTEN = "settled_but_forgotten"
+"""Reason of a loss: the cloud was put back to a time before it settled."""
 DECLARATIONS_AT_ONCE = 3
 DECLARE_AGAIN_MS = 2_000
 DECLARE_AGAIN_MAX_MS = 600_000
@@ -69,6 +71,8 @@ class LineState:
         """The cloud's time when it last settled a gap record about this line."""
         self.ack_time = -1
         """The cloud's time of the newest ack."""
+        self.acked_ms = -1
+        """When the last ack came, ms of our clock."""
         self.quiet_since_ms = 0
         self.probe_after_ms = PROBE_AFTER_MS
         self._declarations = 0
@@ -108,7 +112,8 @@ class LineState:
         """
         covered = coverage(ack)
         outcome = Outcome(settled=self._settle(covered, horizon(ack)))
-        self.quiet_since_ms, self.probe_after_ms = now_ms, PROBE_AFTER_MS
+        self.acked_ms = self.quiet_since_ms = now_ms
+        self.probe_after_ms = PROBE_AFTER_MS
         if ack.time < self.ack_time:  # overtaken on its way: its word on losses is out of date
             return outcome
         self.ack_time = ack.time
@@ -116,6 +121,10 @@ class LineState:
         if ack.time > self.declared_time:
             outcome.lost = self._missing(covered, horizon(ack), now_ms, own=own)
         return outcome
+
+    def forgotten(self, now_ms: int) -> list[Lost]:
+        """Declare all that is neither held nor declared: the cloud knows nothing of this line."""
+        return self._missing(RangeSet(), SEQ_MAX, now_ms, own=True)
 
     def _settle(self, covered: RangeSet, top: int) -> list[Span]:
         """Doom what is covered; note what an ack of a later batch left out."""
@@ -145,7 +154,7 @@ class LineState:
     def _missing(self, covered: RangeSet, top: int, now_ms: int, *, own: bool) -> list[Lost]:
         """Declare what is neither covered, nor held, nor declared already."""
         replaced = not own and (not self.known or covered.top > self.last)
-        reason = "card_replaced" if replaced else "settled_but_forgotten"
+        reason = "card_replaced" if replaced else FORGOTTEN
         here = RangeSet([*self.waiting, *self.doomed, *self.declared])
         for seq in self.flying:
             here.add(seq)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from edge.batches import Batch, Committed, Declared, Key, Line, Lost, Span
-from edge.uplink.line import PROBE_MAX_MS, Flight, LineState, is_sound
+from edge.uplink.line import FORGOTTEN, PROBE_MAX_MS, Flight, LineState, is_sound
 from protocols.limits import (
     BACKLOG_BYTES_S,
     ENVELOPE_BYTES_MAX,
@@ -20,6 +20,11 @@ from protocols.limits import (
 from protocols.messages import Ack, is_spool_id
 from protocols.topics import STREAMS, Stream
 
+GREETING_MS = 5_000
+"""Within so long the cloud repeats its acks, after a link came up or the cloud was put back."""
+GREETING_EARLY_MS = 500
+GREETED_SPOOLS = 12
+"""The newest spools, for each of which an ack can be expected; the cloud repeats some more."""
 LINES_MAX = 2_000
 """An ack for one line more is ignored: this card knows a few hundred."""
 FRESH_BATCHES_MAX = 64
@@ -36,8 +41,8 @@ class Window(NamedTuple):
 
 
 ALL = Window(UNPUBACKED_BATCHES_MAX, UNACKED_BATCHES_MAX, UNACKED_BYTES_MAX)
-DATA = Window(ALL.unpubacked * 3 // 4, ALL.batches * 3 // 4, ALL.bytes * 3 // 4)
-DATA_BACKLOG = Window(ALL.unpubacked // 2, ALL.batches // 2, ALL.bytes // 2)
+DATA = Window(ALL.unpubacked // 2, ALL.batches // 2, ALL.bytes // 2)
+DATA_BACKLOG = Window(ALL.unpubacked * 3 // 8, ALL.batches * 3 // 8, ALL.bytes * 3 // 8)
 
 
 class Choice(NamedTuple):
@@ -71,6 +76,9 @@ class Schedule:
         self._sent_no = 0
         self._unpubacked: dict[int, Stream] = {}
         self._new_lost: list[Lost] = []
+        self._greeted_since_ms: int | None = None
+        self._greeting_ends_ms = 0
+        self._put_back = False
         self._rate = BACKLOG_BYTES_S
         self._tokens, self._tokens_ms = 0.0, 0
         self.counters = dict.fromkeys(
@@ -137,7 +145,8 @@ class Schedule:
 
     def link_up(self, now_ms: int) -> None:
         """Begin to send."""
-        self._up = True
+        self._up, self._put_back = True, False
+        self._greeted_since_ms, self._greeting_ends_ms = now_ms, now_ms + GREETING_MS
         self._tokens, self._tokens_ms = float(self._rate), now_ms
 
     def link_down(self) -> None:
@@ -151,6 +160,9 @@ class Schedule:
         """Choose what to send now; None when nothing may be sent."""
         if not self._up:
             return None
+        if self._greeted_since_ms is not None and now_ms >= self._greeting_ends_ms:
+            self._find_forgotten_lines(self._greeted_since_ms, now_ms)
+            self._greeted_since_ms = None
         for stream in STREAMS:
             window = ALL if stream == "alarm" else DATA
             if not self._slot(stream, window):
@@ -193,7 +205,7 @@ class Schedule:
         """Return when `next` may choose something without any event; None when never."""
         if not self._up:
             return None
-        times = []
+        times = [self._greeting_ends_ms] if self._greeted_since_ms is not None else []
         for line in self._lines.values():
             if line.flying:
                 times.append(line.quiet_since_ms + line.probe_after_ms)
@@ -214,6 +226,11 @@ class Schedule:
         outcome = line.acked(ack, now_ms, own=line.spool == self._spool)
         self._new_lost += outcome.lost
         self.counters["losses_found"] += len(outcome.lost)
+        if not self._put_back and any(one.reason == FORGOTTEN for one in outcome.lost):
+            self._put_back = True
+            early_ms = now_ms - GREETING_EARLY_MS
+            self._greeted_since_ms = max(early_ms, self._greeted_since_ms or early_ms)
+            self._greeting_ends_ms = now_ms + GREETING_MS
         for span in outcome.settled:
             for gap in [gap for gap in self._gaps if _inside(gap, span)]:
                 self._release(gap, ack.time)
@@ -270,6 +287,25 @@ class Schedule:
             if lost.to_seq is not None:
                 line.declared.remove(lost.from_seq, lost.to_seq)
 
+    def _find_forgotten_lines(self, since_ms: int, now_ms: int) -> None:
+        """Declare lines of which the cloud knows nothing any more, so that no ack names them.
+
+        That is so when the cloud was seen to be put back, or when it greeted with an older spool
+        (or this one's other stream) and not with this line. A greeting that got lost costs a gap
+        record that changes nothing, for what is stored stays stored.
+        """
+        greeted = [line for line in self._lines.values() if line.acked_ms >= since_ms]
+        oldest = min((one.order for one in greeted if one.spool != self._spool), default=None)
+        numbers = {line.spool: line.order for line in self._lines.values() if line.last}
+        newest = set(sorted(numbers, key=lambda spool: numbers[spool])[-GREETED_SPOOLS:])
+        for line in self._lines.values():
+            told = self._put_back or (oldest is not None and line.order >= oldest - 1)
+            if line not in greeted and line.spool in newest and line.known and told:
+                lost = line.forgotten(now_ms)
+                self._new_lost += lost
+                self.counters["losses_found"] += len(lost)
+        self._put_back = False
+
     def _set_rate(self, bytes_s: int, now_ms: int) -> None:
         self._refill(now_ms)
         self._rate = max(0, bytes_s)
@@ -297,8 +333,8 @@ class Schedule:
         mine = sum(one == stream for one in self._unpubacked.values())
         return mine < window.unpubacked
 
-    def _fits(self, size: int, stream: Stream, window: Window, *, backlog: bool = False) -> bool:
-        total, mine = self._in_flight(STREAMS), self._in_flight((stream,), backlog=backlog)
+    def _fits(self, size: int, stream: Stream, window: Window) -> bool:
+        total, mine = self._in_flight(STREAMS), self._in_flight((stream,))
         return (
             total.batches < ALL.batches
             and total.bytes + size <= ALL.bytes
@@ -338,14 +374,17 @@ class Schedule:
         """Choose from disk; its size is not known yet, so the largest is reckoned with."""
         if stream == "data":
             self._refill(now_ms)
-            window, allowed = DATA_BACKLOG, self._tokens > 0
-            mine = self._in_flight(("data",), backlog=True)
-            allowed = allowed and self._slot("data", window) and mine.batches < window.batches
+            history = self._in_flight(("data",), backlog=True)
+            allowed = (
+                self._tokens > 0
+                and self._slot("data", DATA_BACKLOG)
+                and history.batches < DATA_BACKLOG.batches
+                and history.bytes + ENVELOPE_BYTES_MAX <= DATA_BACKLOG.bytes
+                and self._fits(ENVELOPE_BYTES_MAX, "data", DATA)
+            )
         else:
-            window, allowed = ALL, True
-        if not allowed or not self._fits(
-            ENVELOPE_BYTES_MAX, stream, window, backlog=stream == "data"
-        ):
+            allowed = self._fits(ENVELOPE_BYTES_MAX, "alarm", ALL)
+        if not allowed:
             return None
         key = self._oldest_or_newest(stream)
         return Choice(key, None) if key is not None else None

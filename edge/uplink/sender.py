@@ -48,6 +48,8 @@ class Sender:
         """Send until cancelled."""
         while True:
             await self._send_all()
+            if self._schedule.has_lost():
+                self._changed()
             now_ms = self._clock.boot_ms()
             wake_ms = self._schedule.wake_ms(now_ms)
             timeout_s = None if wake_ms is None else max(0.001, (wake_ms - now_ms) / 1000)
