@@ -21,6 +21,8 @@ from tests.support.log_groups import DAY_MS, NOON_MS, batch, group, readings
 PARTITIONS = ("all/alarm", "all/data")
 ASSETS = [f"elevator:{number}" for number in range(4)] + ["mystery:1"]
 MIDNIGHT_MS = NOON_MS - DAY_MS // 2
+_SPEEDS: list[Value] = [0.1, 1.75, 2, None]
+_FLOORS: list[Value] = [7, 12, "B1"]
 Key = tuple[str, str, int, str]
 """(asset, point, at, value as text)."""
 
@@ -34,8 +36,8 @@ def load_group(partition: str, position: int) -> LogGroup:
     for asset in rng.sample(ASSETS, 3):
         start = rng.randrange(low, MIDNIGHT_MS + 2_000)
         values: dict[str, list[Value]] = {
-            "speed": [rng.choice([rng.random(), 2, None]) for _ in range(3)],
-            "car_position": [rng.choice([7, "B1"]) for _ in range(3)],
+            "speed": rng.choices(_SPEEDS, k=3),
+            "car_position": rng.choices(_FLOORS, k=3),
             "door_zone": [rng.random() < 0.5 for _ in range(3)],
             "unheard_of": [rng.randrange(2**60) for _ in range(3)],
         }

@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import zip_longest
 
 import duckdb
 
@@ -75,7 +76,7 @@ class DayReader:
             self._look_back(asset, points, from_ms, found)
         low_ms = from_ms
         days = self._days(from_ms, end_ms)
-        for day, following in zip(days, [*days[1:], None], strict=True):
+        for day, following in zip_longest(days, days[1:]):
             # a value holds over days without a file, to the beginning of the next one
             high_ms = end_ms if following is None else following * DAY_MS
             steps = Steps(from_ms, step_ms, low_ms, high_ms)
