@@ -174,7 +174,11 @@ class DuckDbStore:
 
     def _attached(self, day: int, marks: Marks) -> None:
         """A file was opened, maybe repaired: it must hold what was applied to it."""
-        if self._loaded and not covers(marks.applied, self._ledger.applied(day)):
+        if not self._loaded:
+            return
+        if covers(marks.applied, self._ledger.applied(day)):
+            self._ledger.found(day, marks.applied)
+        else:
             logger.error("day %d lost something: read again from the log", day)
             self._files.repairer.mark(day)
             self._ledger.went_down(day, marks)
@@ -188,6 +192,8 @@ class DuckDbStore:
         with self._files.use(day, create=True) as file, self._files.cursor() as cursor:
             if self._ledger.went_back:  # found damaged only now
                 raise RetryLater("positions went back; resume from there")
+            if not all(self._ledger.takes(day, *one) for one in rows.positions.items()):
+                raise RetryLater("stored after all, by a commit that seemed to fail")
             noted = self._ledger.to_note(day)
             commit_day(
                 cursor,

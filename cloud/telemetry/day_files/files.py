@@ -68,6 +68,8 @@ class DayFile:
     """Those that have a row in table `mark`."""
     guard: LogGuard
     pins: int = 0
+    stale: bool = False
+    """An error left it open what the file holds: it is opened anew for its next use."""
 
     def table(self, stage: str, content: str) -> str:
         """Name a table for SQL."""
@@ -116,7 +118,8 @@ class DayFiles:
     def use(self, day: int, *, create: bool = False) -> Iterator[DayFile]:
         """Keep a day's file attached while it is used.
 
-        An error of the engine that speaks of damage makes the next use rebuild the file.
+        After an error of the engine the file is opened anew for the next use; after one that
+        speaks of damage it is rebuilt then.
 
         Raises:
             DayGone: there is no such file, and `create` is False.
@@ -129,13 +132,16 @@ class DayFiles:
         try:
             yield file
         except duckdb.Error as error:
-            if looks_damaged(error):
-                with self._lock:
+            with self._lock:
+                file.stale = True
+                if looks_damaged(error):
                     self._suspects[day] = str(error)
             raise
         finally:
             with self._lock:
                 file.pins -= 1
+                if file.stale and file.pins == 0 and self._attached.get(day) is file:
+                    self._detach(day)
                 self._evict()
                 self._lock.notify_all()
 

@@ -20,7 +20,10 @@ NOTES = ".crc"
 
 
 class LogGuard:
-    """Follows the write-ahead log of one attached day file."""
+    """Follows the write-ahead log of one attached day file.
+
+    It never fails: without notes (a full disk) the engine's own check is what is left.
+    """
 
     def __init__(self, main: Path) -> None:
         self._log = main.with_name(main.name + ".wal")
@@ -30,11 +33,16 @@ class LogGuard:
     def begin(self) -> None:
         """Note the whole log as it is."""
         self._inode, self._end = 0, 0
-        self._notes.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._notes.unlink(missing_ok=True)
         self.follow()
 
     def follow(self) -> None:
         """Note what the log grew by; one that is shorter or another file is a new one."""
+        with suppress(OSError):
+            self._follow()
+
+    def _follow(self) -> None:
         try:
             file = self._log.open("rb")
         except FileNotFoundError:  # written back into the main file

@@ -107,6 +107,11 @@ class Ledger:
             self._unnoted.difference_update(noted)
             self._unnoted.add(day)
 
+    def found(self, day: int, positions: Positions) -> None:
+        """A file holds this; after an error on commit it may be more than was known."""
+        with self._lock:
+            _raise_to(self._applied.setdefault(day, {}), positions)
+
     def passed(self, groups: Sequence[LogGroup]) -> list[int]:
         """All days have these groups; returns the days whose rebuild is complete by that."""
         with self._lock:

@@ -1,13 +1,18 @@
 """What is particular to the DuckDB store: its files, its sorting, its catalog's changes."""
 
+import resource
+import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
 from cloud.telemetry.day_files import files as files_module
 from cloud.telemetry.day_files import layout
+from cloud.telemetry.day_files.insert import commit_day
 from cloud.telemetry.day_files.sorting import Sorter
 from cloud.telemetry.duckdb import DuckDbStore
 from protocols.clock import ManualClock
@@ -232,4 +237,51 @@ def test_whole_day_of_one_lift_in_pages(tmp_path: Path, count: int) -> None:
         start = series.next
     assert seen == list(zip(at, map(float, range(1_000)), strict=True))
     assert pages == count
+    store.close()
+
+
+@pytest.mark.parametrize("error", [duckdb.IOException, duckdb.FatalException])
+def test_commit_that_seemed_to_fail_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    store = open_at(tmp_path)
+    store.append([single(1, LIFT, NOON_MS, speed=1.0)])
+
+    def commit_and_fail(*args: Any, **kwargs: Any) -> None:
+        commit_day(*args, **kwargs)
+        raise error("checkpoint failed")
+
+    two = single(2, LIFT, NOON_MS + 1, speed=2.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("cloud.telemetry.duckdb.commit_day", commit_and_fail)
+        with pytest.raises(RetryLater):
+            store.append([two])
+    for _ in range(2):
+        with suppress(RetryLater):
+            store.append([two])
+    assert store.positions() == {"all/data": 2}
+    found = store.readings(LIFT, [], NOON_MS, NOON_MS + 9, 10).points
+    assert found == {"speed": [(NOON_MS, 1.0), (NOON_MS + 1, 2.0)]}
+    store.close()
+
+
+def test_full_disk_asks_to_retry_and_loses_nothing(tmp_path: Path) -> None:
+    store = open_at(tmp_path)
+    feed(store, 5)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # files can grow no further
+    try:
+        with pytest.raises(RetryLater):
+            feed(store, 60)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    for _ in range(3):
+        with suppress(RetryLater):
+            feed(store, 60)
+    assert stored(store) == expected(60)
+    store.close()
+    store = open_at(tmp_path)
+    assert stored(store) == expected(60)
     store.close()
