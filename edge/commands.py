@@ -50,10 +50,9 @@ class Commands:
             self._seen.popitem(last=False)
         self.counters["commands"] += 1
         ok, result = self._carry_out(command)
-        raw = msgspec.Raw(msgspec.json.encode(result))
 
         def make(at: int) -> Record:
-            return Reply(at=at, command_id=command.id, ok=ok, result=raw)
+            return Reply(at=at, command_id=command.id, ok=ok, result=result)
 
         self._reply(make)
 
