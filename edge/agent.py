@@ -226,6 +226,7 @@ class Agent:
             password=password,
             events=events,
             floor_ms=self._certificate_floor_ms,
+            urgent=self._schedule.alarm_waits,
             rng=rng,
         )
 

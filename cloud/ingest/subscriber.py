@@ -20,7 +20,8 @@ from protocols.paho_loop import PahoLoop
 from protocols.topics import ROOT, of
 
 CONNACK_TIMEOUT_S = 10.0
-BACKOFF_MAX_S = 30.0
+RETRY_S = 0.5
+"""There is one service to a broker, and what gateways say before it listens comes late."""
 FILTERS: dict[Literal["alarm", "data"], tuple[str, ...]] = {
     "alarm": (f"{ROOT}/+/+/up/alarm", f"{ROOT}/+/+/state"),
     "data": (f"{ROOT}/+/+/up/data",),
@@ -73,19 +74,14 @@ class Subscription:
 
     async def run(self) -> None:
         """Stay subscribed until cancelled."""
-        failures = 0
         try:
             while True:
                 try:
                     await self._connect()
-                    failures = 0
                     await self._lost.wait()
                 except (RetryLater, TimeoutError) as error:
                     self._set_ready(False, str(error) or "no answer from the broker")
-                failures += 1
-                await asyncio.sleep(
-                    self._rng.uniform(0, min(BACKOFF_MAX_S, 0.5 * 2 ** min(failures, 10)))
-                )
+                await asyncio.sleep(self._rng.uniform(RETRY_S / 2, RETRY_S))
         finally:
             await self._link.disconnect()
 

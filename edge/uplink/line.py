@@ -10,7 +10,7 @@ from protocols.topics import Stream
 
 PROBE_AFTER_MS = int(PROBE_AFTER_S * 1000)
 PROBE_MAX_MS = int(PROBE_MAX_S * 1000)
-RESEND_AFTER_MS = 2_000
+RESEND_AFTER_MS: dict[Stream, int] = {"alarm": 500, "data": 2_000}
 """A batch that an ack left out is sent again no sooner, doubling up to PROBE_MAX_MS."""
 FORGOTTEN = "settled_but_forgotten"
 """Reason of a loss: the cloud was put back to a time before it settled."""
@@ -32,9 +32,10 @@ class Flight:
     left_out: bool = False
     """An ack covered a batch sent later, so this one did not get through."""
 
-    def resend_ms(self) -> int:
+    def resend_ms(self, stream: Stream) -> int:
         """Return when it may be sent again, if it was left out."""
-        return self.sent_ms + min(PROBE_MAX_MS, RESEND_AFTER_MS << min(self.tries - 1, 8))
+        after_ms = RESEND_AFTER_MS[stream] << min(self.tries - 1, 8)
+        return self.sent_ms + min(PROBE_MAX_MS, after_ms)
 
 
 @dataclass(slots=True)

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 CONNACK_TIMEOUT_S = 10.0
 KEEPALIVE_S = 30
 GOODBYE_S = 2.0
+URGENT_S = 1.5
+"""The longest wait for the next try while an alarm waits; each gateway draws its own."""
 HELD_S = 30.0
 """A connection that held so long was a good one: the next tries begin quickly again."""
 NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which Python's ssl does not name
@@ -52,6 +54,7 @@ class MqttLink:
         password: str | None,
         events: Events,
         floor_ms: Callable[[], int | None],
+        urgent: Callable[[], bool],
         rng: random.Random,
     ) -> None:
         """Make a link; `run` connects it.
@@ -64,6 +67,7 @@ class MqttLink:
             events: who is told.
             floor_ms: None when the system clock can judge certificates, else the least that the
                 time can be, ms since 1970.
+            urgent: tells whether an alarm waits to be sent.
             rng: jitter of reconnecting.
 
         """
@@ -71,7 +75,7 @@ class MqttLink:
         self._online = msgspec.json.encode(state)
         self._offline = msgspec.json.encode(State(online=False, boot_id=state.boot_id))
         self._events, self._floor_ms = events, floor_ms
-        self._backoff = Backoff(rng)
+        self._backoff, self._urgent, self._rng = Backoff(rng), urgent, rng
         self._client: mqtt.Client | None = None
         self._loop: PahoLoop | None = None
         self._step = asyncio.Event()
@@ -84,7 +88,7 @@ class MqttLink:
     async def run(self) -> None:
         """Stay connected until cancelled."""
         while True:
-            await asyncio.sleep(self._backoff.next_s())
+            await self._pause()
             try:
                 await self._connect()
                 await self._stay()
@@ -96,6 +100,13 @@ class MqttLink:
                     await self._loop.disconnect()
             finally:
                 self._go_down()
+
+    async def _pause(self) -> None:
+        left_s = self._backoff.next_s()
+        while left_s > 0:
+            step_s = min(left_s, self._rng.uniform(URGENT_S / 2, URGENT_S))
+            await asyncio.sleep(step_s)
+            left_s = 0 if self._urgent() else left_s - step_s
 
     def publish(self, leaf: str, payload: bytes) -> int | None:
         """Publish at QoS 1 (see `Link`)."""

@@ -209,7 +209,9 @@ class Schedule:
         for line in self._lines.values():
             if line.flying:
                 times.append(line.quiet_since_ms + line.probe_after_ms)
-                times += [one.resend_ms() for one in line.flying.values() if one.left_out]
+                times += [
+                    one.resend_ms(line.stream) for one in line.flying.values() if one.left_out
+                ]
         if self._rate > 0 and self._oldest_or_newest("data") is not None and self._tokens <= 0:
             times.append(self._tokens_ms + int(-self._tokens * 1000 / self._rate) + 1)
         later = [time for time in times if time > now_ms]
@@ -226,6 +228,8 @@ class Schedule:
         outcome = line.acked(ack, now_ms, own=line.spool == self._spool)
         self._new_lost += outcome.lost
         self.counters["losses_found"] += len(outcome.lost)
+        if not outcome.settled:  # nobody asked: the cloud has just begun to listen
+            self._doubt_alarms()
         if not self._put_back and any(one.reason == FORGOTTEN for one in outcome.lost):
             self._put_back = True
             early_ms = now_ms - GREETING_EARLY_MS
@@ -235,11 +239,21 @@ class Schedule:
             for gap in [gap for gap in self._gaps if _inside(gap, span)]:
                 self._release(gap, ack.time)
 
+    def _doubt_alarms(self) -> None:
+        """Alarms are settled in milliseconds: what flies may have flown before anyone listened."""
+        for line in self._of("alarm"):
+            for flight in line.flying.values():
+                flight.left_out = True
+
     # How much there is.
 
     def under_way(self) -> bool:
         """Tell whether something new is not sent, or something sent is not settled."""
         return any(line.flying or line.fresh for line in self._lines.values())
+
+    def alarm_waits(self) -> bool:
+        """Tell whether something of stream `alarm` is not settled."""
+        return next(self._of("alarm"), None) is not None
 
     def waiting(self) -> dict[Line, int]:
         """Count the batches that are not settled, by line."""
@@ -346,7 +360,7 @@ class Schedule:
         """Choose what an ack left out, or a probe when the cloud is silent."""
         for line in self._of(stream):
             for seq, flight in line.flying.items():
-                if flight.left_out and flight.resend_ms() <= now_ms:
+                if flight.left_out and flight.resend_ms(stream) <= now_ms:
                     return Choice(Key(line.spool, stream, seq), None)
             if line.flying and line.quiet_since_ms + line.probe_after_ms <= now_ms:
                 oldest = min(line.flying, key=lambda seq: line.flying[seq].sent_no)

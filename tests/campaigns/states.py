@@ -26,14 +26,15 @@ from tests.support.ack_relay import AckRelay
 from tests.support.stack import Stack
 
 LOAD_S = 6.0
+LIFTS = 40
 
 
 def acks_lost(folder: Path, lost_s: float) -> Audit:
     """Lose every ack for `lost_s`; nothing may be lost or doubled."""
-    stack = Stack(folder, lifts=6)
+    stack = Stack(folder, lifts=LIFTS, poll_interval_s=0.2)
     relay = AckRelay(stack.broker.port)
     relay.start()
-    stack.write_site(relay.port, 0.5)
+    stack.write_site(relay.port, 0.2)
     try:
         stack.start()
         time.sleep(LOAD_S)
@@ -51,7 +52,7 @@ def acks_lost(folder: Path, lost_s: float) -> Audit:
 
 def card_put_back(folder: Path) -> Audit:
     """Replace the gateway's folder by an older copy; what that hides is declared."""
-    stack, copy = Stack(folder, lifts=6), folder / "card-copy"
+    stack, copy = Stack(folder, lifts=LIFTS, poll_interval_s=0.2), folder / "card-copy"
     try:
         stack.start()
         time.sleep(LOAD_S)
@@ -70,7 +71,7 @@ def card_put_back(folder: Path) -> Audit:
 
 def card_lost(folder: Path) -> Audit:
     """Delete the gateway's folder; the cloud learns that a tail is unknown."""
-    stack = Stack(folder, lifts=6)
+    stack = Stack(folder, lifts=LIFTS, poll_interval_s=0.2)
     try:
         stack.start()
         time.sleep(LOAD_S)
@@ -86,7 +87,7 @@ def card_lost(folder: Path) -> Audit:
 
 def cloud_put_back(folder: Path) -> Audit:
     """Put the cloud's folder back by some commits; what it forgot is declared by the gateway."""
-    stack, copy = Stack(folder, lifts=6), folder / "cloud-copy"
+    stack, copy = Stack(folder, lifts=LIFTS, poll_interval_s=0.2), folder / "cloud-copy"
     try:
         stack.start()
         time.sleep(LOAD_S)
