@@ -75,13 +75,34 @@ class Drill:
         served, before = subject.served, await self._alarm_batches(gateway)
         begun = self._clock.wall_ms()
         self._city.apply(actions.Fault(lift=served.index, name="entrapment", evidence=evidence))
-        changed_at = served.changed_at
+        changed_at = max(begun, served.changed_at)
         chinese, english = _EVIDENCE_WORDS[evidence]
-        where = served.where.split()[0]
         self._tell.say(
             f"① 寄存器已变：{subject.name}，{chinese}",
-            f"register changed at {where}, unit {served.unit_id}: {english}",
+            f"register changed at {served.where.split()[0]}, unit {served.unit_id}: {english}",
         )
+        if evidence == "alarm_button":
+            await self._follow_to_log(served, changed_at, gateway, before)
+        heard = await self.hear(subject, "unacknowledged", since=begun, timeout_s=FEED_TIMEOUT_S)
+        self._tell_on_feed(evidence, heard, heard.at - changed_at)
+        return heard, heard.at - changed_at
+
+    def _tell_on_feed(self, evidence: Evidence, heard: Heard, latency_ms: int) -> None:
+        alarm, waited_s = heard.item.data.get("id"), round(latency_ms / 1000)
+        if evidence == "alarm_button":
+            self._tell.say(
+                f"④ 困人报警已到应急处置中心：从寄存器变化到推送 {latency_ms} 毫秒",
+                f"alarm {alarm} on the feed: {latency_ms} ms from register change",
+            )
+        else:
+            self._tell.say(
+                f"④ 困人报警已到应急处置中心：{waited_s} 秒后，含规则规定的等待时间",
+                f"alarm {alarm} on the feed after {waited_s} s, the rule's wait included",
+            )
+
+    async def _follow_to_log(
+        self, served: ServedLift, changed_at: int, gateway: str, before: int
+    ) -> None:
         seen_at = await until(
             lambda: self._seen(served, changed_at),
             timeout_s=SEEN_TIMEOUT_S,
@@ -102,13 +123,6 @@ class Drill:
             f"③ 已写入日志并确认，{stored_at - changed_at} 毫秒后",
             f"in the log and settled, {stored_at - changed_at} ms later",
         )
-        heard = await self.hear(subject, "unacknowledged", since=begun, timeout_s=FEED_TIMEOUT_S)
-        latency_ms = heard.at - changed_at
-        self._tell.say(
-            f"④ 困人报警已到应急处置中心：从寄存器变化到推送 {latency_ms} 毫秒",
-            f"alarm {heard.item.data.get('id')} on the feed: {latency_ms} ms from register change",
-        )
-        return heard, latency_ms
 
     async def acknowledge(self, subject: Subject, heard: Heard) -> None:
         """Take the alarm as an operator would, by the API.
