@@ -16,11 +16,12 @@ import duckdb
 from cloud.model.logged import LogGroup, Positions
 from cloud.telemetry.base import Aggregate, Refused, Series
 from cloud.telemetry.day_files.collect import Collector, DayRows
-from cloud.telemetry.day_files.files import DayFile, DayFiles
+from cloud.telemetry.day_files.files import DayFiles
 from cloud.telemetry.day_files.forget import Horizon, set_aside_after
 from cloud.telemetry.day_files.insert import commit_day, transaction, write_marks
 from cloud.telemetry.day_files.layout import DAY_MS, layouts
 from cloud.telemetry.day_files.ledger import Ledger, Marks, covers
+from cloud.telemetry.day_files.opening import DayFile
 from cloud.telemetry.day_files.read import DayReader
 from cloud.telemetry.day_files.repair import looks_damaged
 from cloud.telemetry.day_files.sorting import Sorter, has_arrivals

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import duckdb
 
-from cloud.telemetry.day_files.files import DayFile
 from cloud.telemetry.day_files.insert import transaction
 from cloud.telemetry.day_files.layout import EXTRA, ROW_BITS, STAGES, file_name, wide
+from cloud.telemetry.day_files.opening import DayFile
 from cloud.telemetry.day_files.repair import Repairer, escaped, sync_folder
 
 

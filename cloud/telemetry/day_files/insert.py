@@ -7,8 +7,8 @@ import duckdb
 
 from cloud.model.logged import Positions
 from cloud.telemetry.day_files.collect import DayRows
-from cloud.telemetry.day_files.files import DayFile
 from cloud.telemetry.day_files.layout import EXTRA, STAGES, wide
+from cloud.telemetry.day_files.opening import DayFile
 
 
 @contextmanager

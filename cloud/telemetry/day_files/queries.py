@@ -7,8 +7,8 @@ from typing import Any
 import duckdb
 
 from cloud.telemetry.base import Series
-from cloud.telemetry.day_files.files import DayFile
 from cloud.telemetry.day_files.layout import EXTRA, STAGES, quoted, wide
+from cloud.telemetry.day_files.opening import DayFile
 from cloud.telemetry.day_files.rows import from_json
 from protocols.ids import scheme_of
 from protocols.readings import Value

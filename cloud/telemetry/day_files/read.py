@@ -18,8 +18,9 @@ from cloud.telemetry.day_files.aggregates import (
     points_beside,
     sources,
 )
-from cloud.telemetry.day_files.files import DayFile, DayFiles, DayGone
+from cloud.telemetry.day_files.files import DayFiles, DayGone
 from cloud.telemetry.day_files.layout import DAY_MS
+from cloud.telemetry.day_files.opening import DayFile
 from cloud.telemetry.day_files.queries import SeriesBuilder, Window, read_entries
 from protocols.errors import RefuseInput
 from protocols.ids import scheme_of

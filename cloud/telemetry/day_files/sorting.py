@@ -13,9 +13,10 @@ from contextlib import suppress
 
 import duckdb
 
-from cloud.telemetry.day_files.files import DayFile, DayFiles, DayGone
+from cloud.telemetry.day_files.files import DayFiles, DayGone
 from cloud.telemetry.day_files.insert import transaction
 from cloud.telemetry.day_files.layout import EXTRA, STAGES, file_name, wide
+from cloud.telemetry.day_files.opening import DayFile
 from protocols.clock import Clock
 from protocols.errors import RetryLater
 

@@ -16,7 +16,7 @@ from cloud.telemetry.day_files.insert import commit_day
 from cloud.telemetry.day_files.sorting import Sorter
 from cloud.telemetry.duckdb import DuckDbStore
 from protocols.clock import ManualClock
-from protocols.errors import RetryLater
+from protocols.errors import RetryLater, StopService
 from protocols.readings import Value
 from tests.support.log_groups import DAY_MS, NOON_MS, batch, group, readings, single
 from tests.support.telemetry_load import expected, feed, stored
@@ -285,3 +285,11 @@ def test_full_disk_asks_to_retry_and_loses_nothing(tmp_path: Path) -> None:
     store = open_at(tmp_path)
     assert stored(store) == expected(60)
     store.close()
+
+
+def test_folder_belongs_to_one_store(tmp_path: Path) -> None:
+    store = open_at(tmp_path)
+    with pytest.raises(StopService, match="in use"):
+        open_at(tmp_path)
+    store.close()
+    open_at(tmp_path).close()
