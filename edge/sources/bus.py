@@ -58,13 +58,17 @@ class ModbusBus:
         self._link_failures = 0
         self._link_rest_until = 0.0
         self._link_failing_since = 0.0
-        self._counts: Counter[str] = Counter(dict.fromkeys((*_COUNTERS, *REASONS), 0))
-        self._counts["unconfirmed"] = 0
+        names = (*_COUNTERS, *(f"read_{reason}" for reason in REASONS), "unconfirmed")
+        self._counts: Counter[str] = Counter(dict.fromkeys(names, 0))
         for unit in self._units:
             ticker.add(unit.period_s, _Turn(self, unit))
 
     async def run(self, emit: Emit) -> None:
         """Read until cancelled; device and link errors are counted and survived."""
+        self._queue.clear()
+        self._probes.clear()
+        for one in self._units:
+            one.waiting = False
         self._emit = emit
         self._ticker.join()
         task = asyncio.current_task()
@@ -176,7 +180,7 @@ class ModbusBus:
             try:
                 reads.append((block, await self._line.read(unit.unit_id, block)))
             except ReadFailed as error:
-                self._counts[error.reason] += 1
+                self._counts[f"read_{error.reason}"] += 1
                 failed.append((block, error))
                 if error.reason != "exception":
                     break
@@ -190,7 +194,7 @@ class ModbusBus:
         try:
             where, again = await self._line.read_again(unit.unit_id, block, span)
         except ReadFailed as error:
-            self._counts[error.reason] += 1
+            self._counts[f"read_{error.reason}"] += 1
             unit.rest_until = asyncio.get_running_loop().time() + self._line.rest_s
         else:
             if unit.decoder.agree(block, words, where, again):
@@ -225,7 +229,7 @@ class ModbusBus:
 
     def _link_failed(self, now: float) -> None:
         """Try the whole line again later, up to a minute later; its units may count as silent."""
-        self._counts["link_down"] += 1
+        self._counts["read_link_down"] += 1
         self._counts["polls_failed"] += 1
         if not self._link_failures:
             self._link_failing_since = now

@@ -9,8 +9,10 @@ from edge.sources.plan import Block, Signature, Span, around, partition
 _OWED_TIME_OUTS = 20
 """How late an answer is believed to come at all; until then nothing is asked that it would fit."""
 _REPEATS_MAX = 4
-_ECHO_S = 0.05
-"""How late the same answer may come twice where another length cannot tell the two apart."""
+_TWICE_S = 0.3
+"""How late the same answer may come twice; another length tells the second from a new one."""
+_TWICE_BRIEF_S = 0.05
+"""The same where there is no other length and the line has to wait."""
 _SILENT_READS_MAX = 8
 """So many reads without one byte, and the line is opened anew."""
 
@@ -87,7 +89,7 @@ class _Memory:
 
     def __init__(self) -> None:
         self._owed: dict[Signature, list[float]] = {}
-        self._recent: dict[Signature, float] = {}
+        self._answered: dict[Signature, float] = {}
 
     def owed(self, shape: Signature, now: float) -> int:
         """Count the answers of this shape that may still come."""
@@ -100,20 +102,20 @@ class _Memory:
 
     def unsafe(self, shape: Signature, now: float) -> bool:
         """Tell whether an old answer, or a new one come twice, could have this shape."""
-        return self._recent.get(shape, 0.0) > now or self.owed(shape, now) > 0
+        return self.answered_at(shape) > now - _TWICE_S or self.owed(shape, now) > 0
 
     def failed(self, shape: Signature, until: float) -> None:
         """An answer of this shape did not come, or another took its place."""
         self._owed.setdefault(shape, []).append(until)
         del self._owed[shape][:-_REPEATS_MAX]
 
-    def answered(self, shape: Signature, until: float) -> None:
+    def answered(self, shape: Signature, now: float) -> None:
         """The answer came."""
-        self._recent[shape] = until
+        self._answered[shape] = now
 
-    def recent_until(self, shape: Signature) -> float:
-        """Return when an answer of this shape counts as one that came twice no more."""
-        return self._recent.get(shape, 0.0)
+    def answered_at(self, shape: Signature) -> float:
+        """Return when an answer of this shape came last."""
+        return self._answered.get(shape, -_TWICE_S)
 
 
 class CautiousLine:
@@ -171,7 +173,7 @@ class CautiousLine:
         times = memory.owed(shape, loop.time()) + 1
         if times > _REPEATS_MAX:
             raise ReadFailed("unsafe")
-        await asyncio.sleep(memory.recent_until(shape) - self._timeout_s + _ECHO_S - loop.time())
+        await asyncio.sleep(memory.answered_at(shape) + _TWICE_BRIEF_S - loop.time())
         words = await self._ask(unit, block, part, memory)
         for _ in range(times - 1):
             if await self._ask(unit, block, part, memory) != words:
@@ -190,7 +192,7 @@ class CautiousLine:
             self._reopen_if_dead(error)
             raise
         self._silent_reads = 0
-        memory.answered(shape, loop.time() + self._timeout_s)
+        memory.answered(shape, loop.time())
         return words
 
     async def _quiet(self) -> None:
@@ -198,6 +200,9 @@ class CautiousLine:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._timeout_s
         while True:
+            # bytes may wait in the kernel after a stall: two turns of the loop, and they are seen
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
             now = loop.time()
             left = self._link.last_byte_at + self._silence_s - now
             if left <= 0 or now >= end:

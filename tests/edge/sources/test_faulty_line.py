@@ -183,11 +183,14 @@ async def run_campaign(
 
 
 @pytest.mark.usefixtures("no_back_off")
-async def test_no_wrong_value_on_faulty_lines(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_no_wrong_value_on_faulty_lines(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     figures, wrong = await run_campaign(1_000, lines=16, seed=20261124)
     with capsys.disabled():
         print("\n" + figures)
     assert not wrong, wrong[:10]
+    assert "asyncio" not in {record.name for record in caplog.records}, "nothing raised in the loop"
 
 
 @pytest.mark.usefixtures("no_back_off")

@@ -189,7 +189,9 @@ class Unreliable:
         return self._rng.choice(faults)
 
 
-async def test_no_wrong_value_on_a_faulty_tcp_connection() -> None:
+async def test_no_wrong_value_on_a_faulty_tcp_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     timeout_s = 0.01
     server = Unreliable(random.Random(3), timeout_s)
     async with linked(server, timeout_s) as (_, link, _):
@@ -208,6 +210,7 @@ async def test_no_wrong_value_on_a_faulty_tcp_connection() -> None:
                 assert first <= (word - base) & 0xFFFF <= server.exchange
         assert believed > 300
         assert server.faulty > 500
+    assert "asyncio" not in {record.name for record in caplog.records}, "nothing raised in the loop"
 
 
 def blocks_of_same_length() -> tuple[Block, ...]:
