@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from protocols.clock import SystemClock
 from simulators.city import ServedLift
 from simulators.lines import open_lines
@@ -83,4 +85,7 @@ async def _play(play: Play, family: Family, tell: Teller) -> None:
 
 def _words(event: Event) -> str:
     refused = f"  refused: {event.refused}" if event.refused else ""
-    return f"{event.group} {event.lift + 1}: {event.action}{refused}"
+    fields = msgspec.to_builtins(event.action)
+    words = [str(fields.pop("op"))]
+    words += [f"{name}={value}" for name, value in fields.items() if value is not None]
+    return f"{event.group} {event.lift + 1}: {' '.join(words)}{refused}"
