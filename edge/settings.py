@@ -16,14 +16,15 @@ from protocols.errors import Fault, FixConfiguration
 from protocols.ids import ASSET_ID, GATEWAY_ID
 
 BusKind = Literal["modbus_tcp", "modbus_rtu", "modbus_rtu_over_tcp"]
-Parity = Literal["none", "even", "odd"]
+Parity = Literal["none", "even", "odd", "N", "E", "O"]
+"""In words, or by the letter of `8N1`."""
 Id = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Words = Annotated[str, Meta(min_length=1, max_length=256)]
 
 _DEFAULTS = defaults()
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _DEVICES_MAX = 247
-_BITS_OF_PARITY = {"none": 0, "even": 1, "odd": 1}
+_BITS_OF_PARITY = {"none": 0, "N": 0, "even": 1, "E": 1, "odd": 1, "O": 1}
 
 
 class Uplink(Struct, frozen=True, kw_only=True):

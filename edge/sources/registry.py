@@ -26,7 +26,7 @@ from protocols.modbus.registers import width
 _FILE = "site file"
 _TIMEOUT_TCP_S = defaults().modbus.timeout_tcp_s
 _PORT = 502
-_PARITY = {"none": "N", "even": "E", "odd": "O"}
+_PARITY = {"none": "N", "even": "E", "odd": "O", "N": "N", "E": "E", "O": "O"}
 BAUD_RATE = defaults().modbus.baud_rate
 _PYMODBUS_LOGS = ("pymodbus", "pymodbus_internal")
 
