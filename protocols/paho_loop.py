@@ -115,7 +115,14 @@ class PahoLoop:
 
     def _readable(self) -> None:
         self._client.loop_read()
+        while self._undelivered():
+            self._client.loop_read()
         self._check("connection closed by the broker")
+
+    def _undelivered(self) -> bool:
+        """Tell whether TLS has decrypted more than was read: no selector would tell of it."""
+        sock = self._client.socket()
+        return sock is not None and sock is self._socket and getattr(sock, "pending", int)() > 0
 
     def _writable(self) -> None:
         self._client.loop_write()

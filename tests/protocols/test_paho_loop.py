@@ -1,6 +1,7 @@
 """The loop adaptor against a real broker."""
 
 import asyncio
+import socket
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -51,3 +52,63 @@ async def test_connect_nobody_listens() -> None:
     link = PahoLoop(_client(), host="127.0.0.1", port=free_port(), on_lost=lambda _: None)
     with pytest.raises(RetryLater, match=r"127\.0\.0\.1"):
         await link.connect()
+
+
+class DecryptedSocket:
+    """A TLS socket that decrypted several packets at once: the kernel has nothing more."""
+
+    def __init__(self) -> None:
+        self.here, self.there = socket.socketpair()
+        self.left = 3
+
+    def pending(self) -> int:
+        return self.left
+
+    def fileno(self) -> int:
+        return self.here.fileno()
+
+    def setsockopt(self, *_: int) -> None:
+        raise OSError("no TCP")
+
+
+class DecryptedClient:
+    """As much of a client as takes one packet a read."""
+
+    def __init__(self, sock: DecryptedSocket) -> None:
+        self._sock = sock
+        self.reads = 0
+        self.done = asyncio.Event()
+
+    def connect(self, *_: object) -> None: ...
+
+    def disconnect(self) -> None: ...
+
+    def loop_write(self) -> None: ...
+
+    def loop_misc(self) -> None: ...
+
+    def want_write(self) -> bool:
+        return False
+
+    def socket(self) -> DecryptedSocket:
+        return self._sock
+
+    def loop_read(self) -> None:
+        self._sock.here.recv(1, socket.MSG_DONTWAIT) if not self.reads else None
+        self.reads += 1
+        self._sock.left = max(0, self._sock.left - 1)
+        if not self._sock.left:
+            self.done.set()
+
+
+async def test_what_tls_has_decrypted_is_read_at_once() -> None:
+    sock = DecryptedSocket()
+    client = DecryptedClient(sock)
+    link = PahoLoop(client, host="h", port=1, on_lost=lambda _: None)  # type: ignore[arg-type]
+    await link.connect()
+    sock.there.send(b"x")
+    await asyncio.wait_for(client.done.wait(), 2)
+    assert client.reads == 3
+    await link.disconnect()
+    sock.here.close()
+    sock.there.close()
