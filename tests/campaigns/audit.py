@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 import zstandard
-from cloud.telemetry.duckdb import DuckDbStore
 
 from cloud.model.logged import LoggedBatch
+from cloud.telemetry.duckdb import DuckDbStore
 from protocols.clock import SystemClock
 from tests.support.fleet import HandFleet
 from tests.support.stack import Stack, wait_until
