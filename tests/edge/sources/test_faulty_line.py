@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -118,6 +119,13 @@ class CarelessLine(CheckedLine):
         return await self._link.read(unit, block.table, block.address + part[0], part[1])
 
 
+async def stall(rng: random.Random) -> None:
+    """Hold the loop up now and then, as a busy gateway does; answers wait in the kernel then."""
+    while True:
+        await asyncio.sleep(0.05)
+        time.sleep(rng.uniform(0, 0.03))
+
+
 async def run_campaign(
     faulty_frames: int,
     lines: int,
@@ -161,6 +169,7 @@ async def run_campaign(
             rng=rng,
         )
         tasks.append(asyncio.create_task(bus.run(emit)))
+    tasks.append(asyncio.create_task(stall(random.Random(seed))))
     while sum(server.faulty for server in servers) < faulty_frames:
         await asyncio.sleep(0.1)
         assert not any(task.done() for task in tasks)
