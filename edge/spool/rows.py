@@ -12,9 +12,10 @@ from protocols.readings import ClockState
 from protocols.topics import Stream
 
 SEQ_BITS = 36
-ROW_OVERHEAD_BYTES = 64
-PAGE_ROUNDING_BYTES = 2048
-"""A row longer than half a page is rounded up to whole pages; this is the mean loss."""
+PAGE_BYTES = 1024
+"""Small: where little comes, a commit wears the card by its pages, not by its bytes."""
+_ROW_OVERHEAD_BYTES = 40
+_PAGE_ROOM_BYTES = PAGE_BYTES - 12
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -128,9 +129,11 @@ def row_place(number: int) -> tuple[int, Stream, int]:
 
 
 def row_bytes(body_bytes: int) -> int:
-    """Estimate what a row takes on disk."""
-    rounding = PAGE_ROUNDING_BYTES if body_bytes > PAGE_ROUNDING_BYTES else 0
-    return body_bytes + ROW_OVERHEAD_BYTES + rounding
+    """Estimate what a row takes on disk: its share of a page, or whole pages."""
+    size = body_bytes + _ROW_OVERHEAD_BYTES
+    if size <= _PAGE_ROOM_BYTES:
+        return PAGE_BYTES // (_PAGE_ROOM_BYTES // size)
+    return -(-size // _PAGE_ROOM_BYTES) * PAGE_BYTES
 
 
 def pack(number: int, batch: Batch) -> Row:

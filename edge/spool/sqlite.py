@@ -12,13 +12,12 @@ from typing import Any
 
 from edge.batches import Declared, Key, Lost
 from edge.spool.core import SpoolCore
-from edge.spool.rows import LineRow, Row, RowFacts, row_bytes
+from edge.spool.rows import PAGE_BYTES, LineRow, Row, RowFacts, row_bytes
 from protocols.clock import Clock
 from protocols.errors import RetryLater, StopService
 
 FILE = "spool.db"
-PAGE_BYTES = 4096
-WAL_PAGES_MAX = 1000
+WAL_PAGES_MAX = 4000
 BUSY_S = 5.0
 SCHEMA = (
     """CREATE TABLE spool_history (id INTEGER PRIMARY KEY, spool TEXT NOT NULL,
@@ -77,13 +76,13 @@ class SqliteRows:
                 raise
 
     def _prepare(self, bytes_max: int) -> None:
-        pages = max(32, min(WAL_PAGES_MAX, bytes_max // 16 // PAGE_BYTES))
+        pages = min(WAL_PAGES_MAX, bytes_max // 16 // PAGE_BYTES)
         for pragma in (
             f"page_size={PAGE_BYTES}",
             "journal_mode=WAL",
             "synchronous=FULL",
             f"wal_autocheckpoint={pages}",
-            f"journal_size_limit={2 * pages * PAGE_BYTES}",
+            f"journal_size_limit={pages * PAGE_BYTES}",
             "cache_size=-1024",
         ):
             self._connection.execute(f"PRAGMA {pragma}")
@@ -108,8 +107,15 @@ class SqliteRows:
 
     def insert(self, row: Row) -> None:
         """Add a row."""
+        self._write("INSERT", row)
+
+    def restore(self, row: Row) -> None:
+        """Add a row, or a later version of it."""
+        self._write("INSERT OR REPLACE", row)
+
+    def _write(self, verb: str, row: Row) -> None:
         self._connection.execute(
-            "INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"{verb} INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 row.id,
                 row.synced,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.batches import Batch, Draft, Key, Span
+from edge.spool.rows import PAGE_BYTES
 from edge.spool.salvage import open_spool
 from edge.spool.sqlite import FILE, SqliteSpool
 from protocols.clock import ManualClock
@@ -70,11 +71,11 @@ def check_conserved(spool: SqliteSpool, old_id: str, batches: dict[Key, Batch]) 
     return there
 
 
-def damage(file: Path, pages: list[int]) -> None:
+def damage(file: Path, blocks: list[int], size: int = 4096) -> None:
     with file.open("r+b") as out:
-        for page in pages:
-            out.seek(page * 4096)
-            out.write(os.urandom(4096))
+        for block in blocks:
+            out.seek(block * size)
+            out.write(os.urandom(size))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -97,7 +98,7 @@ def test_damaged_pages_rest_is_salvaged_and_loss_declared(tmp_path: Path, seed: 
     again.close()
 
 
-def test_damaged_first_page_is_replaced(tmp_path: Path) -> None:
+def test_damaged_first_block_loses_schema_and_roots_but_no_batch(tmp_path: Path) -> None:
     old_id, batches = fill(tmp_path)
     damage(tmp_path / FILE, [0])
     spool = start(tmp_path)
@@ -108,7 +109,7 @@ def test_damaged_first_page_is_replaced(tmp_path: Path) -> None:
 
 def test_lost_history_leaves_an_unknown_tail(tmp_path: Path) -> None:
     old_id, batches = fill(tmp_path)
-    damage(tmp_path / FILE, [1])  # the table of spools is the first one made
+    damage(tmp_path / FILE, [1], PAGE_BYTES)  # the table of spools is the first one made
     spool = start(tmp_path)
     assert check_conserved(spool, old_id, batches) == len(batches)
     tails = {one.lost.stream for one in spool.declared() if one.lost.to_seq is None}
@@ -226,3 +227,26 @@ def test_damage_under_a_running_spool_stops_it(tmp_path: Path) -> None:
     with pytest.raises(StopService):
         go_on()
     spool.close()
+
+
+def test_file_and_log_stay_within_the_bound(tmp_path: Path) -> None:
+    for size in (300, 5000, 60_000):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        spool = open_spool(
+            folder,
+            spool_id=os.urandom(16).hex(),
+            boot_id="boot-1",
+            clock=ManualClock(),
+            bytes_max=2 * MIB,
+        )
+        rng, written = random.Random(4), 0
+        while written < 5 * MIB:
+            drafts = [draft(rng, size) for _ in range(max(1, 6000 // size))]
+            written += sum(len(one.records_raw) for one in drafts)
+            spool.append(drafts)
+        used = sum(path.stat().st_size for path in folder.iterdir() if "shm" not in path.name)
+        held = sum(span.high - span.low + 1 for span in spool.held()) * size
+        spool.close()
+        assert used <= 2 * MIB
+        assert held >= 0.2 * MIB  # and the bound is made use of

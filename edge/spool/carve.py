@@ -1,0 +1,175 @@
+"""Reads rows out of the pages of a damaged SQLite file, whatever else of it is broken.
+
+Only leaves are looked at, so a lost root or schema loses nothing but itself. Formats: "Database
+File Format" and "WAL-mode File Format" of the SQLite documentation.
+"""
+
+import mmap
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+Field = int | float | bytes | str | None
+Fields = list[Field]
+
+_LEAF = 13
+_WAL_HEADER, _FRAME_HEADER = 32, 24
+_WHOLE_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
+
+
+def carve(file: Path, wal: Path, page_bytes: int) -> Iterator[tuple[int, Fields]]:
+    """Yield (rowid, fields) of every row that can be made out, older versions of a row first.
+
+    `page_bytes` is believed when the file does not tell. What a row holds must be checked by the
+    reader: a page may be damaged in the middle, or no longer be in use.
+    """
+    with ExitStack() as stack:
+        data, log = _mapped(file, stack), _mapped(wal, stack)
+        page_bytes = _page_bytes(data, page_bytes)
+        frames = dict(_frames(log, page_bytes))
+        free = _free_pages(data, page_bytes)
+
+        def page(number: int) -> bytes:
+            if number in frames:
+                return log[frames[number] : frames[number] + page_bytes]
+            return data[(number - 1) * page_bytes : number * page_bytes]
+
+        pages = _Pages(page_bytes, page)
+        for number in range(1, len(data) // page_bytes + 1):
+            if number not in free:
+                image = data[(number - 1) * page_bytes : number * page_bytes]
+                yield from pages.rows(number, image)
+        for number in sorted(frames):
+            yield from pages.rows(number, page(number))
+
+
+def _mapped(file: Path, stack: ExitStack) -> mmap.mmap | bytes:
+    """Map a file instead of reading it: it may be as large as the memory."""
+    if not file.exists() or not file.stat().st_size:
+        return b""
+    with file.open("rb") as source:
+        return stack.enter_context(mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _page_bytes(data: mmap.mmap | bytes, believed: int) -> int:
+    told = int.from_bytes(data[16:18], "big")
+    return told if told in {512, 1024, 2048, 4096, 8192, 16384, 32768} else believed
+
+
+def _frames(log: mmap.mmap | bytes, page_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield (page number, place of its image) of the frames of the log up to its last commit."""
+    salts, size, found = log[16:24], _FRAME_HEADER + page_bytes, []
+    for start in range(_WAL_HEADER, len(log) - size + 1, size):
+        number, pages_after = struct.unpack_from(">II", log, start)
+        if log[start + 8 : start + 16] != salts:
+            break
+        found.append((number, start + _FRAME_HEADER))
+        if pages_after:
+            yield from found
+            found = []
+
+
+def _free_pages(data: mmap.mmap | bytes, page_bytes: int) -> set[int]:
+    """List the pages that hold nothing any more; none when that cannot be told."""
+    pages: set[int] = set()
+    if len(data) < page_bytes or data[:16] != b"SQLite format 3\0":
+        return pages
+    trunk = int.from_bytes(data[32:36], "big")
+    while trunk and trunk not in pages:
+        start = (trunk - 1) * page_bytes
+        if start + page_bytes > len(data):
+            return set()
+        following, count = struct.unpack_from(">II", data, start)
+        if count > page_bytes // 4 - 2:
+            return set()
+        pages.add(trunk)
+        pages.update(struct.unpack_from(f">{count}I", data, start + 8))
+        trunk = following
+    return pages
+
+
+class _Pages:
+    def __init__(self, page_bytes: int, page: Callable[[int], bytes]) -> None:
+        self._bytes, self._page = page_bytes, page
+
+    def rows(self, number: int, image: bytes) -> Iterator[tuple[int, Fields]]:
+        head = 100 if number == 1 else 0
+        if len(image) < self._bytes or image[head] != _LEAF:
+            return
+        count = int.from_bytes(image[head + 3 : head + 5], "big")
+        for index in range(min(count, self._bytes // 4)):
+            at = head + 8 + 2 * index
+            start = int.from_bytes(image[at : at + 2], "big")
+            try:
+                yield self._row(image, start)
+            except (IndexError, ValueError, struct.error):
+                continue  # damaged in the middle; its neighbours may be whole
+
+    def _row(self, image: bytes, start: int) -> tuple[int, Fields]:
+        size, start = _varint(image, start)
+        rowid, start = _varint(image, start)
+        return rowid, _fields(self._payload(image, start, size))
+
+    def _payload(self, image: bytes, start: int, size: int) -> bytes:
+        usable = self._bytes
+        if size > 1 << 24:
+            raise ValueError("longer than any row of a spool")
+        if size <= usable - 35:
+            return image[start : start + size]
+        least = (usable - 12) * 32 // 255 - 23
+        local = least + (size - least) % (usable - 4)
+        local = local if local <= usable - 35 else least
+        parts, left = [image[start : start + local]], size - local
+        following = int.from_bytes(image[start + local : start + local + 4], "big")
+        while left > 0:
+            page = self._page(following)
+            if not following or len(page) < usable:
+                raise ValueError("the chain of pages is broken")
+            parts.append(page[4 : 4 + min(left, usable - 4)])
+            left -= usable - 4
+            following = int.from_bytes(page[:4], "big")
+        return b"".join(parts)
+
+
+def _fields(payload: bytes) -> Fields:
+    end, at = _varint(payload, 0)
+    kinds = []
+    while at < end:
+        kind, at = _varint(payload, at)
+        kinds.append(kind)
+    fields: Fields = []
+    at = end
+    for kind in kinds:
+        size = _WHOLE_BYTES.get(kind, 8 if kind == 7 else max(0, (kind - 12) // 2))
+        raw = payload[at : at + size]
+        if len(raw) < size:
+            raise ValueError("a row is cut")
+        fields.append(_field(kind, raw))
+        at += size
+    return fields
+
+
+def _field(kind: int, raw: bytes) -> Field:
+    if kind == 0:
+        return None
+    if kind in _WHOLE_BYTES:
+        return int.from_bytes(raw, "big", signed=True)
+    if kind == 7:
+        return float(struct.unpack(">d", raw)[0])
+    if kind in {8, 9}:
+        return kind - 8
+    return raw.decode() if kind % 2 else raw
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for index in range(9):
+        byte = data[at + index]
+        if index == 8:
+            value = value << 8 | byte
+            break
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            break
+    return value, at + index + 1
