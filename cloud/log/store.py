@@ -20,7 +20,9 @@ from cloud.model.logged import LoggedBatch, LogGroup, Positions
 RECENT_BYTES_MAX = 64 * 1024 * 1024
 """Raw bytes of late groups kept in memory; an older one is read back from the database."""
 DEAD_LETTERS_MAX = 100_000
-"""The oldest go first, by the hourly trim."""
+"""The oldest go first, when the log is trimmed."""
+ACCOUNTS_KEPT_MS = 400 * 24 * 3600 * 1000
+"""The account of a spool of which nothing came for so long is forgotten with it."""
 
 BatchKey = tuple[str, str, str, int, int]
 """(gateway, spool, stream, seq, CRC-32 of the records)."""
@@ -176,6 +178,11 @@ def _trim(connection: Connection, before_ms: int, done: Positions) -> int:
             )
         )
         deleted += gone.rowcount
+    for table, last in (
+        (tables.watermark, tables.watermark.c.last_at),
+        (tables.boot, tables.boot.c.learned_at),
+    ):
+        connection.execute(delete(table).where(last < before_ms - ACCOUNTS_KEPT_MS))
     letters = tables.dead_letter.c
     newest = select(func.max(letters.id)).scalar_subquery()
     connection.execute(delete(tables.dead_letter).where(letters.id <= newest - DEAD_LETTERS_MAX))

@@ -32,7 +32,7 @@ def run(folder: Path, outage_s: float) -> Audit:
     stack = Stack(folder, lifts=LIFTS, poll_interval_s=0.5)
     try:
         stack.start()
-        wait_until(lambda: stack.latest(0), timeout_s=30, what="first readings")
+        wait_until(lambda: "car_position" in stack.latest(0), timeout_s=30, what="first readings")
         stack.broker.kill()
         time.sleep(outage_s / 2)
         stack.edge.kill()
@@ -89,7 +89,7 @@ def _watch_live(stack: Stack, audit: Audit) -> None:
 
 def _wait_floor(stack: Stack, floor: int) -> None:
     wait_until(
-        lambda: stack.latest(0)["car_position"]["value"] == floor,
+        lambda: stack.latest(0).get("car_position", {}).get("value") == floor,
         timeout_s=60,
         what="a live reading",
         every_s=0.02,
