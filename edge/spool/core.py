@@ -23,7 +23,7 @@ from protocols.topics import STREAMS, Stream
 
 SPOOLS_KNOWN_MAX = 256
 """Older spools are forgotten, unless batches or open losses of theirs are left."""
-ROWS_SHARE = 7 / 8
+ROWS_SHARE = 0.8
 """Share of the byte bound that batches may take; the rest is room for gap records and the log."""
 DROP_SHARE = 1 / 20
 """At the bound so much is dropped at once, so that one gap record tells of many batches."""
