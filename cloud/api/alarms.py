@@ -1,14 +1,14 @@
 """Alarms: list and acknowledge."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services
 from cloud.api.parameters import check_names, several, whole
-from cloud.api.render import alarm_fields, answer
+from cloud.api.render import alarm_fields, answer, page
 from cloud.model.alarm import AlarmState
 from protocols.errors import RefuseInput
 from protocols.ids import check_asset_id
@@ -42,10 +42,11 @@ def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
             before_id=whole(query, "before", 0, low=0, high=2**53) or None,
             limit=limit + 1,
         )
-        body: dict[str, Any] = {"alarms": [alarm_fields(alarm) for alarm in found[:limit]]}
-        if len(found) > limit:
-            body["next"] = found[limit - 1].id
-        return answer(body)
+        return page(
+            [alarm_fields(alarm) for alarm in found[:limit]],
+            request=request,
+            next_page={"before": found[limit - 1].id} if len(found) > limit else {},
+        )
 
     @routes.post("/{alarm_id}/acknowledge")
     async def acknowledge(

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services
 from cloud.api.parameters import check_names, whole
-from cloud.api.render import answer, gateway_fields
+from cloud.api.render import answer, gateway_fields, page
 from cloud.model.gateway import Gateway
 from protocols.errors import RefuseInput
 from protocols.ids import check_gateway_id
@@ -32,10 +32,11 @@ def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
         after = request.query_params.get("after", "")
         limit = whole(request.query_params, "limit", LIMIT, low=1, high=LIMIT)
         found = [one for one in services.gateways.all() if one.gateway_id > after]
-        body: dict[str, Any] = {"gateways": [await fields(one) for one in found[:limit]]}
-        if len(found) > limit:
-            body["next"] = found[limit - 1].gateway_id
-        return answer(body)
+        return page(
+            [await fields(one) for one in found[:limit]],
+            request=request,
+            next_page={"after": found[limit - 1].gateway_id} if len(found) > limit else {},
+        )
 
     @routes.get("/{gateway_id}")
     async def get_gateway(gateway_id: str) -> Response:

@@ -1,9 +1,10 @@
 """JSON as it leaves: names as in the model, times as ISO 8601 with ms and Z."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from fastapi import Response
+from fastapi import Request, Response
 
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
@@ -15,6 +16,18 @@ from protocols.clock import iso
 def answer(data: object, *, status: int = 200) -> Response:
     """Build a JSON answer."""
     return Response(msgspec.json.encode(data), status_code=status, media_type="application/json")
+
+
+def page(items: Sequence[object], *, request: Request, next_page: Mapping[str, object]) -> Response:
+    """Build a list as an answer; what follows it stands in a `Link` header (RFC 8288).
+
+    `next_page`: the parameters that change for the next page; empty when there is none.
+    """
+    response = answer(items)
+    if next_page:
+        url = request.url.include_query_params(**next_page)
+        response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+    return response
 
 
 def asset_fields(asset: Asset) -> dict[str, Any]:

@@ -242,8 +242,7 @@ class Stack:
     def alarms(self, asset: str | None = None, alert: str | None = None) -> list[dict[str, Any]]:
         """Return all alarms, oldest first, that fit."""
         parameters = {"asset": asset} if asset else {}
-        answer = self.get("/api/v1/alarms", limit=1000, **parameters)
-        rows: list[dict[str, Any]] = answer["alarms"] if isinstance(answer, dict) else answer
+        rows: list[dict[str, Any]] = self.get("/api/v1/alarms", limit=1000, **parameters)
         return sorted(
             (one for one in rows if alert in (None, one["alert"])), key=lambda one: one["id"]
         )

@@ -94,7 +94,7 @@ async def test_alarm_is_fed_acknowledged_and_resumed(site: Site, caller: httpx.A
     offset, event, data = await anext(heard)
     assert (offset, event) == (1, "alarm")
     assert data["state"] == "unacknowledged"
-    (alarm,) = (await caller.get("/api/v1/alarms?state=open")).json()["alarms"]
+    (alarm,) = (await caller.get("/api/v1/alarms?state=open")).json()
     for name in ("id", "alert", "asset", "severity", "evidence", "late", "values"):
         assert data[name] == alarm[name]
     for name in ("raised_at", "observed_at"):

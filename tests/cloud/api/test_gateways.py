@@ -51,7 +51,7 @@ async def test_gateway_shows_state_and_account(client: httpx.AsyncClient, world:
             }
         ],
     }
-    assert (await client.get("/api/v1/gateways")).json() == {"gateways": [gateway]}
+    assert (await client.get("/api/v1/gateways")).json() == [gateway]
     await world.registry.put(LIFT, kind="elevator", name="", gateways=["gw-1"], attributes={})
     assert (await client.get("/api/v1/gateways/gw-1")).json()["registered"] is True
 
@@ -59,11 +59,11 @@ async def test_gateway_shows_state_and_account(client: httpx.AsyncClient, world:
 async def test_gateways_are_listed_in_pages(client: httpx.AsyncClient, world: World) -> None:
     for number in range(3):
         world.gateways.heard(f"gw-{number}", 1)
-    page = (await client.get("/api/v1/gateways?limit=2")).json()
-    assert page["next"] == "gw-1"
-    rest = (await client.get("/api/v1/gateways?limit=2&after=gw-1")).json()
-    assert [one["gateway_id"] for one in rest["gateways"]] == ["gw-2"]
-    assert "next" not in rest
+    page = await client.get("/api/v1/gateways?limit=2")
+    assert page.links["next"]["url"] == "/api/v1/gateways?limit=2&after=gw-1"
+    rest = await client.get(page.links["next"]["url"])
+    assert [one["gateway_id"] for one in rest.json()] == ["gw-2"]
+    assert "next" not in rest.links
 
 
 async def test_unknown_gateway_is_404_and_no_gateway_id_400(client: httpx.AsyncClient) -> None:
