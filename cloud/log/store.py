@@ -17,8 +17,9 @@ from cloud.model.database import Database
 from cloud.model.dead_letter import DeadLetter
 from cloud.model.logged import LoggedBatch, LogGroup, Positions
 
-RECENT_BYTES_MAX = 64 * 1024 * 1024
-"""Raw bytes of late groups kept in memory; an older one is read back from the database."""
+RECENT_BYTES_MAX = 8 * 1024 * 1024
+"""Raw bytes of late groups kept in memory, by partition: some seconds, several times as much once
+decoded; an older one is read back from the database."""
 DEAD_LETTERS_MAX = 100_000
 """The oldest go first, when the log is trimmed."""
 ACCOUNTS_KEPT_MS = 400 * 24 * 3600 * 1000
