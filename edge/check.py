@@ -1,9 +1,11 @@
 """Every fault of a site's files, before anything is started."""
 
 from pathlib import Path
+from typing import Any
 
 from edge.settings import Site, load_site
 from edge.sources.registry import device_fault
+from protocols.border import read_toml
 from protocols.catalog.controller import Controller, load_controllers
 from protocols.errors import Fault, FixConfiguration
 
@@ -22,8 +24,30 @@ def check(site: Path, overlay: Path | None = None) -> list[Fault]:
     try:
         found = load_site(site)
     except FixConfiguration as error:
-        return [*error.faults, *faults]
+        return [*error.faults, *_unknown_controllers(site, controllers), *faults]
     return [*_site_faults(site, found, controllers), *faults]
+
+
+def _unknown_controllers(path: Path, controllers: dict[str, Controller]) -> list[Fault]:
+    """Name the controllers that do not exist in a site file that has other faults as well."""
+    try:
+        raw = read_toml(path)
+    except FixConfiguration:  # told already
+        return []
+    faults = []
+    for index, bus in enumerate(_tables(raw.get("buses"))):
+        for number, device in enumerate(_tables(bus.get("devices"))):
+            name = device.get("controller")
+            if isinstance(name, str) and name not in controllers:
+                key = f"buses[{index}].devices[{number}].controller"
+                expected = f"the id of a controller file without faults ({', '.join(controllers)})"
+                faults.append(Fault(str(path), key, expected, repr(name)))
+    return faults
+
+
+def _tables(found: object) -> list[dict[str, Any]]:
+    items = found if isinstance(found, list) else []
+    return [item if isinstance(item, dict) else {} for item in items]
 
 
 def _site_faults(path: Path, site: Site, controllers: dict[str, Controller]) -> list[Fault]:

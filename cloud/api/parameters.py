@@ -10,6 +10,9 @@ from protocols.errors import RefuseInput
 _STEP = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)?")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
+STEP_MAX_MS = 36_525 * 86_400_000
+"""A hundred years."""
+
 
 def check_names(query: QueryParams, allowed: Collection[str]) -> None:
     """Refuse a parameter that does not exist: a typing error must not change the meaning.
@@ -53,4 +56,7 @@ def step_ms(text: str) -> int:
     if not match or int(match[1]) == 0:
         expected = "ms or a number with s, m, h or d"
         raise RefuseInput("bad_request", f"step: expected {expected}, found {text[:40]!r}")
-    return int(match[1]) * _UNIT_MS[match[2] or "ms"]
+    step = int(match[1]) * _UNIT_MS[match[2] or "ms"]
+    if step > STEP_MAX_MS:
+        raise RefuseInput("bad_request", f"step: expected at most 100 years, found {text[:40]!r}")
+    return step

@@ -110,14 +110,17 @@ def _ask(services: Services, asset_id: str, query: Query) -> Series:
             asset_id, query.points, query.from_ms, query.to_ms, query.limit
         )
     cut_ms = query.from_ms + min(STEPS_MAX, query.limit) * query.step_ms
+    to_ms = query.to_ms
+    if query.how == "mean":  # the last value holds until now, not into the future
+        to_ms = max(query.from_ms, min(to_ms, services.clock.wall_ms() + 1))
     series = services.telemetry.aggregate(
         asset_id,
         query.points,
         query.from_ms,
-        min(query.to_ms, cut_ms),
+        min(to_ms, cut_ms),
         query.step_ms,
         query.how,
     )
-    if cut_ms < query.to_ms:
+    if cut_ms < to_ms:
         return msgspec.structs.replace(series, next=cut_ms)
     return series

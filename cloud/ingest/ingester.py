@@ -17,7 +17,7 @@ from cloud.ingest import account as accounts_module
 from cloud.ingest.account import Account, AccountKey, Accounts
 from cloud.ingest.batch import take, whole_dead_letter
 from cloud.ingest.pending import BatchKey, Pending
-from cloud.ingest.validate import Admit
+from cloud.ingest.validate import Admit, may_learn
 from cloud.model import tables
 from cloud.model.database import Database
 from cloud.model.dead_letter import DeadLetter
@@ -254,7 +254,7 @@ class Ingester:
             offsets=self._offsets.get(gateway, {}),
             admit=self._admit,
         )
-        if taken.batch.placing == "by_offset":
+        if taken.batch.placing == "by_offset" and may_learn(taken.batch.offset_ms, now_ms):
             self._learn(gateway, envelope.boot_id, taken.batch.offset_ms)
         self._settle(account, envelope.seq, now_ms)
         account.batches += 1

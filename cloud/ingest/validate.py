@@ -12,6 +12,9 @@ from protocols.records import Readings, Record, Reply, Scan, Status
 Admit = Callable[[str, str, int], str | None]
 """(asset id, gateway, now) -> None to take a reading, or the reason to set it aside."""
 
+WAY_MAX_MS = 60_000
+"""What a quicker message of the same boot may correct; more is a clock that stepped, or a lie."""
+
 
 class Placement(msgspec.Struct, frozen=True):
     """How the times of a batch become ms since 1970."""
@@ -42,7 +45,13 @@ def place(
         times = [at for record in envelope.records for at in _times(record)]
         return Placement("unknown", received_at - max(times, default=received_at))
     own = received_at - envelope.sent_at
-    return Placement("by_offset", own if learned is None else min(own, learned))
+    late_ms = 0 if learned is None else own - learned
+    return Placement("by_offset", own - late_ms if 0 < late_ms <= WAY_MAX_MS else own)
+
+
+def may_learn(offset_ms: int, now_ms: int) -> bool:
+    """Tell whether a boot can have begun at that moment, ms since 1970."""
+    return AT_MIN_MS <= offset_ms <= now_ms
 
 
 def time_fault(record: Record, placement: Placement, now_ms: int) -> str | None:

@@ -85,3 +85,11 @@ def test_faults_of_site_and_controllers_come_together(tmp_path: Path) -> None:
     found = lines(tmp_path, site, tmp_path)
     assert any(line.startswith("site.toml: gateway_id") for line in found)
     assert any(line.startswith("controllers/acme.toml: ") for line in found)
+
+
+def test_unknown_controller_is_told_beside_faults_of_shape(tmp_path: Path) -> None:
+    site = write_site(tmp_path, "acme")
+    site.write_text(site.read_text().replace("gw-1", "GW 1"))
+    found = lines(tmp_path, site)
+    assert any(line.startswith("site.toml: gateway_id") for line in found)
+    assert any("devices[0].controller" in line and "'acme'" in line for line in found)

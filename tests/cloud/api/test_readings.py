@@ -65,6 +65,7 @@ async def test_readings_aggregated_and_cut(client: httpx.AsyncClient, heard: Wor
         "from=1&to=2&step=0",
         "from=1&to=2&step=-5",
         "from=1&to=2&step=1week",
+        "from=1&to=2&step=999999999999d",
         "from=1&to=2&limit=0",
         "from=1&to=2&limit=1000001",
         "from=1&to=2&point=No%20Point",

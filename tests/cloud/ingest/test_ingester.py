@@ -179,6 +179,26 @@ async def test_accept_free_clock_of_older_boot(rig: Rig) -> None:
     assert (lost.at, lost.time_unknown) == ([rig.clock.wall_ms()], True)
 
 
+@pytest.mark.parametrize("wild", [9_000_000_000_000_000, -9_000_000_000_000_000, 10**12])
+async def test_accept_free_clock_survives_a_wild_sending_time(rig: Rig, wild: int) -> None:
+    rig.boot_id = "boot-1"
+    good = [readings(LIFT, 1_000, speed=1.0)]
+    await rig.send(envelope(1, good, clock="free", sent_at=2_000))
+    await rig.send(envelope(2, [], clock="free", sent_at=wild))
+    await rig.send(envelope(3, good, clock="free", sent_at=3_000))
+    assert [one.at for one in rig.stored()][-1] == [rig.clock.wall_ms() - 2_000]
+    assert rig.dead() == []
+
+
+async def test_accept_free_clock_quicker_message_corrects_a_slow_one(rig: Rig) -> None:
+    rig.boot_id = "boot-1"
+    await rig.send(envelope(1, [readings(LIFT, 900, speed=1.0)], clock="free", sent_at=1_000))
+    booted_at = rig.clock.wall_ms() - 1_000
+    rig.clock.advance(5_000)  # three seconds of it on the way
+    await rig.send(envelope(2, [readings(LIFT, 2_900, speed=1.0)], clock="free", sent_at=3_000))
+    assert rig.stored()[-1].at == [booted_at + 2_900]
+
+
 async def test_accept_status_handed_on(rig: Rig) -> None:
     status = Status(at=rig.clock.wall_ms(), uptime_s=5, counters={"polls_skipped": 2})
     await rig.send(envelope(1, [status]))
