@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,21 +61,27 @@ class Child:
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
+                start_new_session=True,  # so that a wrapper such as faketime ends with its child
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **self._environment},
             )
 
     def kill(self) -> None:
         """End it with SIGKILL."""
         if self.process is not None:
-            self.process.kill()
+            self._signal(signal.SIGKILL)
             self.process.wait(10)
 
     def stop(self, timeout_s: float = 12) -> int:
         """End it with SIGTERM; return its exit code."""
         if self.process is None:
             return 0
-        self.process.send_signal(signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
+
+    def _signal(self, number: int) -> None:
+        if self.process is not None:
+            with suppress(ProcessLookupError):  # it ended by itself
+                os.killpg(self.process.pid, number)
 
     def running(self) -> bool:
         """Tell whether it runs."""
