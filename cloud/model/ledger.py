@@ -27,19 +27,3 @@ class SpoolLedger(msgspec.Struct, frozen=True, kw_only=True):
     """A gap record said that nobody knows how many batches followed."""
     last_at: int
     """When a batch of it was last received, ms since 1970."""
-
-
-class GatewayLedger(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway as the fleet page and the API show it."""
-
-    gateway_id: str
-    online: bool
-    registered: bool
-    last_heard_at: int | None
-    boot_id: str | None
-    version: str | None
-    site_sha256: str | None
-    counters: dict[str, int | float]
-    """From its last status record."""
-    spools: list[SpoolLedger]
-    """Newest first."""

@@ -41,10 +41,6 @@ class LoggedBatch(msgspec.Struct, frozen=True, kw_only=True, dict=True, array_li
         """The good records of the batch; those the wire format refuses are left out."""
         return decode_records(self.records_raw)[0]
 
-    def placed_at(self, at: int) -> int:
-        """Place a time of this batch: ms since 1970."""
-        return at + self.offset_ms
-
     def taken(self) -> Iterator[tuple[int, Record]]:
         """Yield (index, record) of the records that consumers act upon."""
         for index, record in enumerate(self.records):

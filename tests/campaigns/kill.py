@@ -104,11 +104,12 @@ def _audit_alarms(stack: Stack, audit: Audit, episodes: list[str]) -> None:
     offsets = [item["offset"] for item in items]
     if offsets != sorted(set(offsets)):
         audit.faults.append("feed offsets repeat or fall back")
-    states: dict[int, list[str]] = {}
-    for item in items:
-        states.setdefault(item["data"]["id"], []).append(item["data"]["state"])
+    states: dict[int, list[tuple[str, str]]] = {}
+    for item in items:  # a stronger proof tells the same state again, with other evidence
+        told = (item["data"]["state"], item["data"]["evidence"])
+        states.setdefault(item["data"]["id"], []).append(told)
     for alarm_id, seen in states.items():
-        doubled = [a for a, b in pairwise(seen) if a == b == "unacknowledged"]
+        doubled = [a for a, b in pairwise(seen) if a == b]
         if doubled:
             audit.faults.append(f"alarm {alarm_id} told twice: {seen}")
     missing = {alarm["id"] for alarm in alarms} - set(states)
