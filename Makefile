@@ -58,7 +58,8 @@ lock: $(VENV)/.dev
 	    --no-emit-index-url --no-header --extra edge --extra cloud pyproject.toml \
 	    -o requirements.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-header --extra edge --extra cloud --extra dev pyproject.toml \
+	    --no-emit-index-url --no-header --extra edge --extra cloud --extra influxdb --extra postgres \
+	    --extra dev pyproject.toml \
 	    -o requirements-dev.lock
 
 ## clean: forget the virtual environment and everything built

@@ -8,6 +8,9 @@ declare -A program_of=(
   [chromium]=chromium
   [socat]=socat
   [faketime]=faketime
+  [influxdb]=influxd
+  [victoria-metrics]=victoria-metrics
+  [nginx-light]=nginx
 )
 missing=()
 for package in "${!program_of[@]}"; do
@@ -15,6 +18,7 @@ for package in "${!program_of[@]}"; do
   command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || missing+=("$package")
 done
 [ -e "/usr/lib/$(uname -m)-linux-gnu/libmodbus.so.5" ] || missing+=(libmodbus5)
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
 [ -d /usr/share/fonts/opentype/noto ] || missing+=(fonts-noto-cjk)
 
 [ ${#missing[@]} -eq 0 ] && exit 0
