@@ -6,12 +6,11 @@ changes are part of a finished commit.
 """
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from cloud.model import tables
 from cloud.model.ledger import SpoolLedger
@@ -162,21 +161,6 @@ class Accounts:
     def _add(self, account: Account) -> None:
         self._accounts[account.key] = account
         self._of_gateway[account.key.gateway].append(account)
-
-
-def save(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Write account rows over those that are there."""
-    if not rows:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(tables.watermark)
-    keys = ("gateway", "spool", "stream")
-    changed = {
-        column.name: statement.excluded[column.name]
-        for column in tables.watermark.c
-        if column.name not in keys
-    }
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
 
 
 def _account(row: Any) -> Account:

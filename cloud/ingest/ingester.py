@@ -10,10 +10,9 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from cloud.ingest import account as accounts_module
 from cloud.ingest.account import Account, AccountKey, Accounts
 from cloud.ingest.batch import take, whole_dead_letter
 from cloud.ingest.pending import BatchKey, Pending
@@ -23,6 +22,7 @@ from cloud.model.database import Database
 from cloud.model.dead_letter import DeadLetter
 from cloud.model.ledger import SpoolLedger
 from cloud.model.logged import LoggedBatch, LogGroup
+from cloud.model.rows import replace_rows
 from protocols.clock import Clock
 from protocols.envelope import Envelope, decode, peek_key
 from protocols.errors import RefuseInput
@@ -195,7 +195,7 @@ class Ingester:
 
         def write(connection: Connection) -> list[LogGroup]:
             made = self._log.append(connection, groups, now_ms)
-            accounts_module.save(connection, rows)
+            replace_rows(connection, tables.watermark, rows)
             self._keep_dead(connection, pending.dead_letters)
             _save_offsets(connection, pending.offsets, now_ms)
             return made
@@ -376,12 +376,8 @@ class Ingester:
 
 
 def _save_offsets(connection: Connection, offsets: dict[tuple[str, str], int], now_ms: int) -> None:
-    boot = tables.boot
-    for (gateway, boot_id), offset_ms in offsets.items():
-        which = (boot.c.gateway == gateway, boot.c.boot_id == boot_id)
-        connection.execute(boot.delete().where(*which))
-        connection.execute(
-            insert(boot).values(
-                gateway=gateway, boot_id=boot_id, offset_ms=offset_ms, learned_at=now_ms
-            )
-        )
+    rows = [
+        {"gateway": gateway, "boot_id": boot_id, "offset_ms": offset_ms, "learned_at": now_ms}
+        for (gateway, boot_id), offset_ms in offsets.items()
+    ]
+    replace_rows(connection, tables.boot, rows)

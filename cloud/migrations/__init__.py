@@ -7,6 +7,7 @@ from alembic.config import Config
 from alembic.util.exc import CommandError
 from sqlalchemy.engine import Engine
 
+from cloud.model.database import take_turn
 from protocols.errors import StopService
 
 FOLDER = Path(__file__).parent
@@ -24,6 +25,7 @@ def migrate(engine: Engine, name: str) -> None:
     config.set_main_option("version_locations", str(FOLDER / name))
     config.set_main_option("path_separator", "newline")
     with engine.begin() as connection:
+        take_turn(connection, "migrations")
         config.attributes.update(connection=connection, name=name)
         try:
             command.upgrade(config, "head")

@@ -1,5 +1,7 @@
 """The tables of both databases. Times are ms since 1970 UTC in BIGINT columns."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -8,13 +10,34 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
-    Text,
+    TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy import String as AnyString
+from sqlalchemy import Text as AnyText
 
 BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
+
+
+
+class String(TypeDecorator[str]):
+    """Text without NUL, which PostgreSQL refuses and a hostile message may hold."""
+
+    impl = AnyString
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        """Write U+FFFD in its place."""
+        del dialect
+        return value.replace("\0", "\ufffd") if value is not None and "\0" in value else value
+
+
+class Text(String):
+    """The same without a bound."""
+
+    impl = AnyText
+
 
 # --- the log: written by the ingester alone --------------------------------------------------
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from cloud.model import tables
 from cloud.model.asset import Asset, Finding
 from cloud.model.database import Database
-from cloud.registry.rows import replace_rows
+from cloud.model.rows import replace_rows
 from protocols.clock import Clock
 from protocols.ids import scheme_of
 from protocols.limits import NEW_ASSETS_PER_GATEWAY_DAY_MAX

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from cloud.model import tables
 from cloud.model.database import Database
 from cloud.model.gateway import Gateway
-from cloud.registry.rows import replace_rows
+from cloud.model.rows import replace_rows
 from protocols.messages import State
 
 GATEWAYS_MAX = 100_000

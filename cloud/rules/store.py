@@ -1,13 +1,13 @@
 """What the rules remember across restarts, as rows of the state database."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select
+from sqlalchemy import Connection, and_, bindparam, delete, select
 
 from cloud.model import tables
 from cloud.model.logged import Positions
+from cloud.model.rows import replace_rows
 from cloud.rules.evaluate import IDLE, AlertState, ProofState
 from cloud.rules.judge import AlertKey
 from cloud.rules.rule import Rule
@@ -35,7 +35,7 @@ def save_positions(connection: Connection, consumer: str, positions: Positions) 
         {"consumer": consumer, "partition": partition, "position": position}
         for partition, position in positions.items()
     ]
-    _replace(connection, tables.cursor, rows)
+    replace_rows(connection, tables.cursor, rows)
 
 
 def load_values(connection: Connection) -> list[tuple[str, bytes]]:
@@ -47,7 +47,7 @@ def load_values(connection: Connection) -> list[tuple[str, bytes]]:
 def save_values(connection: Connection, packed: Sequence[tuple[str, bytes]]) -> None:
     """Write (asset, packed values)."""
     rows = [{"asset": asset, "state": state} for asset, state in packed]
-    _replace(connection, tables.asset_state, rows)
+    replace_rows(connection, tables.asset_state, rows)
 
 
 def load_alerts(connection: Connection) -> list[tuple[AlertKey, bytes]]:
@@ -65,7 +65,7 @@ def save_alerts(connection: Connection, alerts: Mapping[AlertKey, bytes | None])
         if state is not None
     ]
     _forget(connection, (key for key, state in alerts.items() if state is None))
-    _replace(connection, tables.rule_state, rows)
+    replace_rows(connection, tables.rule_state, rows)
 
 
 def pack_alert(rule: Rule, state: AlertState) -> bytes:
@@ -90,17 +90,6 @@ def evidence_of(raw: bytes) -> tuple[bool, str | None]:
     """Tell of a packed alert, without its rule, whether it fires and by which proof."""
     names, state = _decoder.decode(raw)
     return state.firing, names[state.evidence] if state.firing else None
-
-
-def _replace(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    if not rows:
-        return
-    keys = [column.name for column in table.primary_key]
-    matches = and_(*(table.c[key] == bindparam(f"key_{key}") for key in keys))
-    connection.execute(
-        delete(table).where(matches), [{f"key_{key}": row[key] for key in keys} for row in rows]
-    )
-    connection.execute(insert(table), list(rows))
 
 
 def _forget(connection: Connection, keys: Iterable[AlertKey]) -> None:
