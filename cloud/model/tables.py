@@ -20,7 +20,6 @@ from sqlalchemy import Text as AnyText
 BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only INTEGER keys
 
 
-
 class String(TypeDecorator[str]):
     """Text without NUL, which PostgreSQL refuses and a hostile message may hold."""
 
@@ -37,6 +36,7 @@ class Text(String):
     """The same without a bound."""
 
     impl = AnyText
+    cache_ok = True
 
 
 # --- the log: written by the ingester alone --------------------------------------------------

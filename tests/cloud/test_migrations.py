@@ -1,7 +1,5 @@
 """Databases are brought to the newest schema, and newer ones are refused."""
 
-from pathlib import Path
-
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -17,8 +15,10 @@ from protocols.errors import StopService
     ("name", "metadata"),
     [("log", tables.log_metadata), ("state", tables.state_metadata)],
 )
-def test_migrate_makes_what_the_tables_say(tmp_path: Path, name: str, metadata: MetaData) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 'a.db'}")
+def test_migrate_makes_what_the_tables_say(
+    database_url: str, name: str, metadata: MetaData
+) -> None:
+    engine = open_engine(database_url)
     migrate(engine, name)
     migrate(engine, name)
     with engine.connect() as connection:
@@ -28,8 +28,8 @@ def test_migrate_makes_what_the_tables_say(tmp_path: Path, name: str, metadata: 
     engine.dispose()
 
 
-def test_migrate_newer_database_refused(tmp_path: Path) -> None:
-    engine = open_engine(f"sqlite:///{tmp_path / 'a.db'}")
+def test_migrate_newer_database_refused(database_url: str) -> None:
+    engine = open_engine(database_url)
     migrate(engine, "log")
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE schema_version_log SET version_num = 'log_9999'")

@@ -207,7 +207,7 @@ async def open_world(
 ) -> World:
     """Build an application over a fresh state database in `folder`."""
     clock = clock or SystemClock()
-    database = open_state(folder)
+    database = open_state(f"sqlite:///{folder / 'state.sqlite'}")
     registry, gateways = AssetRegistry(database, clock), GatewayBook(database)
     await registry.load()
     await gateways.load()

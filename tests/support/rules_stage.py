@@ -1,7 +1,6 @@
 """The rules with real desk, feed and database on a log in memory that a test writes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -78,9 +77,9 @@ class MortalDatabase(Database):
 class RulesStage:
     """One process after the other on the same log and database."""
 
-    def __init__(self, folder: Path, rules: RuleSet | None = None) -> None:
-        open_state(folder).close()
-        self.database = MortalDatabase(f"sqlite:///{folder / 'state.sqlite'}", name="state")
+    def __init__(self, url: str, rules: RuleSet | None = None) -> None:
+        open_state(url).close()
+        self.database = MortalDatabase(url, name="state")
         self.log, self.clock = MemoryLog(), ManualClock()
         self.rules = rules or load_rules()
         self.start_ms = self.clock.wall_ms()

@@ -16,8 +16,8 @@ TOKEN = "a-token-of-some-length"
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_state(tmp_path)
+def database(database_url: str) -> Iterator[Database]:
+    database = open_state(database_url)
     yield database
     database.close()
 

@@ -1,7 +1,6 @@
 """The alarm desk on a real database."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -75,8 +74,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    database = open_state(tmp_path)
+def desk(database_url: str) -> Iterator[Desk]:
+    database = open_state(database_url)
     yield Desk(database)
     database.close()
 

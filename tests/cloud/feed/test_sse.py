@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -63,8 +62,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    database = open_state(tmp_path)
+def stage(database_url: str) -> Iterator[Stage]:
+    database = open_state(database_url)
     yield Stage(database)
     database.close()
 

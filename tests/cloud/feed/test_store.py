@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
@@ -15,8 +14,8 @@ from tests.support.state_database import open_state
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_state(tmp_path)
+def database(database_url: str) -> Iterator[Database]:
+    database = open_state(database_url)
     yield database
     database.close()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -24,10 +23,10 @@ GATEWAY = "gw-1"
 
 
 class Rig:
-    """An ingester that can be stopped and opened again on the same folder."""
+    """An ingester that can be stopped and opened again on the same database."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.clock = ManualClock()
         self.acks: list[tuple[str, Ack]] = []
         self.statuses: list[Status] = []
@@ -37,7 +36,7 @@ class Rig:
 
     def open(self) -> None:
         """Build everything anew, as a start of the process does."""
-        self.database = Database(f"sqlite:///{self.folder / 'log.db'}", name="log")
+        self.database = Database(self.url, name="log")
         migrate(self.database.engine, "log")
         self.log = LogStore(self.database)
         self.ingester = Ingester(
@@ -85,7 +84,7 @@ class Rig:
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    one = Rig(tmp_path)
+async def rig(database_url: str) -> AsyncIterator[Rig]:
+    one = Rig(database_url)
     yield one
     one.database.close()

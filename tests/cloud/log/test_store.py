@@ -1,7 +1,5 @@
 """The log: order, reading back, trimming."""
 
-from pathlib import Path
-
 import pytest
 
 from cloud.log.store import LogStore
@@ -26,12 +24,12 @@ def _batch(seq: int) -> LoggedBatch:
 class Box:
     """A log that can be opened again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.open()
 
     def open(self) -> None:
-        self.database = Database(f"sqlite:///{self.folder / 'log.db'}", name="log")
+        self.database = Database(self.url, name="log")
         migrate(self.database.engine, "log")
         self.log = LogStore(self.database)
 
@@ -49,8 +47,8 @@ class Box:
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Box:
-    return Box(tmp_path)
+def box(database_url: str) -> Box:
+    return Box(database_url)
 
 
 def test_append_counts_positions_by_partition(box: Box) -> None:

@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,8 @@ LIFT = "elevator:31101099920240017"
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_state(tmp_path)
+def database(database_url: str) -> Iterator[Database]:
+    database = open_state(database_url)
     yield database
     database.close()
 

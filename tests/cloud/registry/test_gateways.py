@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -10,8 +9,8 @@ from tests.support.state_database import open_state
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_state(tmp_path)
+def database(database_url: str) -> Iterator[Database]:
+    database = open_state(database_url)
     yield database
     database.close()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -33,8 +32,8 @@ FIELDS = ("alert", "asset", "change", "state", "evidence", "late", "stale")
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[RulesStage]:
-    stage = RulesStage(tmp_path)
+async def stage(database_url: str) -> AsyncIterator[RulesStage]:
+    stage = RulesStage(database_url)
     await stage.rules_consumer.start()
     yield stage
     stage.database.close()
@@ -240,8 +239,8 @@ EXPECTED = [
 ]
 
 
-async def test_script_without_kills(tmp_path: Path) -> None:
-    stage = RulesStage(tmp_path)
+async def test_script_without_kills(database_url: str) -> None:
+    stage = RulesStage(database_url)
     assert await _play(stage, []) == EXPECTED
     assert stage.database.writes == WRITES
     stage.database.close()
@@ -250,9 +249,9 @@ async def test_script_without_kills(tmp_path: Path) -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("number", range(1, WRITES + 1))
 async def test_kill_at_any_commit_forgets_and_repeats_nothing(
-    tmp_path: Path, when: str, number: int
+    database_url: str, when: str, number: int
 ) -> None:
-    stage = RulesStage(tmp_path)
+    stage = RulesStage(database_url)
     assert await _play(stage, [(when, number)]) == EXPECTED
     stage.database.close()
 
@@ -260,9 +259,9 @@ async def test_kill_at_any_commit_forgets_and_repeats_nothing(
 @pytest.mark.parametrize("step", [1, 2, 3, 5])
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_kill_again_and_again_forgets_and_repeats_nothing(
-    tmp_path: Path, when: str, step: int
+    database_url: str, when: str, step: int
 ) -> None:
-    stage = RulesStage(tmp_path)
+    stage = RulesStage(database_url)
     # a kill before each first write would never let it pass: at least every other one is done
     kills = [(when if index % 2 else "after", step) for index in range(12)]
     assert await _play(stage, kills) == EXPECTED
@@ -411,7 +410,7 @@ async def test_broker_loss_is_one_alarm_for_a_thousand_gateways(stage: RulesStag
     ]
 
 
-async def test_alert_whose_rule_is_gone_ends(stage: RulesStage, tmp_path: Path) -> None:
+async def test_alert_whose_rule_is_gone_ends(stage: RulesStage, database_url: str) -> None:
     stage.say({"message_code": ["02", "90"]}, urgent=True)
     await stage.settle()
     kept = [rule for rule in stage.rules.rules if rule.alert != "CarDoorNotClosing"]

@@ -53,7 +53,7 @@ def _say(rng: random.Random, second: float) -> Callable[[RulesStage], None]:
 
 async def _play(folder: Path, script: list[Act], kills: random.Random | None) -> object:
     folder.mkdir()
-    stage = RulesStage(folder)
+    stage = RulesStage(f"sqlite:///{folder / 'state.db'}")
     killed = 0
 
     def arm() -> None:
