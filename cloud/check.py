@@ -7,7 +7,7 @@ import msgspec
 import zstandard
 from sqlalchemy import Connection, func, select
 
-from cloud.ingest.account import Accounts
+from cloud.ingest.account import read_accounts
 from cloud.model import tables
 from cloud.model.database import Database
 from cloud.model.logged import LoggedBatch, Positions
@@ -87,10 +87,7 @@ def _damaged_groups(connection: Connection, partition: str) -> list[int]:
 
 
 def _check_accounts(connection: Connection) -> str:
-    accounts = Accounts()
-    accounts.load(connection)
-    count = connection.execute(select(func.count()).select_from(tables.watermark)).scalar_one()
-    return f"ledger: {count} accounts readable"
+    return f"ledger: {len(read_accounts(connection, lambda _: True))} accounts readable"
 
 
 def _check_telemetry(folder: Path, heads: Positions) -> tuple[str, int]:

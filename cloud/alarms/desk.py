@@ -9,7 +9,7 @@ from cloud.alarms.alarm_state import VERBS, next_state
 from cloud.alarms.rows import feed_data, to_alarm, to_row
 from cloud.model import tables
 from cloud.model.alarm import Alarm, AlarmState
-from cloud.model.database import Database
+from cloud.model.database import Database, take_turn
 from cloud.model.transition import Transition
 from protocols.clock import Clock
 from protocols.errors import RefuseInput
@@ -17,13 +17,16 @@ from protocols.errors import RefuseInput
 FIND_LIMIT_MAX = 10_000
 BY_CHARS_MAX = 64
 NOTE_CHARS_MAX = 2_000
+TURN = "alarms"
+"""Of all processes one at a time changes alarms and appends to the feed: an alarm is never changed
+by two, and no offset becomes visible before a lower one."""
 
 
 class AlarmDesk:
     """Alarms in the state database; each change of state is one item of the feed.
 
     Args:
-        database: the state database, whose single writer makes the steps below atomic.
+        database: the state database.
         clock: for the time of an acknowledgement.
         append_feed: writes one feed item (event, data) inside a transaction.
         on_commit: called after a transaction of the desk's own that appended to the feed.
@@ -43,6 +46,7 @@ class AlarmDesk:
 
     def apply(self, connection: Connection, transitions: Sequence[Transition]) -> None:
         """Carry out changes of alerts, in order, inside the caller's transaction."""
+        take_turn(connection, TURN)
         for transition in transitions:
             alarm = _find_open(connection, transition.asset, transition.alert)
             state = next_state(alarm.state if alarm else "normal", VERBS[transition.change])
@@ -58,6 +62,7 @@ class AlarmDesk:
         """
 
         def work(connection: Connection) -> Alarm:
+            take_turn(connection, TURN)
             alarm = _get(connection, alarm_id)
             if alarm is None:
                 raise RefuseInput("not_found", f"no alarm {alarm_id}")

@@ -7,13 +7,14 @@ from sqlalchemy import Connection, delete, func, insert, select
 from cloud.model import tables
 from cloud.model.alarm import FeedItem
 from cloud.model.database import Database
+from cloud.model.notices import FEED, announce
 from protocols.clock import Clock
 
 READ_LIMIT_MAX = 1_000
 
 
 class FeedStore:
-    """Items in the state database; its single writer keeps offsets and commits in one order."""
+    """Items in the state database; one writer at a time keeps offsets and commits in one order."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
@@ -26,7 +27,11 @@ class FeedStore:
         """Offset of the oldest item still kept; `head` + 1 when there is none."""
 
     def append(self, connection: Connection, event: str, data: str) -> int:
-        """Write one item inside the caller's transaction; return its offset."""
+        """Write one item inside the caller's transaction; return its offset.
+
+        The caller has its turn of the feed (`take_turn`), so that offsets rise by commit order.
+        """
+        announce(connection, FEED)
         values = {"event": event, "data": data, "recorded_at": self._clock.wall_ms()}
         result = connection.execute(insert(tables.feed).values(**values))
         return int(result.inserted_primary_key[0])  # type: ignore[index]  # an insert has one

@@ -6,7 +6,7 @@ changes are part of a finished commit.
 """
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -118,12 +118,13 @@ class Accounts:
         self._of_gateway: defaultdict[str, list[Account]] = defaultdict(list)
         self._crcs: OrderedDict[tuple[AccountKey, int], int] = OrderedDict()
 
-    def load(self, connection: Connection) -> None:
-        """Read all accounts, replacing what is in memory."""
-        self._accounts.clear()
-        self._of_gateway.clear()
-        for row in connection.execute(select(tables.watermark)).mappings():
-            self._add(_account(row))
+    def replace(self, accounts: Iterable[Account], gone: Callable[[str], bool]) -> None:
+        """Take in accounts that were read; first forget those of the gateways that are `gone`."""
+        for gateway in [gateway for gateway in self._of_gateway if gone(gateway)]:
+            for account in self._of_gateway.pop(gateway):
+                del self._accounts[account.key]
+        for account in accounts:
+            self._add(account)
 
     def open(self, key: AccountKey, now_ms: int) -> Account:
         """Return the account of `key`, a new one if there is none."""
@@ -161,6 +162,12 @@ class Accounts:
     def _add(self, account: Account) -> None:
         self._accounts[account.key] = account
         self._of_gateway[account.key.gateway].append(account)
+
+
+def read_accounts(connection: Connection, wanted: Callable[[str], bool]) -> list[Account]:
+    """Read the accounts of the gateways that are wanted."""
+    rows = connection.execute(select(tables.watermark)).mappings()
+    return [_account(row) for row in rows if wanted(row["gateway"])]
 
 
 def _account(row: Any) -> Account:

@@ -1,19 +1,21 @@
 """Takes what gateways send, commits it to the log, and only then acknowledges.
 
-One ingester owns its partitions: everything here runs on the event loop, commits run one at a
-time on the log's writer thread. A commit carries all that is pending: batches, accounts, dead
+An ingester owns shard groups, and takes only what their gateways send: everything here runs on the
+event loop, commits run one at a time on the log's writer thread, and each makes sure of the groups'
+epochs. A commit carries all that is pending: batches, accounts, dead
 letters. Stream `alarm` is committed at once, `data` up to GROUP_S later.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from cloud.ingest.account import Account, AccountKey, Accounts
+from cloud.ingest.account import Account, AccountKey, Accounts, read_accounts
 from cloud.ingest.batch import take, whole_dead_letter
 from cloud.ingest.pending import BatchKey, Pending
 from cloud.ingest.validate import Admit, may_learn
@@ -22,7 +24,9 @@ from cloud.model.database import Database
 from cloud.model.dead_letter import DeadLetter
 from cloud.model.ledger import SpoolLedger
 from cloud.model.logged import LoggedBatch, LogGroup
+from cloud.model.ownership import LetGo, check
 from cloud.model.rows import replace_rows
+from cloud.model.shards import ShardGroup, ShardMap
 from protocols.clock import Clock
 from protocols.envelope import Envelope, decode, peek_key
 from protocols.errors import RefuseInput
@@ -31,7 +35,7 @@ from protocols.messages import Ack
 from protocols.readings import Value
 from protocols.records import Readings as ReadingsRecord
 from protocols.records import Status, encode_records
-from protocols.topics import Stream, parse
+from protocols.topics import STREAMS, Stream, parse
 
 GROUP_S = 0.1
 PENDING_BYTES_MAX = 64 * 1024 * 1024
@@ -40,7 +44,6 @@ RETRY_S = 1.0
 """After a commit that failed nothing is lost: gateways send again what got no ack."""
 OWN_KEPT_MAX = 10_000
 """Readings of the service's own that wait for a disk that takes them; the oldest go first."""
-SHARD_GROUP = "all"
 
 
 class LogAppender(Protocol):
@@ -59,17 +62,23 @@ class LogAppender(Protocol):
         """Show them to readers."""
         ...
 
-    def late_keys(self) -> list[BatchKey]:
+    def late_keys(self, partition: str) -> list[BatchKey]:
         """Return the keys committed last."""
         ...
 
+    def refresh(self, partitions: Collection[str]) -> None:
+        """Learn the newest positions from the database."""
+        ...
 
+
+SERVICE = "cloud"
+"""Stands for a gateway in what the service says of itself."""
 SendAck = Callable[[str, Ack], None]
 """(gateway, ack): publish it, at QoS 0."""
 
 
 class Ingester:
-    """Owner of the watermarks of its shards."""
+    """Owner of the watermarks of its shard groups."""
 
     def __init__(
         self,
@@ -83,11 +92,31 @@ class Ingester:
         on_status: Callable[[str, Status], None],
         on_committed: Callable[[], None],
         send_ack: SendAck,
+        shards: ShardMap,
+        on_let_go: Callable[[Collection[str]], None],
     ) -> None:
+        """Make an ingester that owns nothing yet; see `own`.
+
+        Args:
+            database: of the log.
+            log: appends.
+            keep_dead: writes dead letters in the same transaction.
+            clock: the cloud's clock.
+            admit: says whether an asset's readings are taken from a gateway.
+            boot_of: the boot that a gateway runs, as far as known.
+            on_status: gets a gateway's word on its health.
+            on_committed: called after each commit.
+            send_ack: publishes an ack.
+            shards: how gateways are grouped.
+            on_let_go: gets the names of groups that another process took over.
+
+        """
         self._database, self._log, self._clock = database, log, clock
         self._keep_dead = keep_dead
         self._admit, self._boot_of, self._on_status = admit, boot_of, on_status
         self._on_committed, self._send_ack = on_committed, send_ack
+        self._shards, self._on_let_go = shards, on_let_go
+        self._owned: dict[str, int] = {}
         self._accounts = Accounts()
         self._offsets: dict[str, dict[str, int]] = {}
         self._pending = Pending()
@@ -98,16 +127,48 @@ class Ingester:
         """False: `data` is left at the gateways (disk full, consumers too far behind)."""
         self.commit_failing: str | None = None
         self.counters: dict[str, int] = {}
-        database.read_now(self._load)
-        for gateway, spool, stream, seq, crc in log.late_keys():
+        self._must_reload = False
+
+    async def own(self, group: str, epoch: int) -> None:
+        """Take over a shard group: from now on its gateways' batches are settled here."""
+        await self._load([group])
+        self._owned[group] = epoch
+
+    def let_go(self, groups: Collection[str]) -> None:
+        """Forget shard groups and what waits of them: who owns them now gets it again."""
+        for group in groups:
+            self._owned.pop(group, None)
+        self._pending.drop(groups, self._shards.of_gateway)
+        self._accounts.replace((), self._in(groups))
+        for gateway in [one for one in self._offsets if self._shards.of_gateway(one) in groups]:
+            del self._offsets[gateway]
+
+    def owned(self) -> Mapping[str, int]:
+        """Return the groups that are owned, with their epochs."""
+        return self._owned
+
+    def _in(self, groups: Collection[str]) -> Callable[[str], bool]:
+        return lambda gateway: self._shards.of_gateway(gateway) in groups
+
+    async def _load(self, groups: Collection[str]) -> None:
+        partitions = [self._shards.groups[g].partition(s) for g in groups for s in STREAMS]
+        wanted = self._in(groups)
+
+        def read(connection: Connection) -> tuple[list[Account], list[Any]]:
+            boots = connection.execute(select(tables.boot)).all()
+            return read_accounts(connection, wanted), [row for row in boots if wanted(row.gateway)]
+
+        accounts, boots = await self._database.read(read)
+        await asyncio.to_thread(self._log.refresh, partitions)
+        late = [await asyncio.to_thread(self._log.late_keys, one) for one in partitions]
+        self._accounts.replace(accounts, wanted)
+        for gateway in [one for one in self._offsets if wanted(one)]:
+            del self._offsets[gateway]
+        for row in boots:
+            self._offsets.setdefault(row.gateway, {})[row.boot_id] = row.offset_ms
+        for gateway, spool, stream, seq, crc in chain.from_iterable(late):
             key = AccountKey(gateway, spool, stream)  # type: ignore[arg-type]  # as written
             self._accounts.remember(key, seq, crc)
-
-    def _load(self, connection: Connection) -> None:
-        self._accounts.load(connection)
-        self._offsets.clear()
-        for row in connection.execute(select(tables.boot)):
-            self._offsets.setdefault(row.gateway, {})[row.boot_id] = row.offset_ms
 
     def accept(self, topic: str, payload: bytes) -> None:
         """Take one message of an `up` topic; never raises, whatever it holds."""
@@ -116,6 +177,9 @@ class Ingester:
             parsed = parse(topic)
         except RefuseInput as error:
             self._refuse_whole(topic, payload, None, None, error, now_ms)
+            return
+        if self._must_reload or self._shards.of_shard(parsed.shard) not in self._owned:
+            self._count("not_taken")  # whoever settles for this gateway gets it again
             return
         stream: Stream = "alarm" if parsed.leaf == "up/alarm" else "data"
         if stream == "data" and not self._room_for_data():
@@ -131,8 +195,12 @@ class Ingester:
     def inject(self, asset: str, values: dict[str, list[bool]], *, gateway: str) -> None:
         """Put readings of the service's own into stream `alarm` (a gateway went offline, …).
 
-        Several values of a point follow each other by a millisecond.
+        Several values of a point follow each other by a millisecond. They go where the gateway's
+        own go, those of the service itself into any group; where none is owned they are dropped.
         """
+        group = self._group_for(gateway)
+        if group is None:
+            return
         now_ms = self._clock.wall_ms()
         count = max(len(column) for column in values.values())
         record = ReadingsRecord(
@@ -150,9 +218,15 @@ class Ingester:
             received_at=now_ms,
             records_raw=encode_records([record]),
         )
-        self._pending.batches.setdefault(f"{SHARD_GROUP}/alarm", []).append(batch)
+        self._pending.batches.setdefault(group.partition("alarm"), []).append(batch)
         self._pending.urgent = True
         self._wake_committer()
+
+    def _group_for(self, gateway: str) -> ShardGroup | None:
+        name = self._shards.of_gateway(gateway)
+        if gateway == SERVICE and name not in self._owned:
+            name = min(self._owned, default="")
+        return self._shards.groups[name] if name in self._owned else None
 
     def greet(self, gateway: str) -> None:
         """Repeat to a gateway what is settled of its newest spools; it finds what was lost."""
@@ -180,7 +254,10 @@ class Ingester:
 
     async def _commit(self) -> None:
         async with self._one_commit:  # one that was under way when `run` was cancelled ends first
-            await self._commit_pending()
+            if self._must_reload:
+                await self._reload()
+            if not self._must_reload:
+                await self._commit_pending()
 
     async def _commit_pending(self) -> None:
         self._wake.clear()
@@ -193,7 +270,10 @@ class Ingester:
         acks = [(k.gateway, a.ack(now_ms, BACKLOG_BYTES_S)) for k, a in pending.touched.items()]
         groups = [(p, pending.batches[p], pending.keys.get(p, [])) for p in sorted(pending.batches)]
 
+        owned = dict(self._owned)
+
         def write(connection: Connection) -> list[LogGroup]:
+            check(connection, owned)
             made = self._log.append(connection, groups, now_ms)
             replace_rows(connection, tables.watermark, rows)
             self._keep_dead(connection, pending.dead_letters)
@@ -203,8 +283,12 @@ class Ingester:
         self._committing = frozenset(pending.touched)
         try:
             made = await self._database.write(write)
+        except LetGo as error:
+            self._part_with(error.names, pending)
+            return
         except DBAPIError as error:
             self._give_back(pending, error)
+            await self._reload()
             return
         finally:
             self._committing = frozenset()
@@ -214,9 +298,18 @@ class Ingester:
             self._send_ack(gateway, ack)
         self._on_committed()
 
+    def _part_with(self, groups: Collection[str], pending: Pending) -> None:
+        """Another process owns these groups: the rest of what was pending is committed again."""
+        later, self._pending = self._pending, pending
+        pending.put_before(later)
+        self.let_go(groups)
+        self._on_let_go(groups)
+        self._wake_committer()
+
     def _give_back(self, failed: Pending, error: DBAPIError) -> None:
         """Forget what could not be committed; no ack was given, so gateways send it again."""
         self.commit_failing = str(error.orig)
+        self._must_reload = True
         self._count("commits_failed")
         later, self._pending = self._pending, Pending()
         for partition in {*failed.batches, *later.batches}:
@@ -224,9 +317,17 @@ class Ingester:
             own = [batch for batch in both if not batch.spool]  # nobody would send these again
             if own:
                 self._pending.batches[partition] = own[-OWN_KEPT_MAX:]
-        with contextlib.suppress(DBAPIError):
-            self._database.read_now(self._load)
         self._wake_committer()
+
+    async def _reload(self) -> None:
+        """Read again what a commit that failed may have changed, or not."""
+        try:
+            await self._load(list(self._owned))
+        except DBAPIError as error:
+            self.commit_failing = str(error.orig)
+            self._wake_committer()
+        else:
+            self._must_reload = False
 
     def _accept_envelope(
         self,
@@ -268,7 +369,8 @@ class Ingester:
         if taken.status is not None:
             self._on_status(gateway, taken.status)
         self._pending.dead_letters.extend(taken.dead_letters)
-        self._pending.add(f"{SHARD_GROUP}/{stream}", taken.batch, envelope.crc)
+        group = self._shards.groups[self._shards.of_gateway(gateway)]
+        self._pending.add(group.partition(stream), taken.batch, envelope.crc)
         self._count("batches")
         self._count("records", taken.records)
         for letter in taken.dead_letters:
@@ -362,9 +464,7 @@ class Ingester:
             self._pending.offsets[gateway, boot_id] = offset_ms
 
     def _room_for_data(self) -> bool:
-        return (
-            self.data_taken and not self.commit_failing and self._pending.bytes < PENDING_BYTES_MAX
-        )
+        return self.data_taken and self._pending.bytes < PENDING_BYTES_MAX
 
     def _wake_committer(self) -> None:
         self._wake.set()

@@ -1,6 +1,6 @@
 """What was taken and waits for the next commit."""
 
-from collections import Counter
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -25,10 +25,30 @@ class Pending(msgspec.Struct, kw_only=True):
     bytes: int = 0
     urgent: bool = False
     """Commit at once: something of stream `alarm` is in it."""
-    outcomes: Counter[str] = msgspec.field(default_factory=Counter)
 
     def __bool__(self) -> bool:
         return bool(self.batches or self.touched or self.dead_letters)
+
+    def drop(self, groups: Collection[str], group_of: Callable[[str], str]) -> None:
+        """Forget what is of these shard groups; dead letters stay, for they harm no one."""
+        for partition in [one for one in self.batches if one.rpartition("/")[0] in groups]:
+            self.bytes -= sum(len(batch.records_raw) for batch in self.batches.pop(partition))
+            self.keys.pop(partition, None)
+        for key in [key for key in self.touched if group_of(key.gateway) in groups]:
+            del self.touched[key]
+        for boot in [boot for boot in self.offsets if group_of(boot[0]) in groups]:
+            del self.offsets[boot]
+
+    def put_before(self, later: "Pending") -> None:
+        """Take in what came after what is here."""
+        for partition, batches in later.batches.items():
+            self.batches.setdefault(partition, []).extend(batches)
+            self.keys.setdefault(partition, []).extend(later.keys.get(partition, ()))
+        self.touched |= later.touched
+        self.dead_letters += later.dead_letters
+        self.offsets |= later.offsets
+        self.bytes += later.bytes
+        self.urgent = self.urgent or later.urgent
 
     def add(self, partition: str, batch: LoggedBatch, crc: int) -> None:
         """Put a batch into the next group of its partition."""

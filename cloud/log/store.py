@@ -6,7 +6,7 @@ settled together or not at all. Reads serve consumers; what was committed lately
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 import zstandard
@@ -16,6 +16,7 @@ from cloud.model import tables
 from cloud.model.database import Database
 from cloud.model.dead_letter import DeadLetter
 from cloud.model.logged import LoggedBatch, LogGroup, Positions
+from cloud.model.notices import LOG, announce
 
 RECENT_BYTES_MAX = 8 * 1024 * 1024
 """Raw bytes of late groups kept in memory, by partition: some seconds, several times as much once
@@ -34,7 +35,7 @@ _keys = msgspec.msgpack.Decoder(list[BatchKey])
 
 
 class LogStore:
-    """All partitions of the log that this process owns."""
+    """All partitions of the log, those that this process writes among them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -70,19 +71,31 @@ class LogStore:
                 )
             )
             made.append(group)
+        announce(connection, LOG, " ".join(f"{one.partition} {one.position}" for one in made))
         return made
 
     def committed(self, groups: Iterable[LogGroup]) -> None:
         """Make groups visible to readers; call it once their transaction is durable."""
+        groups = list(groups)
         with self._lock:
             for group in groups:
                 self._heads[group.partition] = group.position
-                recent = self._recent.setdefault(group.partition, deque())
-                recent.append(group)
-                size = self._recent_bytes.get(group.partition, 0) + _size(group)
-                while size > RECENT_BYTES_MAX and len(recent) > 1:
-                    size -= _size(recent.popleft())
-                self._recent_bytes[group.partition] = size
+            self._keep(groups)
+
+    def _keep(self, groups: Iterable[LogGroup]) -> None:
+        """Keep late groups at hand, without holes; the oldest go at the bound."""
+        for group in groups:
+            recent = self._recent.setdefault(group.partition, deque())
+            if recent and group.position != recent[-1].position + 1:
+                if group.position <= recent[-1].position:
+                    continue
+                recent.clear()
+                self._recent_bytes[group.partition] = 0
+            recent.append(group)
+            size = self._recent_bytes.get(group.partition, 0) + _size(group)
+            while size > RECENT_BYTES_MAX and len(recent) > 1:
+                size -= _size(recent.popleft())
+            self._recent_bytes[group.partition] = size
 
     def heads(self) -> Positions:
         """Return the newest position of each partition."""
@@ -95,17 +108,40 @@ class LogStore:
             if after >= self._heads.get(partition, 0):
                 return []
             recent = self._recent.get(partition)
-            if recent and recent[0].position <= after + 1:
+            if recent and recent[0].position <= after + 1 <= recent[-1].position:
                 start = after + 1 - recent[0].position
                 return [recent[i] for i in range(start, min(start + limit, len(recent)))]
             head = self._heads[partition]
-        return self._database.read_now(lambda c: _read_groups(c, partition, after, head, limit))
+        found = self._database.read_now(lambda c: _read_groups(c, partition, after, head, limit))
+        with self._lock:
+            self._keep(found)  # the other consumer will want the same
+        return found
 
-    def late_keys(self, groups_max: int = 2_000) -> list[BatchKey]:
+    def refresh(self, partitions: Collection[str]) -> None:
+        """Learn the newest positions of partitions that other processes write, or wrote."""
+        found = self._database.read_now(lambda c: {p: _read_head(c, p) for p in partitions})
+        for partition, position in found.items():
+            self.heard(partition, position)
+
+    def heard_notice(self, text: str) -> None:
+        """Take in a notice of another process; one without text tells nothing but to look."""
+        words = text.split()
+        for partition, position in zip(words[::2], words[1::2], strict=False):
+            self.heard(partition, int(position))
+
+    def heard(self, partition: str, position: int) -> None:
+        """Learn that another process has committed up to `position`."""
+        with self._lock:
+            if position > self._heads.get(partition, 0):
+                self._heads[partition] = position
+
+    def late_keys(self, partition: str, groups_max: int = 1_000) -> list[BatchKey]:
         """Return the keys of the last groups, oldest first, to know a batch that comes again."""
+        log = tables.log.c
         query = (
-            select(tables.log.c["keys"])
-            .order_by(tables.log.c.committed_at.desc(), tables.log.c.position.desc())
+            select(log["keys"])
+            .where(log.partition == partition)
+            .order_by(log.position.desc())
             .limit(groups_max)
         )
         blobs = self._database.read_now(lambda c: c.execute(query).scalars().all())
@@ -142,6 +178,14 @@ def _read_heads(connection: Connection) -> Positions:
     for partition, position in connection.execute(query):
         heads[partition] = max(position, heads.get(partition, 0))
     return heads
+
+
+def _read_head(connection: Connection, partition: str) -> int:
+    """Read the newest position, cheaply however long the log is."""
+    log, head = tables.log.c, tables.log_head.c
+    newest = select(func.max(log.position)).where(log.partition == partition)
+    trimmed = select(func.max(head.position)).where(head.partition == partition)
+    return max(connection.execute(query).scalar() or 0 for query in (newest, trimmed))
 
 
 def _read_groups(

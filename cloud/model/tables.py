@@ -105,6 +105,16 @@ boot = Table(
     Column("learned_at", BigInteger, nullable=False),
 )
 
+ownership = Table(
+    "ownership",  # who writes what: a shard group, or the consumers; see model/ownership.py
+    log_metadata,
+    Column("name", String(16), primary_key=True),
+    Column("owner", String(64)),
+    Column("epoch", BigInteger, nullable=False),
+    Column("beat", BigInteger, nullable=False),
+    Column("wanted", String(64)),
+)
+
 # --- the state: registry, rules, alarms, feed, access ----------------------------------------
 
 state_metadata = MetaData()

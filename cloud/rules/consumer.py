@@ -11,15 +11,17 @@ start they are loaded, the log is merged silently up to `rules`, and judged from
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from cloud.log.base import LogReader
 from cloud.model.asset import LatestValue
-from cloud.model.database import Database
+from cloud.model.database import Database, is_away
 from cloud.model.logged import LoggedBatch, LogGroup, PlacedReadings, Positions
+from cloud.model.shards import stream_of
 from cloud.model.transition import Transition
 from cloud.rules import store
 from cloud.rules.engine import Engine
@@ -29,8 +31,11 @@ from cloud.rules.rule import RuleSet
 from protocols.clock import Clock
 from protocols.errors import StopService
 from protocols.records import Readings
+from protocols.topics import Stream
 
-ALARM, DATA = "all/alarm", "all/data"
+COMMITS = "commits"
+"""Stands among the cursor's partitions: how many transactions there were. It tells a commit whose
+answer was lost from one that failed, and this process from another that took its place."""
 READ_GROUPS = 8
 REPLAY_GROUPS_MAX = 500
 """What was logged but not judged before a restart is judged in the order of its commits, like the
@@ -48,6 +53,8 @@ VALUES_EVERY_MS = 5_000
 REST_MAX_S = 1.0
 RECORD_TRIES = 3
 COMMIT_TRIES = 6
+AWAY_MAX_S = 2.0
+"""A database server that is away is asked again so often, for as long as it takes."""
 RECORD_FAULTS = (
     TypeError,
     ValueError,
@@ -94,7 +101,8 @@ class RulesConsumer:
         self._round_left = 0
         self._round_at_ms = self._slice_at_ms = self._committed_at_ms = 0
         self._moved = False
-        self._waiting: list[LogGroup] = []
+        self._commits = 0
+        self._waiting: dict[str, deque[LogGroup]] = {}
         self._replay: list[LogGroup] = []
         self._wake = asyncio.Event()
         self._oldest_ms: int | None = None
@@ -126,6 +134,9 @@ class RulesConsumer:
     async def start(self) -> None:
         """Load values and alerts and catch up silently to where judging stopped."""
         heads = await asyncio.to_thread(self._log.heads)
+        self._commits = await asyncio.to_thread(
+            self._database.write_now, lambda c: store.begin_reign(c, COMMITS)
+        )
         await self._database.read(self._load)
         # A log put back from a copy is behind the cursors: what it takes from now on is new.
         for cursor in (self._done, self._values_at):
@@ -133,7 +144,7 @@ class RulesConsumer:
                 cursor[partition] = min(cursor[partition], heads.get(partition, 0))
         for partition, end in self._done.items():
             await self._merge_silently(partition, self._values_at.get(partition, 0), end)
-        self._values_at = {name: self._values_at.get(name, 0) for name in (ALARM, DATA)}
+        self._values_at = {name: self._values_at.get(name, 0) for name in self._done | heads}
         self._replay = await self._read_replay(heads)
         now_ms = self._clock.wall_ms()
         for count, asset in enumerate(self._engine.assets()):
@@ -145,6 +156,7 @@ class RulesConsumer:
 
     def _load(self, connection: Connection) -> None:
         self._done = store.load_positions(connection, store.RULES)
+        del self._done[COMMITS]
         self._values_at = store.load_positions(connection, store.VALUES)
         for asset, packed in store.load_values(connection):
             self._engine.restore_values(asset, packed)
@@ -202,11 +214,7 @@ class RulesConsumer:
             return True
         asked_at_ms = self._clock.wall_ms()
         busy = await self._drain_alarm()
-        if not self._waiting:
-            after = self._done.get(DATA, 0)
-            groups = await asyncio.to_thread(self._log.read, DATA, after, READ_GROUPS)
-            self._waiting = list(groups)
-        group = self._waiting.pop(0) if self._waiting else None
+        group = await self._next_data()
         if group is None:
             self._judge.fire_due(asked_at_ms, self._clock.wall_ms())
             await self._commit_if_due()
@@ -219,15 +227,40 @@ class RulesConsumer:
 
     async def _drain_alarm(self) -> bool:
         found = False
-        while True:
-            after = self._done.get(ALARM, 0)
-            groups = await asyncio.to_thread(self._log.read, ALARM, after, READ_GROUPS)
-            for group in groups:
-                await self._take(group)
-                self._done[ALARM], self._moved, found = group.position, True, True
-                await self._commit_if_due()
-            if len(groups) < READ_GROUPS:
-                return found
+        for partition in self._behind("alarm"):
+            more = True
+            while more:
+                groups = await self._read(partition)
+                for group in groups:
+                    await self._take(group)
+                    self._done[partition], self._moved, found = group.position, True, True
+                    await self._commit_if_due()
+                more = len(groups) == READ_GROUPS
+        return found
+
+    async def _next_data(self) -> LogGroup | None:
+        """Return the group of `data` that was committed first of all that wait."""
+        for partition in self._behind("data"):
+            if not self._waiting.get(partition) and (groups := await self._read(partition)):
+                self._waiting[partition] = deque(groups)
+        heads = [waiting[0] for waiting in self._waiting.values() if waiting]
+        if not heads:
+            return None
+        first = min(heads, key=lambda group: group.committed_at)
+        return self._waiting[first.partition].popleft()
+
+    def _behind(self, stream: Stream) -> list[str]:
+        """Return the partitions of a stream with groups that are not judged yet."""
+        heads = self._log.heads()
+        return [
+            name
+            for name in sorted(heads)
+            if stream_of(name) == stream and heads[name] > self._done.get(name, 0)
+        ]
+
+    async def _read(self, partition: str) -> Sequence[LogGroup]:
+        after = self._done.get(partition, 0)
+        return await asyncio.to_thread(self._log.read, partition, after, READ_GROUPS)
 
     async def _judge_group(self, group: LogGroup) -> None:
         """Judge a group, after the deadlines that fell before it was committed."""
@@ -310,7 +343,7 @@ class RulesConsumer:
     async def _commit(
         self, packed: Sequence[tuple[str, bytes]], *, values_at: Positions | None = None
     ) -> None:
-        judge, done = self._judge, dict(self._done)
+        judge, done, number = self._judge, dict(self._done), self._commits
         transitions, judge.transitions = judge.transitions, []
         changed, judge.changed = judge.changed, {}
         alerts: dict[AlertKey, bytes | None] = {}
@@ -320,6 +353,8 @@ class RulesConsumer:
             alerts[key] = store.pack_alert(rule, state) if rule and state else None
 
         def work(connection: Connection) -> None:
+            if not store.count_commit(connection, COMMITS, number):
+                return  # it was done; only the answer got lost
             store.save_alerts(connection, alerts)
             store.save_values(connection, packed)
             store.save_positions(connection, store.RULES, done)
@@ -329,19 +364,23 @@ class RulesConsumer:
                 self._apply(connection, transitions)
 
         await self._write(work)
+        self._commits = number + 1
         self._moved, self._committed_at_ms = False, self._clock.wall_ms()
         if transitions:
             self._on_commit()
 
     async def _write(self, work: Callable[[Connection], None]) -> None:
-        for tries in range(1, COMMIT_TRIES + 1):
+        tries = 0
+        while True:
+            tries += 1
             try:
                 await self._database.write(work)
                 return
-            except OperationalError as error:
-                if tries == COMMIT_TRIES:
+            except DBAPIError as error:
+                away = is_away(error)
+                if not away and (tries == COMMIT_TRIES or not isinstance(error, OperationalError)):
                     raise StopService(f"the state database cannot be written: {error}") from error
-                await asyncio.sleep(0.1 * 2**tries)
+                await asyncio.sleep(min(AWAY_MAX_S, 0.1 * 2 ** min(tries, 10)))
 
 
 def _index_of(batch: LoggedBatch, number: int) -> int:

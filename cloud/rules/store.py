@@ -11,11 +11,15 @@ from cloud.model.rows import replace_rows
 from cloud.rules.evaluate import IDLE, AlertState, ProofState
 from cloud.rules.judge import AlertKey
 from cloud.rules.rule import Rule
+from protocols.errors import StopService
 
 RULES = "rules"
 """Cursor: groups up to it were judged, and what came of them is stored."""
 VALUES = "rules_values"
 """Cursor: the stored values of all assets hold at least the groups up to it."""
+
+REIGN = 2**32
+"""The transactions of one process are counted from a multiple of this; never so many are made."""
 
 _Stored = tuple[list[str | None], AlertState]
 _encoder = msgspec.msgpack.Encoder()
@@ -36,6 +40,39 @@ def save_positions(connection: Connection, consumer: str, positions: Positions) 
         for partition, position in positions.items()
     ]
     replace_rows(connection, tables.cursor, rows)
+
+
+def begin_reign(connection: Connection, name: str) -> int:
+    """Take the place of whatever process judged before; return where commits count from now on."""
+    reign = (_read_count(connection, name) // REIGN + 1) * REIGN
+    save_positions(connection, RULES, {name: reign})
+    return reign
+
+
+def count_commit(connection: Connection, name: str, number: int) -> bool:
+    """Count a transaction of the rules, the one after `number`, within itself.
+
+    Returns:
+        False: that very transaction was counted, so it is done already.
+
+    Raises:
+        StopService: others were counted: another process judges now.
+
+    """
+    found = _read_count(connection, name)
+    if found == number + 1:
+        return False
+    if found != number:
+        raise StopService(f"another process judges by the rules: commit {found}, not {number}")
+    save_positions(connection, RULES, {name: number + 1})
+    return True
+
+
+def _read_count(connection: Connection, name: str) -> int:
+    table = tables.cursor
+    which = (table.c.consumer == RULES, table.c.partition == name)
+    query = select(table.c.position).where(*which).with_for_update()
+    return connection.execute(query).scalar() or 0
 
 
 def load_values(connection: Connection) -> list[tuple[str, bytes]]:

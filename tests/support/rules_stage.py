@@ -10,7 +10,7 @@ from cloud.alarms.desk import AlarmDesk
 from cloud.feed.store import FeedStore
 from cloud.model.database import Database
 from cloud.model.logged import LoggedBatch, LogGroup, Placing, Positions
-from cloud.rules.consumer import ALARM, DATA, RulesConsumer
+from cloud.rules.consumer import RulesConsumer
 from cloud.rules.load import load_rules
 from cloud.rules.rule import RuleSet
 from protocols.clock import ManualClock
@@ -19,6 +19,7 @@ from protocols.records import Readings, Record, encode_records
 from protocols.topics import Stream
 from tests.support.state_database import open_state
 
+ALARM, DATA = "all/alarm", "all/data"
 SPOOL = "ab" * 16
 LIFT = "elevator:L1"
 

@@ -1,19 +1,20 @@
 """An ingester over a real database, without a broker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from cloud.ingest.ingester import Ingester
 from cloud.log.store import LogStore, insert_dead_letters
 from cloud.migrations import migrate
-from cloud.model import tables
+from cloud.model import ownership, tables
 from cloud.model.database import Database
 from cloud.model.ledger import SpoolLedger
 from cloud.model.logged import PlacedReadings
+from cloud.model.shards import ShardMap
 from protocols.clock import ManualClock
 from protocols.messages import Ack
 from protocols.records import Status
@@ -25,13 +26,15 @@ GATEWAY = "gw-1"
 class Rig:
     """An ingester that can be stopped and opened again on the same database."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, groups: int = 1) -> None:
         self.url = url
         self.clock = ManualClock()
         self.acks: list[tuple[str, Ack]] = []
         self.statuses: list[Status] = []
         self.boot_id: str | None = None
         self.refuse: dict[str, str] = {}
+        self.shards = ShardMap(groups)
+        self.let_go: list[Collection[str]] = []
         self.open()
 
     def open(self) -> None:
@@ -49,7 +52,24 @@ class Rig:
             on_status=lambda _gateway, status: self.statuses.append(status),
             on_committed=lambda: None,
             send_ack=lambda gateway, ack: self.acks.append((gateway, ack)),
+            shards=self.shards,
+            on_let_go=self.let_go.append,
         )
+
+    async def own(self) -> None:
+        """Own everything, as a keeper sees to at the start."""
+
+        def claim(connection: Connection) -> dict[str, int]:
+            ownership.ensure(connection, self.shards.groups)
+            epochs = {}
+            for row in ownership.read_all(connection):
+                epoch = ownership.claim(connection, row, "test")
+                assert epoch is not None
+                epochs[row.name] = epoch
+            return epochs
+
+        for group, epoch in self.database.write_now(claim).items():
+            await self.ingester.own(group, epoch)
 
     async def settle(self) -> None:
         """Commit all that is pending."""
@@ -86,5 +106,6 @@ class Rig:
 @pytest.fixture
 async def rig(database_url: str) -> AsyncIterator[Rig]:
     one = Rig(database_url)
+    await one.own()
     yield one
     one.database.close()

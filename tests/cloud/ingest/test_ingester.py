@@ -40,6 +40,7 @@ async def test_accept_duplicate_dropped_and_acknowledged_again(rig: Rig) -> None
         await rig.send(batch)
     rig.database.close()
     rig.open()
+    await rig.own()
     await rig.send(batch)
     assert len(rig.stored()) == 1
     assert rig.ledger()[SPOOL, "data"].duplicates == 3
@@ -58,6 +59,7 @@ async def test_accept_same_key_other_records_kept_whole_and_told(rig: Rig) -> No
     await rig.send(envelope(1, _one(rig, 1.0)))
     rig.database.close()
     rig.open()
+    await rig.own()
     await rig.send(envelope(1, _one(rig, 2.0)))
     assert rig.dead() == [("key_conflict", None)]
     assert [one.values for one in rig.stored()] == [{"speed": [1.0]}]
@@ -137,6 +139,7 @@ async def test_accept_foreign_reading_set_aside_for_good(rig: Rig) -> None:
     rig.refuse.clear()
     rig.database.close()
     rig.open()
+    await rig.own()
     assert [one.asset for one in rig.stored()] == [LIFT]
     assert rig.dead() == [("foreign_gateway", 0)]
 

@@ -7,9 +7,12 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from cloud.ingest.subscriber import BrokerAddress, Subscriber
+from cloud.model.shards import ShardMap
 from protocols.messages import Ack, ack_decoder
 from protocols.topics import of
 from tests.support.mosquitto import Mosquitto
+
+ALL = ShardMap().groups["all"]
 
 
 class Ear:
@@ -24,6 +27,7 @@ class Ear:
             on_change=self.changed.set,
             rng=random.Random(1),
         )
+        self.subscriber.add(ALL)
 
     async def until(self, ready: bool) -> None:
         """Wait for readiness, or for its end."""
@@ -89,6 +93,34 @@ async def test_send_ack_reaches_the_gateway(mosquitto: Mosquitto) -> None:
     ack = Ack(spool="a" * 32, stream="data", through=3, time=5, backlog_bytes_s=7)
     ear.subscriber.send_ack("gw-1", ack)
     assert ack_decoder.decode(await asyncio.wait_for(got, 5)) == ack
+    device.disconnect()
+    device.loop_stop()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_add_and_remove_a_group_while_connected(mosquitto: Mosquitto) -> None:
+    ear, shards = Ear(mosquitto.port), ShardMap(4)
+    ear.subscriber.remove(ALL)
+    task = asyncio.create_task(ear.subscriber.run())
+    await ear.until(True)
+    mine = shards.groups[shards.of_gateway("gw-1")]
+    other = next(group for group in shards.groups.values() if group is not mine)
+    device = _device(mosquitto.port)
+    device.loop_start()
+    for group in (other, mine):
+        ear.subscriber.add(group)
+    async with asyncio.timeout(5):
+        while not (ear.subscriber.hears(mine) and ear.subscriber.hears(other)):
+            await asyncio.sleep(0.01)
+    device.publish(of("gw-1", "up/alarm"), b"heard", 1)
+    assert await asyncio.wait_for(ear.heard.get(), 5) == (of("gw-1", "up/alarm"), b"heard")
+    ear.subscriber.remove(mine)
+    await asyncio.sleep(0.2)
+    device.publish(of("gw-1", "up/alarm"), b"not heard", 1)
+    await asyncio.sleep(0.2)
+    assert ear.heard.empty()
+    assert ear.subscriber.ready()[0]
     device.disconnect()
     device.loop_stop()
     task.cancel()

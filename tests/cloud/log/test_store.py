@@ -105,5 +105,5 @@ def test_late_keys_oldest_first(box: Box) -> None:
     for seq in range(1, 4):
         box.add(seq)
     box.reopen()
-    assert [key[3:] for key in box.log.late_keys()] == [(1, 7), (2, 14), (3, 21)]
+    assert [key[3:] for key in box.log.late_keys("all/data")] == [(1, 7), (2, 14), (3, 21)]
     box.database.close()
