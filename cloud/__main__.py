@@ -1,9 +1,11 @@
-"""The command line of the cloud: `suyuan-cloud serve` and `suyuan-cloud check`."""
+"""The command line of the cloud: `suyuan-cloud serve`, `check` and `shards`."""
 
 import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +14,10 @@ import uvloop
 
 from cloud.check import check_stores
 from cloud.embedded_broker import EmbeddedBroker
-from cloud.ingest.subscriber import BrokerAddress
-from cloud.service import Service
-from cloud.settings import Settings, broker_address, host_and_port, load_settings
+from cloud.model.database import Database
+from cloud.model.ownership import read_all, want
+from cloud.service import ROLES, Role, Service
+from cloud.settings import broker_address, host_and_port, load_settings
 from protocols.errors import FixConfiguration, StopService
 
 app = typer.Typer(
@@ -33,23 +36,43 @@ def serve(
         str, typer.Option(help="HOST:PORT: run a small broker inside, for trials")
     ] = "",
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML)")] = None,
+    role: Annotated[
+        list[Role] | None,
+        typer.Option(help="What this process does, given once or several times; default: all"),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="Of this process among several; default: after its roles")
+    ] = "",
 ) -> None:
     """Serve until SIGTERM. The first admin token comes from $SUYUAN_ADMIN_TOKEN."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    if bool(broker) == bool(embedded_broker):
+    roles = tuple(role or ROLES)
+    if bool(broker) == bool(embedded_broker) and "ingest" in roles:
         typer.echo("Give either --broker URL or --embedded-broker HOST:PORT.", err=True)
         raise typer.Exit(2)
     try:
         settings = load_settings(config)
-        address = broker_address(broker or f"mqtt://{embedded_broker}", settings.broker)
+        url = broker or f"mqtt://{embedded_broker or 'localhost'}"
+        address = broker_address(url, settings.broker)
+        called = name or ("cloud" if set(roles) == set(ROLES) else "-".join(roles))
         where = host_and_port(http, "--http")
         inside = None
         if embedded_broker:
             inside = EmbeddedBroker(*host_and_port(embedded_broker, "--embedded-broker"))
             inside.start()
         try:
-            uvloop.run(_serve(data, where, address, settings))
+            service = partial(
+                Service,
+                data=data,
+                http=where,
+                broker=address,
+                settings=settings,
+                admin_token=os.environ.get("SUYUAN_ADMIN_TOKEN"),
+                roles=roles,
+                name=called,
+            )
+            uvloop.run(_serve(service))
         finally:
             if inside is not None:
                 inside.stop()
@@ -61,21 +84,38 @@ def serve(
         raise typer.Exit(1) from None
 
 
-async def _serve(
-    data: Path, http: tuple[str, int], broker: BrokerAddress, settings: Settings
-) -> None:
+async def _serve(make: Callable[[], Service]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    service = Service(
-        data=data,
-        http=http,
-        broker=broker,
-        settings=settings,
-        admin_token=os.environ.get("SUYUAN_ADMIN_TOKEN"),
-    )
-    await service.run(stop)
+    await make().run(stop)
+
+
+@app.command()
+def shards(
+    config: Annotated[Path, typer.Option(help="Settings file (TOML) that names the databases")],
+    move: Annotated[str, typer.Option(help="Group to move, as this command lists it")] = "",
+    to: Annotated[str, typer.Option(help="Name of the ingester to move it to")] = "",
+) -> None:
+    """Show which ingester owns which shards; move a group while its gateways send."""
+    try:
+        url = load_settings(config).database.log_url
+        if not url:
+            raise StopService(f"{config}: database.log_url is empty: one process owns all shards")
+        database = Database(url, name="log")
+    except (FixConfiguration, StopService) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    try:
+        if move and not database.write_now(lambda c: want(c, move, to or None)):
+            typer.echo(f"--move: no group is called {move!r}", err=True)
+            raise typer.Exit(2)
+        for row in database.read_now(read_all):
+            wanted = f", wanted at {row.wanted}" if row.wanted else ""
+            typer.echo(f"{row.name}: {row.owner or 'nobody'}, epoch {row.epoch}{wanted}")
+    finally:
+        database.close()
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """The service's own figures in Prometheus text."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
 
@@ -30,6 +30,9 @@ class Metrics:
         )
         self._feed = self._gauge("suyuan_feed_offset", "Newest offset of the feed")
         self._ready = self._gauge("suyuan_ready", "1 when subscribed on every owned shard")
+        self._owned = self._gauge(
+            "suyuan_shards_owned", "1 for each shard group that is settled here", "shards"
+        )
         self._data_taken = self._gauge("suyuan_data_taken", "0 when stream data is refused")
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
@@ -44,6 +47,7 @@ class Metrics:
         feed_offset: int,
         ready: bool,
         data_taken: bool,
+        owned: Collection[str],
     ) -> bytes:
         """Write all figures as Prometheus text."""
         for outcome, count in ingest.items():
@@ -55,4 +59,7 @@ class Metrics:
         self._feed.set(feed_offset)
         self._ready.set(ready)
         self._data_taken.set(data_taken)
+        self._owned.clear()
+        for group in owned:
+            self._owned.labels(group).set(1)
         return generate_latest(self._registry)

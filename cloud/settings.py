@@ -38,6 +38,14 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     consumer_lag_hours_max: Positive = 24
 
 
+class IngestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the gateways are shared among ingesters; the same in every process."""
+
+    shard_groups: Literal[1, 2, 4, 8, 16, 32, 64, 128, 256] = 1
+    """Into so many groups the shards are cut; each has one ingester. Several need PostgreSQL.
+    Change it only while no ingester runs."""
+
+
 class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The feed of the rescue centre."""
 
@@ -74,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: DatabaseSettings = DatabaseSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     log: LogSettings = LogSettings()
+    ingest: IngestSettings = IngestSettings()
     feed: FeedSettings = FeedSettings()
     broker: BrokerSettings = BrokerSettings()
     tls: TlsSettings = TlsSettings()

@@ -3,20 +3,32 @@
 from fastapi import FastAPI
 
 from cloud.api import alarms, assets, feed, gateways, health, problems, readings
-from cloud.api.base import Services
+from cloud.api.base import Access, Health, Services
 from cloud.api.guard import caller_of
 from cloud.api.limits import BodyLimit, SecurityHeaders
 
 
 def create_app(services: Services) -> FastAPI:
     """Build the application: the API, and whatever `services.mounts` adds (the pages)."""
-    app = FastAPI(title="Suyuan", docs_url=None, redoc_url=None, openapi_url=None)
+    app = _new()
     caller = caller_of(services.access)
     for resource in (health, assets, readings, gateways, alarms, feed):
         app.include_router(resource.router(services, caller))
-    problems.install(app)
     for mount in services.mounts:
         mount(app, services)
+    return app
+
+
+def create_health_app(process: Health, access: Access) -> FastAPI:
+    """Build the application of a process that serves nobody: its health and its figures."""
+    app = _new()
+    app.include_router(health.router(process, caller_of(access)))
+    return app
+
+
+def _new() -> FastAPI:
+    app = FastAPI(title="Suyuan", docs_url=None, redoc_url=None, openapi_url=None)
+    problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
     return app

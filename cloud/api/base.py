@@ -133,6 +133,20 @@ class Access(Protocol):
         ...
 
 
+class Health(Protocol):
+    """What every process tells of itself."""
+
+    @property
+    def ready(self) -> Callable[[], tuple[bool, str]]:
+        """(ready, what is missing)."""
+        ...
+
+    @property
+    def metrics(self) -> Callable[[], bytes]:
+        """Prometheus text."""
+        ...
+
+
 def _no_assets(_gateway_id: str) -> Sequence[str]:
     return ()
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from cloud.api.base import Services
+from cloud.api.base import Health
 from cloud.api.problems import problem
 from cloud.api.render import answer
 
 
-def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
+def router(services: Health, caller: Callable[[Request], str]) -> APIRouter:
     """Build /healthz and /readyz, which need no token, and /metrics."""
     routes = APIRouter()
 

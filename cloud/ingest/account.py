@@ -170,6 +170,13 @@ def read_accounts(connection: Connection, wanted: Callable[[str], bool]) -> list
     return [_account(row) for row in rows if wanted(row["gateway"])]
 
 
+def read_ledger(connection: Connection, gateway: str) -> list[SpoolLedger]:
+    """Read a gateway's accounts as people see them, newest spool first."""
+    table = tables.watermark
+    query = select(table).where(table.c.gateway == gateway).order_by(table.c.first_at.desc())
+    return [_account(row).ledger() for row in connection.execute(query).mappings()]
+
+
 def _account(row: Any) -> Account:
     values = dict(row)
     key = AccountKey(values.pop("gateway"), values.pop("spool"), values.pop("stream"))

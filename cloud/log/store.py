@@ -135,6 +135,16 @@ class LogStore:
             if position > self._heads.get(partition, 0):
                 self._heads[partition] = position
 
+    def oldest_after(self, positions: Positions) -> int | None:
+        """Return when the first group after these positions was committed; None: there is none."""
+        behind = [
+            (partition, positions.get(partition, 0))
+            for partition, head in self.heads().items()
+            if positions.get(partition, 0) < head
+        ]
+        found = self._database.read_now(lambda c: [_committed_after(c, *one) for one in behind])
+        return min((at for at in found if at is not None), default=None)
+
     def late_keys(self, partition: str, groups_max: int = 1_000) -> list[BatchKey]:
         """Return the keys of the last groups, oldest first, to know a batch that comes again."""
         log = tables.log.c
@@ -186,6 +196,12 @@ def _read_head(connection: Connection, partition: str) -> int:
     newest = select(func.max(log.position)).where(log.partition == partition)
     trimmed = select(func.max(head.position)).where(head.partition == partition)
     return max(connection.execute(query).scalar() or 0 for query in (newest, trimmed))
+
+
+def _committed_after(connection: Connection, partition: str, after: int) -> int | None:
+    log = tables.log.c
+    query = select(log.committed_at).where(log.partition == partition, log.position > after)
+    return connection.execute(query.order_by(log.position).limit(1)).scalar()
 
 
 def _read_groups(

@@ -32,7 +32,10 @@ class Database:
     """A SQLite file or a PostgreSQL database, reached by SQLAlchemy URL."""
 
     def __init__(self, url: str, *, name: str) -> None:
+        self.url = url
         self.engine = open_engine(url)
+        self.shared = self.engine.dialect.name != "sqlite"
+        """Whether several processes may use it."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-write")
         self._readers = ThreadPoolExecutor(2, thread_name_prefix=f"{name}-read")
 

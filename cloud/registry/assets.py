@@ -23,6 +23,8 @@ DAY_MS = 24 * 3600 * 1000
 FINDINGS_MAX = 100_000
 """Kept findings, one for each asset and reason; further new ones are not kept."""
 DETAIL_CHARS_MAX = 500
+SKEW_MS = 60_000
+"""So far the clocks of several processes may be apart."""
 
 _ANYONE: frozenset[str] = frozenset()
 
@@ -40,26 +42,39 @@ class AssetRegistry:
         self._new_today: dict[tuple[str, int], int] = {}  # (gateway, day)
         self._heard_dirty: dict[str, tuple[str, int]] = {}
         self._findings_dirty: dict[tuple[str, str], Finding] = {}
+        self._read_at = 0
 
     async def load(self) -> None:
         """Read what was written earlier; call once, before anything else."""
+        self._read_at = self._clock.wall_ms()
         await self._database.read(self._load)
 
-    def _load(self, connection: Connection) -> None:
+    async def refresh(self) -> None:
+        """Read what other processes wrote since the last call."""
+        since_ms, self._read_at = self._read_at - SKEW_MS, self._clock.wall_ms()
+        await self._database.read(lambda connection: self._load(connection, since_ms))
+
+    def _load(self, connection: Connection, since_ms: int = 0) -> None:
+        heard, asset, finding = tables.heard_asset, tables.asset, tables.finding
         today = self._clock.wall_ms() // DAY_MS
-        for row in connection.execute(select(tables.heard_asset)):
+        for row in connection.execute(select(heard).where(heard.c.first_at >= since_ms)):
+            if row.asset_id in self._reporters:
+                continue
             self._reporters[row.asset_id] = _ANYONE
             day = row.first_at // DAY_MS
             if day >= today:
                 key = (row.gateway, day)
                 self._new_today[key] = self._new_today.get(key, 0) + 1
-        for row in connection.execute(select(tables.asset)):
+        for row in connection.execute(select(asset).where(asset.c.updated_at >= since_ms)):
             self._remember(_asset(row))
-        for row in connection.execute(select(tables.finding)):
+        for row in connection.execute(select(finding).where(finding.c.last_at >= since_ms)):
             fields = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way to a row's names
             found = Finding(**{name: fields[name] for name in Finding.__struct_fields__})
-            self._findings.setdefault(row.asset_id, {})[found.reason] = found
-            self._findings_count += 1
+            if (row.asset_id, found.reason) in self._findings_dirty:
+                continue
+            of_asset = self._findings.setdefault(row.asset_id, {})
+            self._findings_count += found.reason not in of_asset
+            of_asset[found.reason] = found
 
     def admits(self, asset_id: str, gateway: str, at: int) -> str | None:
         """Say whether a reading of `asset_id` by `gateway`, received at `at` (ms), is taken.

@@ -1,6 +1,6 @@
 """The gateways: who is online, since when heard, and what they say of their health."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -34,6 +34,17 @@ class GatewayBook:
         rows = await self._database.read(lambda c: c.execute(select(tables.gateway)).all())
         for row in rows:
             self._gateways[row.gateway_id] = _gateway(row)
+
+    async def reload(self, elsewhere: Callable[[str], bool]) -> None:
+        """Read again the gateways of which another process writes, or wrote until now."""
+        rows = await self._database.read(lambda c: c.execute(select(tables.gateway)).all())
+        for row in rows:
+            if elsewhere(row.gateway_id) and row.gateway_id not in self._dirty:
+                self._gateways[row.gateway_id] = _gateway(row)
+
+    def leave(self, gone: Callable[[str], bool]) -> None:
+        """Write nothing more of these gateways: another process does from now on."""
+        self._dirty = {gateway_id for gateway_id in self._dirty if not gone(gateway_id)}
 
     def heard(self, gateway_id: str, at: int) -> None:
         """Note that something of this gateway was received at `at` (ms since 1970)."""

@@ -55,15 +55,6 @@ RECORD_TRIES = 3
 COMMIT_TRIES = 6
 AWAY_MAX_S = 2.0
 """A database server that is away is asked again so often, for as long as it takes."""
-RECORD_FAULTS = (
-    TypeError,
-    ValueError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    RuntimeError,
-)
-"""What a record that nobody foresaw may raise; it goes to the dead letters."""
 
 
 class RulesConsumer:
@@ -296,7 +287,7 @@ class RulesConsumer:
             try:
                 self._engine.apply(reading, now_ms, trusted=trusted, silent=silent)
                 return
-            except RECORD_FAULTS as error:
+            except store.RECORD_FAULTS as error:
                 reason = f"{type(error).__name__}: {error}"
         if not silent:
             self._dead_letter(group, batch, _index_of(batch, number), reason)

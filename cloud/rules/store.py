@@ -21,6 +21,15 @@ VALUES = "rules_values"
 REIGN = 2**32
 """The transactions of one process are counted from a multiple of this; never so many are made."""
 
+RECORD_FAULTS = (
+    TypeError,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+)
+"""What a record that nobody foresaw may raise; it goes to the dead letters."""
 _Stored = tuple[list[str | None], AlertState]
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[_Stored] = msgspec.msgpack.Decoder(_Stored)

@@ -12,7 +12,7 @@ PACKAGES = ("protocols", "edge", "cloud", "simulators")
 FOREIGN_TO_PROTOCOLS = {"msgspec", "biip"}
 COMPOSITION_ROOTS = {
     "edge": {"agent", "__main__", "check", "probe", "status"},
-    "cloud": {"service", "__main__", "check", "settings"},
+    "cloud": {"service", "roles", "__main__", "check", "settings"},
 }
 SHARED = {
     "edge": {"settings", "batches", "frames", "timekeeper"},

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import create_engine
 
@@ -101,7 +102,7 @@ class Postgres:
         return [str(BIN / program), *words]
 
     @staticmethod
-    def _as_user() -> dict[str, object]:
+    def _as_user() -> dict[str, Any]:
         if os.getuid() != 0:
             return {}
         user = pwd.getpwnam("postgres")

@@ -1,0 +1,128 @@
+"""What all parts of one process share."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from cloud.access.book import AccessBook
+from cloud.feed.store import FeedStore
+from cloud.log.store import LogStore, insert_dead_letters
+from cloud.metrics import Metrics
+from cloud.migrations import migrate
+from cloud.model.database import Database
+from cloud.model.dead_letter import DeadLetter
+from cloud.model.logged import LoggedBatch, LogGroup
+from cloud.model.notices import FEED, LOG, listen
+from cloud.model.shards import ShardMap
+from cloud.registry.assets import AssetRegistry
+from cloud.registry.gateways import GatewayBook
+from cloud.settings import Settings
+from protocols.clock import Clock
+
+REFRESH_S = 1.0
+"""Looks so often for what other processes wrote, though nobody told."""
+DeadLetterBox = Callable[[LogGroup, LoggedBatch, int, str], None]
+
+
+class Common:
+    """Databases, and what is kept of them in memory."""
+
+    def __init__(
+        self,
+        *,
+        data: Path,
+        settings: Settings,
+        name: str,
+        admin_token: str | None,
+        clock: Clock,
+    ) -> None:
+        self.data, self.settings, self.name, self.clock = data, settings, name, clock
+        self.rng = random.Random()  # noqa: S311 - jitter, no secret
+        self.stopping = asyncio.Event()
+        self.log_db = _open(settings.database.log_url, data / "log.db", "log")
+        self.state_db = _open(settings.database.state_url, data / "state.db", "state")
+        self.alone = not (self.log_db.shared or self.state_db.shared)
+        """No other process can write into these databases."""
+        self.shards = ShardMap(settings.ingest.shard_groups)
+        self.log = LogStore(self.log_db)
+        self.registry = AssetRegistry(self.state_db, clock)
+        self.gateways = GatewayBook(self.state_db)
+        self.feed = FeedStore(self.state_db, clock)
+        self.access = AccessBook(self.state_db, clock, admin_token=admin_token, data=data)
+        self.metrics = Metrics()
+        self.on_log: list[Callable[[], None]] = []
+        """Called when there is something new in the log."""
+
+    async def load(self) -> None:
+        """Read what was written earlier."""
+        await self.registry.load()
+        await self.gateways.load()
+        await self.feed.load()
+        await self.access.load()
+
+    def log_grew(self) -> None:
+        """Wake whoever reads the log here."""
+        for wake in self.on_log:
+            wake()
+
+    async def follow(self) -> None:
+        """Learn what other processes committed, until cancelled."""
+        if self.alone:
+            await asyncio.Event().wait()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_again())
+            group.create_task(listen(self.log_db.url, {LOG: self._heard_of_log}))
+            group.create_task(listen(self.state_db.url, {FEED: lambda _: self.feed.committed()}))
+
+    def dead_letter(self, consumer: str) -> DeadLetterBox:
+        """Return what keeps a record that failed a consumer."""
+
+        def keep(group: LogGroup, batch: LoggedBatch, index: int, reason: str) -> None:
+            letter = DeadLetter(
+                received_at=self.clock.wall_ms(),
+                consumer=consumer,
+                topic=f"{group.partition} {group.position}",
+                reason="consumer_failed",
+                detail=reason,
+                body=batch.records_raw,
+                gateway=batch.gateway,
+                spool=batch.spool,
+                stream=batch.stream,
+                seq=batch.seq,
+                record_index=index,
+            )
+            self.log_db.write_now(lambda c: insert_dead_letters(c, [letter]))
+
+        return keep
+
+    async def keep_house(self) -> None:
+        """Write what changed in memory, read what others wrote; about once a second."""
+        await self.registry.flush()
+        await self.gateways.flush()
+        if not self.alone:
+            await self.registry.refresh()
+
+    async def close(self) -> None:
+        """Write what is left and close the databases."""
+        await self.registry.flush()
+        await self.gateways.flush()
+        self.log_db.close()
+        self.state_db.close()
+
+    def _heard_of_log(self, text: str) -> None:
+        self.log.heard_notice(text)
+        self.log_grew()
+
+    async def _look_again(self) -> None:
+        partitions = self.shards.partitions()
+        while True:
+            await asyncio.to_thread(self.log.refresh, partitions)
+            self.log_grew()
+            await asyncio.sleep(REFRESH_S)
+
+
+def _open(url: str, file: Path, name: str) -> Database:
+    database = Database(url or f"sqlite:///{file}", name=name)
+    migrate(database.engine, name)
+    return database

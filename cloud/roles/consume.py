@@ -1,0 +1,161 @@
+"""The consuming part: judges what the log brings, and keeps its readings in the telemetry store.
+
+One process consumes; further ones stand by and take its place when it gives no sign of life.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from cloud.alarms.desk import AlarmDesk
+from cloud.model import ownership
+from cloud.model.logged import Positions
+from cloud.model.ownership import Holding, Watch
+from cloud.roles.common import Common
+from cloud.rules.consumer import RulesConsumer
+from cloud.rules.load import load_rules
+from cloud.rules.store import save_positions
+from cloud.telemetry.base import TelemetryStore
+from cloud.telemetry.consumer import TelemetryConsumer
+from protocols.errors import StopService
+
+logger = logging.getLogger("suyuan.cloud")
+
+CONSUME = "consume"
+"""Name of what the consuming process owns."""
+TELEMETRY = "telemetry"
+"""Cursor of the telemetry store, noted for other processes; the store itself knows better."""
+BEAT_S, LEASE_S = 1.0, 5.0
+TRIM_S = 600.0
+DAY_MS = 24 * 3600 * 1000
+
+
+class ConsumeRole:
+    """Log to alarms and telemetry."""
+
+    def __init__(
+        self, common: Common, desk: AlarmDesk, store: TelemetryStore, *, may_stand_by: bool
+    ) -> None:
+        self._common, self._store, self._may_stand_by = common, store, may_stand_by
+        self._epoch: int | None = None
+        self._watch = Watch(LEASE_S)
+        self._trimmed = time.monotonic()
+        self._noted: Positions = {}
+        overlay = common.settings.rules_overlay
+        self.rules = RulesConsumer(
+            log=common.log,
+            database=common.state_db,
+            rules=load_rules(Path(overlay) if overlay else None),
+            clock=common.clock,
+            apply=desk.apply,
+            dead_letter=common.dead_letter("rules"),
+            on_commit=common.feed.committed,
+        )
+        self._telemetry = TelemetryConsumer(
+            log=common.log,
+            store=store,
+            clock=common.clock,
+            dead_letter=common.dead_letter("telemetry"),
+        )
+        common.on_log.append(self._wake)
+
+    async def start(self) -> None:
+        """Begin, if no other process consumes.
+
+        Raises:
+            StopService: one does, and this one must not stand by.
+
+        """
+        await self._common.log_db.write(lambda c: ownership.ensure(c, [CONSUME]))
+        row = await self._try_to_begin()
+        if self._epoch is None and not self._may_stand_by:
+            raise StopService(
+                f"{row.owner} consumes the log: stop it, or start this one without --role consume"
+            )
+
+    def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return what runs until the process stops."""
+        return {"consume": self._run()}
+
+    async def stop(self) -> None:
+        """Finish the flush under way and let another process take over."""
+        await self._telemetry.stop()
+        if self._epoch is not None:
+            held = {CONSUME: self._epoch}
+            await self._common.log_db.write(lambda c: ownership.release(c, held))
+
+    @property
+    def active(self) -> bool:
+        """Whether this process consumes, and does not stand by."""
+        return self._epoch is not None
+
+    def ready(self) -> tuple[bool, str]:
+        """Tell whether this part does its work."""
+        return (True, "") if self.active else (False, "standing by: another process consumes")
+
+    def lags_ms(self) -> dict[str, int]:
+        """Return the age of the oldest group that each consumer has not passed."""
+        if not self.active:
+            return {}
+        now_ms = self._common.clock.wall_ms()
+        return {"rules": self.rules.lag_ms(now_ms), "telemetry": self._telemetry.lag_ms(now_ms)}
+
+    async def keep_house(self) -> None:
+        """Forget what is old, now and then."""
+        if not self.active:
+            return
+        if not self._common.alone:
+            await self._note_telemetry()
+        if time.monotonic() - self._trimmed < TRIM_S:
+            return
+        self._trimmed = time.monotonic()
+        settings, now_ms = self._common.settings, self._common.clock.wall_ms()
+        passed = [self.rules.positions(), self._telemetry.positions()]
+        await self._common.log.trim(now_ms - settings.log.retention_days * DAY_MS, passed)
+        await self._common.feed.trim(now_ms - settings.feed.retention_days * DAY_MS)
+        retention_ms = settings.telemetry.retention_days * DAY_MS
+        await asyncio.to_thread(self._store.drop_before, now_ms - retention_ms)
+
+    async def _note_telemetry(self) -> None:
+        positions = self._telemetry.positions()
+        if positions != self._noted:
+            await self._common.state_db.write(lambda c: save_positions(c, TELEMETRY, positions))
+            self._noted = positions
+
+    async def _run(self) -> None:
+        while self._epoch is None:
+            await asyncio.sleep(BEAT_S)
+            await self._try_to_begin()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.rules.run(), name="rules")
+            group.create_task(self._telemetry.run(), name="telemetry")
+            group.create_task(self._beat(self._epoch), name="beat")
+
+    async def _try_to_begin(self) -> Holding:
+        rows = await self._common.log_db.read(ownership.read_all)
+        row = next(one for one in rows if one.name == CONSUME)
+        stale = self._watch.stale([row], time.monotonic())
+        if row.owner in (None, self._common.name) or stale:
+            name = self._common.name
+            self._epoch = await self._common.log_db.write(lambda c: ownership.claim(c, row, name))
+        if self._epoch is not None:
+            partitions = self._common.shards.partitions()
+            await asyncio.to_thread(self._common.log.refresh, partitions)
+            await self.rules.start()
+            await self._telemetry.start()
+        return row
+
+    async def _beat(self, epoch: int) -> None:
+        held = {CONSUME: epoch}
+        while True:
+            await self._common.log_db.write(lambda c: ownership.check(c, held))
+            await self._common.log_db.write(lambda c: ownership.beat(c, held))
+            await asyncio.sleep(BEAT_S)
+
+    def _wake(self) -> None:
+        if self.active:
+            self.rules.wake()
+            self._telemetry.wake()

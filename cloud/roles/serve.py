@@ -1,0 +1,113 @@
+"""The serving part: API, pages and feed over HTTP."""
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cloud.alarms.desk import AlarmDesk
+from cloud.api.base import Services
+from cloud.feed.sse import stream
+from cloud.ingest.account import read_ledger
+from cloud.model.asset import LatestValue
+from cloud.model.ledger import SpoolLedger
+from cloud.roles.common import Common
+from cloud.rules.follower import ValuesFollower
+from cloud.rules.load import load_rules
+from cloud.telemetry.base import TelemetryStore
+from cloud.web import pages
+
+Latest = Callable[[str], Mapping[str, LatestValue]]
+AssetsOf = Callable[[str], Sequence[str]]
+
+
+class ServeRole:
+    """Everything that people and other systems ask for."""
+
+    def __init__(
+        self,
+        common: Common,
+        desk: AlarmDesk,
+        store: TelemetryStore,
+        *,
+        values: tuple[Latest, AssetsOf] | None,
+        own_ledger: Callable[[str], Sequence[SpoolLedger] | None],
+        rules_lag_ms: Callable[[], int],
+        ready: Callable[[], tuple[bool, str]],
+        metrics: Callable[[], bytes],
+    ) -> None:
+        """Put the HTTP side together.
+
+        Args:
+            common: what all parts share.
+            desk: alarms.
+            store: readings.
+            values: newest values, and the assets of a gateway, if this process judges; else the
+                log is followed for them.
+            own_ledger: the account of a gateway, None when another process keeps it.
+            rules_lag_ms: age of the oldest group that was not judged.
+            ready: whether the process does its work, and if not, why.
+            metrics: Prometheus text.
+
+        """
+        self._common, self._own_ledger = common, own_ledger
+        self._follower: ValuesFollower | None = None
+        if values is None:
+            follower = self._follower = _follower(common)
+            common.on_log.append(follower.wake)
+            values = follower.latest, follower.assets_of
+        settings = common.settings
+        self.services = Services(
+            registry=common.registry,
+            gateways=common.gateways,
+            ledger=self._ledger,
+            alarms=desk,
+            feed=common.feed,
+            stream=lambda after: stream(
+                common.feed, after=after, lag_ms=rules_lag_ms, stopping=common.stopping
+            ),
+            telemetry=store,
+            latest=values[0],
+            assets_of=values[1],
+            ready=ready,
+            metrics=metrics,
+            access=common.access,
+            clock=common.clock,
+            base_url=settings.base_url,
+            language=settings.language,
+            time_zone=settings.time_zone,
+            stopping=common.stopping,
+            mounts=(pages.mount,),
+        )
+
+    async def start(self) -> None:
+        """Read what was stored."""
+        if self._follower is not None:
+            await self._follower.start()
+
+    def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return what runs until the process stops."""
+        return {} if self._follower is None else {"follow values": self._follower.run()}
+
+    async def keep_house(self) -> None:
+        """Read what other processes wrote of gateways; about once a second."""
+        if not self._common.alone:
+            await self._common.gateways.reload(self._kept_elsewhere)
+
+    def _kept_elsewhere(self, gateway: str) -> bool:
+        return self._own_ledger(gateway) is None
+
+    async def _ledger(self, gateway: str) -> Sequence[SpoolLedger]:
+        own = self._own_ledger(gateway)
+        if own is not None:
+            return own
+        return await self._common.log_db.read(lambda c: read_ledger(c, gateway))
+
+
+def _follower(common: Common) -> ValuesFollower:
+    overlay = common.settings.rules_overlay
+    return ValuesFollower(
+        log=common.log,
+        database=common.state_db,
+        rules=load_rules(Path(overlay) if overlay else None),
+        clock=common.clock,
+    )
