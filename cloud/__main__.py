@@ -16,7 +16,7 @@ from cloud.check import check_stores
 from cloud.embedded_broker import EmbeddedBroker
 from cloud.model.database import Database
 from cloud.model.ownership import read_all, want
-from cloud.service import ROLES, Role, Service
+from cloud.service import Role, Service
 from cloud.settings import broker_address, host_and_port, load_settings
 from protocols.errors import FixConfiguration, StopService
 
@@ -47,15 +47,15 @@ def serve(
     """Serve until SIGTERM. The first admin token comes from $SUYUAN_ADMIN_TOKEN."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    roles = tuple(role or ROLES)
-    if bool(broker) == bool(embedded_broker) and "ingest" in roles:
+    roles = tuple(role or Role)
+    if bool(broker) == bool(embedded_broker) and Role.INGEST in roles:
         typer.echo("Give either --broker URL or --embedded-broker HOST:PORT.", err=True)
         raise typer.Exit(2)
     try:
         settings = load_settings(config)
         url = broker or f"mqtt://{embedded_broker or 'localhost'}"
         address = broker_address(url, settings.broker)
-        called = name or ("cloud" if set(roles) == set(ROLES) else "-".join(roles))
+        called = name or ("cloud" if set(roles) == set(Role) else "-".join(roles))
         where = host_and_port(http, "--http")
         inside = None
         if embedded_broker:

@@ -7,8 +7,9 @@ import gc
 import logging
 import time
 from collections.abc import Collection, Coroutine, Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import uvicorn
 from sqlalchemy.exc import DBAPIError
@@ -31,8 +32,15 @@ from protocols.errors import Fault, FixConfiguration, StopService
 
 logger = logging.getLogger("suyuan.cloud")
 
-Role = Literal["ingest", "consume", "api"]
-ROLES: tuple[Role, ...] = ("ingest", "consume", "api")
+
+class Role(StrEnum):
+    """What a process does."""
+
+    INGEST = "ingest"
+    CONSUME = "consume"
+    API = "api"
+
+
 HOUSEKEEPING_S = 1.0
 COLLECT_S = 600.0
 STOP_S = 8.0
@@ -49,7 +57,7 @@ class Service:
         broker: BrokerAddress,
         settings: Settings,
         admin_token: str | None,
-        roles: Collection[Role] = ROLES,
+        roles: Collection[Role] = tuple(Role),
         name: str = "cloud",
         clock: Clock | None = None,
     ) -> None:
@@ -62,7 +70,7 @@ class Service:
             admin_token=admin_token,
             clock=clock or SystemClock(),
         )
-        if common.alone and len(set(roles)) < len(ROLES):
+        if common.alone and len(set(roles)) < len(Role):
             raise FixConfiguration([_needs("database.log_url", "a PostgreSQL URL, and state_url")])
         desk = AlarmDesk(
             database=common.state_db,
@@ -78,14 +86,14 @@ class Service:
         )
         self._consume: ConsumeRole | None = None
         self._elsewhere: ConsumersElsewhere | None = None
-        if "consume" in roles:
-            apart = "api" not in roles
+        if Role.CONSUME in roles:
+            apart = Role.API not in roles
             self._consume = ConsumeRole(common, desk, self._store, may_stand_by=apart)
         else:
             self._elsewhere = ConsumersElsewhere(common)
-        here = "ingest" in roles
+        here = Role.INGEST in roles
         self._ingest = IngestRole(common, broker, self._consumer_lag_ms) if here else None
-        self._serve = self._build_serving(desk) if "api" in roles else None
+        self._serve = self._build_serving(desk) if Role.API in roles else None
 
     def _build_serving(self, desk: AlarmDesk) -> ServeRole:
         rules = self._consume.rules if self._consume else None
