@@ -2,11 +2,15 @@
 
 import sqlite3
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import msgspec
 import zstandard
+from sqlalchemy import select
 
+from cloud.model import tables
+from cloud.model.database import Database
 from cloud.model.logged import LoggedBatch
 from cloud.telemetry.duckdb import DuckDbStore
 from protocols.clock import SystemClock
@@ -87,9 +91,9 @@ def audit_fleet(stack: Stack, audit: Audit, fleet: HandFleet) -> None:
         audit.duplicates_dropped += sum(row["duplicates"] for row in rows)
 
 
-def audit_values(data: Path, audit: Audit) -> None:
+def audit_values(data: Path, audit: Audit, log_url: str = "") -> None:
     """Compare log and telemetry value by value; the service must be stopped."""
-    logged = _logged_values(data / "log.db")
+    logged = _logged_values(log_url or f"sqlite:///{data / 'log.db'}")
     stored = _stored_values(data / "telemetry", logged)
     audit.values_logged = sum(logged.values())
     audit.values_stored = sum(stored.values())
@@ -105,21 +109,19 @@ def audit_values(data: Path, audit: Audit) -> None:
 Value = tuple[str, str, int]
 
 
-def _logged_values(file: Path) -> Counter[Value]:
+def _logged_values(url: str) -> Counter[Value]:
     values: Counter[Value] = Counter()
-    with sqlite3.connect(file) as connection:
-        for (body,) in connection.execute("SELECT body FROM log"):
-            batches = msgspec.msgpack.decode(
-                zstandard.decompress(body), type=tuple[LoggedBatch, ...]
-            )
-            for batch in batches:
-                for one in batch.readings():
-                    for name, column in one.values.items():
-                        values.update(
-                            (one.asset, name, at)
-                            for at, value in zip(one.at, column, strict=True)
-                            if value is not None
-                        )
+    database = Database(url, name="audit")
+    for body in database.read_now(lambda c: c.execute(select(tables.log.c.body)).scalars().all()):
+        batches = msgspec.msgpack.decode(zstandard.decompress(body), type=tuple[LoggedBatch, ...])
+        for one in chain.from_iterable(batch.readings() for batch in batches):
+            for name, column in one.values.items():
+                values.update(
+                    (one.asset, name, at)
+                    for at, value in zip(one.at, column, strict=True)
+                    if value is not None
+                )
+    database.close()
     return values
 
 

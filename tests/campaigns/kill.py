@@ -70,12 +70,13 @@ def run(folder: Path, kills: int, seed: int) -> Audit:
             print(f"\r  kill {number}/{kills}: {target:6}", end="", flush=True)
         print()
         episodes = passengers.finish()
-        return _account(stack, fleet, episodes)
+        return account(stack, fleet, episodes)
     finally:
         stack.stop()
 
 
-def _account(stack: Stack, fleet: HandFleet, episodes: list[str]) -> Audit:
+def account(stack: Stack, fleet: HandFleet, episodes: list[str], log_url: str = "") -> Audit:
+    """Let everything settle, stop, and compare what was produced with what is there."""
     audit = Audit()
     unsettled = fleet.finish(120)
     if unsettled:
@@ -91,7 +92,7 @@ def _account(stack: Stack, fleet: HandFleet, episodes: list[str]) -> Audit:
     audit_fleet(stack, audit, fleet)
     _audit_alarms(stack, audit, episodes)
     stack.cloud.stop()
-    audit_values(stack.cloud_data, audit)
+    audit_values(stack.cloud_data, audit, log_url)
     return audit
 
 

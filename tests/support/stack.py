@@ -146,6 +146,7 @@ class Stack:
         edge_prefix: Sequence[str] = (),
         cloud_config: str = "",
         broker_port: int | None = None,
+        cloud_arguments: Sequence[str] = (),
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.gateway = folder, gateway
@@ -153,14 +154,14 @@ class Stack:
         self.http_port = free_port()
         self.lifts = Lifts(folder, lifts, controller)
         self.edge_state, self.cloud_data = folder / "edge", folder / "cloud"
-        config = folder / "cloud.toml"
+        config = self.cloud_config = folder / "cloud.toml"
         config.write_text(f"schema = 1\n{cloud_config}")
         self.cloud = Child(
             "cloud",
             [
                 *("cloud", "serve", "--data", str(self.cloud_data)),
                 *("--http", f"127.0.0.1:{self.http_port}"),
-                *("--broker", self.broker.url, "--config", str(config)),
+                *("--broker", self.broker.url, "--config", str(config), *cloud_arguments),
             ],
             folder,
             environment={"SUYUAN_ADMIN_TOKEN": TOKEN},
