@@ -13,7 +13,7 @@ from cloud.migrations import migrate
 from cloud.model import ownership, tables
 from cloud.model.database import Database
 from cloud.model.ledger import SpoolLedger
-from cloud.model.logged import PlacedReadings
+from cloud.model.logged import LogGroup, PlacedReadings
 from cloud.model.shards import ShardMap
 from protocols.clock import ManualClock
 from protocols.messages import Ack
@@ -87,6 +87,11 @@ class Rig:
         """Read all readings of a stream back from the log."""
         groups = self.log.read(f"all/{stream}", 0, 10_000)
         return [one for group in groups for batch in group.batches for one in batch.readings()]
+
+    def logged(self) -> list[LogGroup]:
+        """Read all groups of all partitions back from the log."""
+        heads = self.log.heads()
+        return [group for name in sorted(heads) for group in self.log.read(name, 0, 10_000)]
 
     def ledger(self, gateway: str = GATEWAY) -> dict[tuple[str, str], SpoolLedger]:
         """Return the ledger by (spool, stream)."""

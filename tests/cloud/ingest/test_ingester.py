@@ -1,10 +1,13 @@
 """What the ingester takes, settles, drops and keeps."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
+from cloud.model import ownership
 from protocols.limits import ENVELOPE_BYTES_MAX
 from protocols.records import Gap, Record, Status
 from protocols.topics import of
@@ -264,3 +267,67 @@ async def test_run_commits_alarm_at_once(rig: Rig) -> None:
     assert asyncio.get_running_loop().time() - started < 0.09
     task.cancel()
     await asyncio.wait([task])
+
+
+@pytest.fixture
+async def shared(database_url: str) -> AsyncIterator[Rig]:
+    """An ingester that owns four groups."""
+    one = Rig(database_url, groups=4)
+    await one.own()
+    yield one
+    one.database.close()
+
+
+def _in_other_group(rig: Rig) -> str:
+    mine = rig.shards.of_gateway(GATEWAY)
+    return next(f"gw-{n}" for n in range(2, 99) if rig.shards.of_gateway(f"gw-{n}") != mine)
+
+
+def _taken_by_another(rig: Rig, gateway: str) -> None:
+    group = rig.shards.of_gateway(gateway)
+
+    def take(connection: Connection) -> None:
+        row = next(one for one in ownership.read_all(connection) if one.name == group)
+        assert ownership.claim(connection, row, "another")
+
+    rig.database.write_now(take)
+
+
+async def test_group_taken_over_is_let_go_the_rest_is_committed(shared: Rig) -> None:
+    rig, other = shared, _in_other_group(shared)
+    _taken_by_another(rig, GATEWAY)
+    for gateway in (GATEWAY, other):
+        rig.ingester.accept(of(gateway, "up/data"), envelope(1, _one(rig)))
+    await rig.settle()
+    await rig.settle()
+    assert [gateway for gateway, _ in rig.acks] == [other]
+    assert rig.let_go == [{rig.shards.of_gateway(GATEWAY)}]
+    assert rig.ledger() == {}
+    stored = [one.partition for one in rig.logged()]
+    assert stored == [f"{rig.shards.of_gateway(other)}/data"]
+
+
+async def test_gateway_of_a_group_not_owned_is_left_alone(shared: Rig) -> None:
+    rig = shared
+    _taken_by_another(rig, GATEWAY)
+    rig.ingester.let_go([rig.shards.of_gateway(GATEWAY)])
+    await rig.send(envelope(1, _one(rig)))
+    rig.ingester.inject(f"gateway:{GATEWAY}", {"online": [True]}, gateway=GATEWAY)
+    await rig.settle()
+    assert rig.acks == []
+    assert rig.logged() == []
+    assert rig.ingester.counters == {"not_taken": 1}
+
+
+async def test_group_taken_over_goes_on_where_the_other_stopped(shared: Rig) -> None:
+    rig = shared
+    for seq in (1, 2, 4):
+        await rig.send(envelope(seq, _one(rig)))
+    rig.open()  # another process with the same database
+    await rig.own()
+    await rig.send(envelope(2, _one(rig)))
+    await rig.send(envelope(3, _one(rig)))
+    assert rig.last_ack().through == 4
+    assert rig.ledger()[SPOOL, "data"].duplicates == 1
+    positions = [one.position for one in rig.logged()]
+    assert positions == [1, 2, 3, 4]
