@@ -36,7 +36,7 @@ from cloud.rules.consumer import RulesConsumer
 from cloud.rules.load import load_rules
 from cloud.settings import Settings
 from cloud.telemetry.consumer import TelemetryConsumer
-from cloud.telemetry.duckdb import DuckDbStore
+from cloud.telemetry.open import open_store
 from cloud.web import pages
 from protocols.clock import Clock, SystemClock
 from protocols.errors import RefuseInput, StopService
@@ -100,8 +100,9 @@ class Service:
             dead_letter=self._dead_letter("rules"),
             on_commit=self._feed.committed,
         )
-        self._store = DuckDbStore(
-            self._data / "telemetry",
+        self._store = open_store(
+            self._settings.telemetry.url,
+            folder=self._data / "telemetry",
             clock=clock,
             retention_days=self._settings.telemetry.retention_days,
             memory_limit_mb=self._settings.telemetry.memory_limit_mb,
