@@ -26,7 +26,8 @@ from cloud.roles.ingest import IngestRole
 from cloud.roles.serve import ServeRole
 from cloud.rules.store import RULES
 from cloud.settings import Settings
-from cloud.telemetry.duckdb import DuckDbStore
+from cloud.telemetry.base import TelemetryStore
+from cloud.telemetry.open import open_store
 from protocols.clock import Clock, SystemClock
 from protocols.errors import Fault, FixConfiguration, StopService
 
@@ -61,6 +62,7 @@ class Service:
         name: str = "cloud",
         clock: Clock | None = None,
     ) -> None:
+        _check_roles(settings, set(roles))
         self._http, self._settings = http, settings
         self._lock = _lock_folder(data)
         self._common = common = Common(
@@ -70,37 +72,45 @@ class Service:
             admin_token=admin_token,
             clock=clock or SystemClock(),
         )
-        if common.alone and len(set(roles)) < len(Role):
-            raise FixConfiguration([_needs("database.log_url", "a PostgreSQL URL, and state_url")])
         desk = AlarmDesk(
             database=common.state_db,
             clock=common.clock,
             append_feed=common.feed.append,
             on_commit=common.feed.committed,
         )
-        self._store = DuckDbStore(
-            data / "telemetry",
-            clock=common.clock,
-            retention_days=settings.telemetry.retention_days,
-            memory_limit_mb=settings.telemetry.memory_limit_mb,
-        )
+        self._store: TelemetryStore | None = None
         self._consume: ConsumeRole | None = None
         self._elsewhere: ConsumersElsewhere | None = None
-        if Role.CONSUME in roles:
-            apart = Role.API not in roles
-            self._consume = ConsumeRole(common, desk, self._store, may_stand_by=apart)
-        else:
+        self._ingest: IngestRole | None = None
+        self._serve: ServeRole | None = None
+        if set(roles) - {Role.INGEST}:
+            self._store = store = self._open_store(data / "telemetry")
+            if Role.CONSUME in roles:
+                apart = Role.API not in roles
+                self._consume = ConsumeRole(common, desk, store, may_stand_by=apart)
+            if Role.API in roles:
+                self._serve = self._build_serving(desk, store)
+        if self._consume is None:
             self._elsewhere = ConsumersElsewhere(common)
-        here = Role.INGEST in roles
-        self._ingest = IngestRole(common, broker, self._consumer_lag_ms) if here else None
-        self._serve = self._build_serving(desk) if Role.API in roles else None
+        if Role.INGEST in roles:
+            self._ingest = IngestRole(common, broker, self._consumer_lag_ms)
 
-    def _build_serving(self, desk: AlarmDesk) -> ServeRole:
+    def _open_store(self, folder: Path) -> TelemetryStore:
+        telemetry = self._settings.telemetry
+        return open_store(
+            telemetry.url,
+            folder=folder,
+            clock=self._common.clock,
+            retention_days=telemetry.retention_days,
+            memory_limit_mb=telemetry.memory_limit_mb,
+        )
+
+    def _build_serving(self, desk: AlarmDesk, store: TelemetryStore) -> ServeRole:
         rules = self._consume.rules if self._consume else None
         return ServeRole(
             self._common,
             desk,
-            self._store,
+            store,
             values=(rules.latest, rules.assets_of) if rules else None,
             own_ledger=self._own_ledger,
             rules_lag_ms=lambda: self._lags_ms().get(RULES, 0),
@@ -157,7 +167,8 @@ class Service:
             await _cancel(task)
         if self._consume is not None:
             await self._consume.stop()
-        self._store.close()
+        if self._store is not None:
+            self._store.close()
         await self._common.close()
         self._lock.close()
 
@@ -250,8 +261,26 @@ class _QuietServer(uvicorn.Server):
         yield
 
 
-def _needs(key: str, expected: str) -> Fault:
-    return Fault("settings", key, f"{expected}, because parts run apart", "none")
+def _check_roles(settings: Settings, roles: set[Role]) -> None:
+    """Make sure that parts which run apart can meet.
+
+    Raises:
+        FixConfiguration: naming the setting.
+
+    """
+    faults = []
+    both = [settings.database.log_url, settings.database.state_url]
+    shared = [url.startswith("postgresql") for url in both]
+    if any(shared) and not all(shared):
+        faults.append(Fault("settings", "database", "two PostgreSQL URLs, or none", str(both)))
+    if roles != set(Role) and not all(shared):
+        expected = "a PostgreSQL URL, like database.state_url, because roles run apart"
+        faults.append(Fault("settings", "database.log_url", expected, both[0] or "none"))
+    if Role.API in roles and Role.CONSUME not in roles and not settings.telemetry.url:
+        expected = "InfluxDB or VictoriaMetrics, because a DuckDB file belongs to one process"
+        faults.append(Fault("settings", "telemetry.url", expected, "none"))
+    if faults:
+        raise FixConfiguration(faults)
 
 
 def _lock_folder(folder: Path) -> IO[str]:

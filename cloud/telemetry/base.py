@@ -42,7 +42,10 @@ class RefuseRecord(RefuseInput):
 
 
 class TelemetryStore(Protocol):
-    """Readings by asset and point. All calls block and may come from several threads."""
+    """Readings by asset and point. All calls block and may come from several threads.
+
+    A reading is (asset, point, observed_at): of two with the same one a store may keep one alone.
+    """
 
     def append(self, groups: Sequence[LogGroup]) -> Sequence[Refused]:
         """Store the readings of `groups`, each group once however often it is handed in.
@@ -61,6 +64,13 @@ class TelemetryStore(Protocol):
         """Return the log positions from which to resume: all groups up to them are stored.
 
         They go back when the store finds that it lost something.
+        """
+        ...
+
+    def settled(self) -> Positions:
+        """Return up to where all groups survive a kill of the engine; the log may forget those.
+
+        At most `positions()`; it asks nothing of the engine.
         """
         ...
 
