@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from cloud.access.limiter import FailureLimiter
 from cloud.model import tables
-from cloud.model.database import Database
+from cloud.model.database import Database, take_turn
 from cloud.model.session import Session
 from protocols.clock import Clock
 from protocols.errors import RefuseInput
@@ -65,6 +65,7 @@ class AccessBook:
         now_ms = self._clock.wall_ms()
 
         def work(connection: Connection) -> tuple[bytes, dict[str, str]]:
+            take_turn(connection, "access")  # all processes of a service start together
             if given:
                 _set_token(connection, ADMIN, _digest(given), now_ms)
             elif self._data and connection.execute(select(tables.token)).first() is None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from cloud.model.database import Database
 from cloud.model.ownership import Holding, read_all, want
+from cloud.model.shards import ShardMap
 from tests.support.mosquitto import free_port
 from tests.support.postgres import Postgres
 from tests.support.stack import TOKEN, Child, Stack, wait_until
@@ -47,6 +48,9 @@ class Cluster:
         self.ingesters = {
             name: self.process(name, port, "ingest") for name, port in self._ports.items()
         }
+        self.others: dict[str, Child] = {}
+        """Further processes, by name."""
+        self._shards = ShardMap(groups)
         self._database = Database(self.log_url, name="cluster")
 
     def process(self, name: str, port: int, *roles: str) -> Child:
@@ -90,6 +94,14 @@ class Cluster:
         """Return who owns which shard group."""
         rows = self._database.read_now(read_all)
         return [row for row in rows if "-" in row.name]
+
+    def owner(self, name: str) -> str | None:
+        """Return who owns a shard group, or `consume`."""
+        return {row.name: row.owner for row in self._database.read_now(read_all)}.get(name)
+
+    def group_of(self, gateway: str) -> str:
+        """Return the name of the shard group of a gateway."""
+        return self._shards.of_gateway(gateway)
 
     def move(self, group: str, to: str) -> None:
         """Say where a group is wanted, and wait until it is there."""
