@@ -6,8 +6,9 @@ N ?= 80
 SEED ?= 1
 WORKERS ?= 2
 MINUTES ?= 10
+MOVES ?= 20
 
-.PHONY: demo test test-long check campaign-kill campaign-states campaign-outage lock format clean
+.PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -22,7 +23,7 @@ test: $(VENV)/.dev
 test-long: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/pytest -m long
-	$(MAKE) campaign-kill campaign-states campaign-outage
+	$(MAKE) campaign-kill campaign-states campaign-outage campaign-shards
 
 ## check: format, lint, types, architecture
 check: $(VENV)/.dev
@@ -45,6 +46,11 @@ campaign-states: $(VENV)/.dev
 campaign-outage: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/python -m tests.campaigns.outage --minutes $(MINUTES)
+
+## campaign-shards: MOVES of shards between ingesters under load, and kills; prints the ledger
+campaign-shards: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.campaigns.shards --moves $(MOVES) --kills 4 --seed $(SEED)
 
 ## format: put the code into its one format
 format: $(VENV)/.dev

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import uvicorn
-from sqlalchemy.exc import DBAPIError
 
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app, create_health_app
 from cloud.ingest.subscriber import BrokerAddress
-from cloud.model.database import is_away
 from cloud.model.ledger import SpoolLedger
 from cloud.roles.common import Common
 from cloud.roles.consume import ConsumeRole
@@ -29,7 +27,7 @@ from cloud.settings import Settings
 from cloud.telemetry.base import TelemetryStore
 from cloud.telemetry.open import open_store
 from protocols.clock import Clock, SystemClock
-from protocols.errors import Fault, FixConfiguration, StopService
+from protocols.errors import Fault, FixConfiguration, RetryLater, StopService
 
 logger = logging.getLogger("suyuan.cloud")
 
@@ -212,10 +210,8 @@ class Service:
             await asyncio.sleep(HOUSEKEEPING_S)
             try:
                 await self._keep_house_once()
-            except DBAPIError as error:
-                if not is_away(error):
-                    raise
-                logger.warning("the database is away: %s", error.orig)
+            except RetryLater as error:
+                logger.warning("%s", error)
 
     async def _keep_house_once(self) -> None:
         await self._common.keep_house()

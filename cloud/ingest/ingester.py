@@ -29,7 +29,7 @@ from cloud.model.rows import replace_rows
 from cloud.model.shards import ShardGroup, ShardMap
 from protocols.clock import Clock
 from protocols.envelope import Envelope, decode, peek_key
-from protocols.errors import RefuseInput
+from protocols.errors import RefuseInput, RetryLater
 from protocols.limits import BACKLOG_BYTES_S, RANGES_PER_SPOOL_MAX
 from protocols.messages import Ack
 from protocols.readings import Value
@@ -286,7 +286,7 @@ class Ingester:
         except LetGo as error:
             self._part_with(error.names, pending)
             return
-        except DBAPIError as error:
+        except (RetryLater, DBAPIError) as error:
             self._give_back(pending, error)
             await self._reload()
             return
@@ -306,9 +306,9 @@ class Ingester:
         self._on_let_go(groups)
         self._wake_committer()
 
-    def _give_back(self, failed: Pending, error: DBAPIError) -> None:
+    def _give_back(self, failed: Pending, error: RetryLater | DBAPIError) -> None:
         """Forget what could not be committed; no ack was given, so gateways send it again."""
-        self.commit_failing = str(error.orig)
+        self.commit_failing = _why(error)
         self._must_reload = True
         self._count("commits_failed")
         later, self._pending = self._pending, Pending()
@@ -323,8 +323,8 @@ class Ingester:
         """Read again what a commit that failed may have changed, or not."""
         try:
             await self._load(list(self._owned))
-        except DBAPIError as error:
-            self.commit_failing = str(error.orig)
+        except (RetryLater, DBAPIError) as error:
+            self.commit_failing = _why(error)
             self._wake_committer()
         else:
             self._must_reload = False
@@ -473,6 +473,10 @@ class Ingester:
 
     def _count(self, name: str, by: int = 1) -> None:
         self.counters[name] = self.counters.get(name, 0) + by
+
+
+def _why(error: RetryLater | DBAPIError) -> str:
+    return str(error.orig if isinstance(error, DBAPIError) else error)
 
 
 def _save_offsets(connection: Connection, offsets: dict[tuple[str, str], int], now_ms: int) -> None:

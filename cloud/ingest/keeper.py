@@ -20,7 +20,7 @@ from cloud.model import ownership
 from cloud.model.database import Database
 from cloud.model.ownership import Holding, Watch
 from cloud.model.shards import ShardMap
-from protocols.errors import RefuseInput, StopService
+from protocols.errors import RefuseInput, RetryLater, StopService
 from protocols.topics import parse
 
 logger = logging.getLogger("suyuan.cloud.ingest")
@@ -117,8 +117,8 @@ class ShardKeeper:
             await asyncio.sleep(POLL_S)
             try:
                 await self._step()
-            except DBAPIError as error:
-                logger.warning("who owns what cannot be told for now: %s", error.orig)
+            except (RetryLater, DBAPIError) as error:
+                logger.warning("who owns what cannot be told for now: %s", error)
 
     async def stop(self) -> None:
         """Give everything up, once the last commit is done."""

@@ -6,15 +6,16 @@ so the event loop never waits for a disk, and every write is one transaction.
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, create_engine, event, func, make_url, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from protocols.errors import StopService
+from protocols.errors import RetryLater, StopService
 
 T = TypeVar("T")
 
@@ -40,21 +41,27 @@ class Database:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix=f"{name}-read")
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one transaction; on return it is durable, on an error nothing was done."""
+        """Run `work` in one transaction; on return it is durable, on an error nothing was done.
+
+        Raises:
+            RetryLater: a database server is away; of a transaction whose end nobody heard it is
+                not known whether it was done.
+
+        """
         return await asyncio.get_running_loop().run_in_executor(self._writer, self.write_now, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` on a snapshot; it must not write."""
+        """Run `work`, which must not write; RetryLater as for `write`."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, work)
 
     def write_now(self, work: Callable[[Connection], T]) -> T:
         """As `write`, in the calling thread; at start-up and in tests."""
-        with self.engine.begin() as connection:
+        with _mapped(), self.engine.begin() as connection:
             return work(connection)
 
     def read_now(self, work: Callable[[Connection], T]) -> T:
         """As `read`, in the calling thread."""
-        with self.engine.connect() as connection:
+        with _mapped(), self.engine.connect() as connection:
             return work(connection)
 
     def close(self) -> None:
@@ -92,11 +99,16 @@ def _engine(url: URL) -> Engine:
     raise ArgumentError(url.drivername)
 
 
-def is_away(error: DBAPIError) -> bool:
-    """Tell whether the database could not be reached, so that the same may do later."""
-    return error.connection_invalidated or (
-        isinstance(error, OperationalError) and type(error.orig).__module__.startswith("psycopg")
-    )
+@contextmanager
+def _mapped() -> Iterator[None]:
+    """Say of a server that is away what the caller should do."""
+    try:
+        yield
+    except DBAPIError as error:
+        server = type(error.orig).__module__.startswith("psycopg")
+        if server and (error.connection_invalidated or isinstance(error, OperationalError)):
+            raise RetryLater(f"the database is away: {error.orig}") from error
+        raise
 
 
 def take_turn(connection: Connection, what: str) -> None:

@@ -1,6 +1,8 @@
 """What all parts of one process share."""
 
 import asyncio
+import contextlib
+import logging
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,9 @@ from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
 from cloud.settings import Settings
 from protocols.clock import Clock
+from protocols.errors import RetryLater
+
+logger = logging.getLogger("suyuan.cloud")
 
 REFRESH_S = 1.0
 """Looks so often for what other processes wrote, though nobody told."""
@@ -105,8 +110,9 @@ class Common:
 
     async def close(self) -> None:
         """Write what is left and close the databases."""
-        await self.registry.flush()
-        await self.gateways.flush()
+        with contextlib.suppress(RetryLater):
+            await self.registry.flush()
+            await self.gateways.flush()
         self.log_db.close()
         self.state_db.close()
 
@@ -117,8 +123,12 @@ class Common:
     async def _look_again(self) -> None:
         partitions = self.shards.partitions()
         while True:
-            await asyncio.to_thread(self.log.refresh, partitions)
-            self.log_grew()
+            try:
+                await asyncio.to_thread(self.log.refresh, partitions)
+            except RetryLater as error:
+                logger.warning("%s", error)
+            else:
+                self.log_grew()
             await asyncio.sleep(REFRESH_S)
 
 

@@ -4,11 +4,14 @@ One process consumes; further ones stand by and take its place when it gives no 
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import Connection
 
 from cloud.alarms.desk import AlarmDesk
 from cloud.model import ownership
@@ -20,7 +23,7 @@ from cloud.rules.load import load_rules
 from cloud.rules.store import save_positions
 from cloud.telemetry.base import TelemetryStore
 from cloud.telemetry.consumer import TelemetryConsumer
-from protocols.errors import StopService
+from protocols.errors import RetryLater, StopService
 
 logger = logging.getLogger("suyuan.cloud")
 
@@ -85,7 +88,8 @@ class ConsumeRole:
         await self._telemetry.stop()
         if self._epoch is not None:
             held = {CONSUME: self._epoch}
-            await self._common.log_db.write(lambda c: ownership.release(c, held))
+            with contextlib.suppress(RetryLater):
+                await self._common.log_db.write(lambda c: ownership.release(c, held))
 
     @property
     def active(self) -> bool:
@@ -128,7 +132,8 @@ class ConsumeRole:
     async def _run(self) -> None:
         while self._epoch is None:
             await asyncio.sleep(BEAT_S)
-            await self._try_to_begin()
+            with contextlib.suppress(RetryLater):  # nobody can begin while the database is away
+                await self._try_to_begin()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.rules.run(), name="rules")
             group.create_task(self._telemetry.run(), name="telemetry")
@@ -150,9 +155,14 @@ class ConsumeRole:
 
     async def _beat(self, epoch: int) -> None:
         held = {CONSUME: epoch}
+
+        def show(connection: Connection) -> None:
+            ownership.check(connection, held)
+            ownership.beat(connection, held)
+
         while True:
-            await self._common.log_db.write(lambda c: ownership.check(c, held))
-            await self._common.log_db.write(lambda c: ownership.beat(c, held))
+            with contextlib.suppress(RetryLater):
+                await self._common.log_db.write(show)
             await asyncio.sleep(BEAT_S)
 
     def _wake(self) -> None:

@@ -1,6 +1,7 @@
 """The ingesting part: hears gateways, settles their batches, knows who is online."""
 
 import asyncio
+import contextlib
 import logging
 import shutil
 from collections.abc import Callable, Collection, Coroutine
@@ -15,7 +16,7 @@ from cloud.ingest.subscriber import BrokerAddress, Subscriber
 from cloud.log.store import insert_dead_letters
 from cloud.model.ledger import SpoolLedger
 from cloud.roles.common import Common
-from protocols.errors import RefuseInput
+from protocols.errors import RefuseInput, RetryLater
 from protocols.messages import state_decoder
 from protocols.topics import parse
 
@@ -86,7 +87,8 @@ class IngestRole:
             for task in (subscribe, ingest):
                 task.cancel()
                 await asyncio.wait([task])
-            await self._keeper.stop()
+            with contextlib.suppress(RetryLater):  # then the others see that it is silent
+                await self._keeper.stop()
         for task in (subscribe, ingest):
             task.result()
 

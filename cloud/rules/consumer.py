@@ -11,15 +11,16 @@ start they are loaded, the log is merged silently up to `rules`, and judged from
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from cloud.log.base import LogReader
 from cloud.model.asset import LatestValue
-from cloud.model.database import Database, is_away
+from cloud.model.database import Database
 from cloud.model.logged import LoggedBatch, LogGroup, PlacedReadings, Positions
 from cloud.model.shards import stream_of
 from cloud.model.transition import Transition
@@ -29,9 +30,11 @@ from cloud.rules.evaluate import NEVER
 from cloud.rules.judge import AlertKey
 from cloud.rules.rule import RuleSet
 from protocols.clock import Clock
-from protocols.errors import StopService
+from protocols.errors import RetryLater, StopService
 from protocols.records import Readings
 from protocols.topics import Stream
+
+logger = logging.getLogger("suyuan.cloud.rules")
 
 COMMITS = "commits"
 """Stands among the cursor's partitions: how many transactions there were. It tells a commit whose
@@ -53,7 +56,7 @@ VALUES_EVERY_MS = 5_000
 REST_MAX_S = 1.0
 RECORD_TRIES = 3
 COMMIT_TRIES = 6
-AWAY_MAX_S = 2.0
+AWAY_S = 1.0
 """A database server that is away is asked again so often, for as long as it takes."""
 
 
@@ -194,8 +197,12 @@ class RulesConsumer:
 
         """
         while True:
-            if not await self.advance():
-                await self._rest()
+            try:
+                if not await self.advance():
+                    await self._rest()
+            except RetryLater as error:
+                logger.warning("%s", error)
+                await asyncio.sleep(AWAY_S)
 
     async def advance(self) -> bool:
         """Judge all of `alarm`, then one group of `data`; tell whether there was anything."""
@@ -367,11 +374,13 @@ class RulesConsumer:
             try:
                 await self._database.write(work)
                 return
-            except DBAPIError as error:
-                away = is_away(error)
-                if not away and (tries == COMMIT_TRIES or not isinstance(error, OperationalError)):
+            except RetryLater as error:
+                logger.warning("%s", error)
+                await asyncio.sleep(AWAY_S)
+            except OperationalError as error:
+                if tries >= COMMIT_TRIES:
                     raise StopService(f"the state database cannot be written: {error}") from error
-                await asyncio.sleep(min(AWAY_MAX_S, 0.1 * 2 ** min(tries, 10)))
+                await asyncio.sleep(0.1 * 2**tries)
 
 
 def _index_of(batch: LoggedBatch, number: int) -> int:

@@ -14,6 +14,7 @@ from cloud.rules import store
 from cloud.rules.engine import Engine
 from cloud.rules.rule import RuleSet
 from protocols.clock import Clock
+from protocols.errors import RetryLater
 
 READ_GROUPS = 8
 POLL_S = 1.0
@@ -53,8 +54,9 @@ class ValuesFollower:
         """Follow until cancelled."""
         while True:
             self._wake.clear()
-            if await self._advance():
-                continue
+            with contextlib.suppress(RetryLater):  # the database is away
+                if await self._advance():
+                    continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._wake.wait()

@@ -1,4 +1,4 @@
-"""Moves shard groups between ingesters under load, and kills ingesters; prints the ledger.
+"""Moves shards between ingesters under load, kills these and the database; prints the ledger.
 
     python -m tests.campaigns.shards --moves 20 --kills 4 --seed 1
 
@@ -40,7 +40,7 @@ def run(folder: Path, moves: int, kills: int, seed: int) -> Audit:
         rng.shuffle(steps)
         for number, step in enumerate(steps, 1):
             time.sleep(rng.uniform(0.5, 3.0))
-            told = _move(cluster, rng) if step == "move" else _kill(cluster, rng)
+            told = _move(cluster, rng) if step == "move" else _kill(cluster, postgres, rng)
             print(f"  {number}/{len(steps)}: {told}", flush=True)
         episodes = passengers.finish()
         return account(cluster.stack, fleet, episodes, cluster.log_url)
@@ -57,9 +57,14 @@ def _move(cluster: Cluster, rng: random.Random) -> str:
     return f"{row.name} from {row.owner} to {to} in {time.monotonic() - began:.1f} s"
 
 
-def _kill(cluster: Cluster, rng: random.Random) -> str:
-    """Kill an ingester; half of the time the others have to take over what it had."""
-    name = rng.choice(list(cluster.ingesters))
+def _kill(cluster: Cluster, postgres: Postgres, rng: random.Random) -> str:
+    """Kill an ingester, for a moment or until another takes over what it had, or the database."""
+    name = rng.choice([*cluster.ingesters, "postgres"])
+    if name == "postgres":
+        postgres.kill()
+        time.sleep(3)
+        postgres.start()
+        return "postgres killed, away for 3 s"
     cluster.ingesters[name].kill()
     away_s = rng.choice([0.5, 8.0])
     time.sleep(away_s)
