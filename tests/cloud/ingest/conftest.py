@@ -35,11 +35,13 @@ class Rig:
         self.refuse: dict[str, str] = {}
         self.shards = ShardMap(groups)
         self.let_go: list[Collection[str]] = []
+        self.databases: list[Database] = []
         self.open()
 
     def open(self) -> None:
         """Build everything anew, as a start of the process does."""
         self.database = Database(self.url, name="log")
+        self.databases.append(self.database)
         migrate(self.database.engine, "log")
         self.log = LogStore(self.database)
         self.ingester = Ingester(
@@ -55,6 +57,11 @@ class Rig:
             shards=self.shards,
             on_let_go=self.let_go.append,
         )
+
+    def close(self) -> None:
+        """Close everything that was opened."""
+        for database in self.databases:
+            database.close()
 
     async def own(self) -> None:
         """Own everything, as a keeper sees to at the start."""
@@ -113,4 +120,4 @@ async def rig(database_url: str) -> AsyncIterator[Rig]:
     one = Rig(database_url)
     await one.own()
     yield one
-    one.database.close()
+    one.close()

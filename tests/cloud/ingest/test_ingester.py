@@ -41,7 +41,6 @@ async def test_accept_duplicate_dropped_and_acknowledged_again(rig: Rig) -> None
     batch = envelope(1, _one(rig))
     for _ in range(3):
         await rig.send(batch)
-    rig.database.close()
     rig.open()
     await rig.own()
     await rig.send(batch)
@@ -60,7 +59,6 @@ async def test_accept_duplicate_within_one_commit_stored_once(rig: Rig) -> None:
 
 async def test_accept_same_key_other_records_kept_whole_and_told(rig: Rig) -> None:
     await rig.send(envelope(1, _one(rig, 1.0)))
-    rig.database.close()
     rig.open()
     await rig.own()
     await rig.send(envelope(1, _one(rig, 2.0)))
@@ -140,7 +138,6 @@ async def test_accept_foreign_reading_set_aside_for_good(rig: Rig) -> None:
     now = rig.clock.wall_ms()
     await rig.send(envelope(1, [readings("elevator:2", now, speed=9.0), *_one(rig)]))
     rig.refuse.clear()
-    rig.database.close()
     rig.open()
     await rig.own()
     assert [one.asset for one in rig.stored()] == [LIFT]
@@ -275,7 +272,7 @@ async def shared(database_url: str) -> AsyncIterator[Rig]:
     one = Rig(database_url, groups=4)
     await one.own()
     yield one
-    one.database.close()
+    one.close()
 
 
 def _in_other_group(rig: Rig) -> str:
