@@ -64,6 +64,13 @@ class TelemetryStore(Protocol):
         """
         ...
 
+    def settled(self) -> Positions:
+        """Return up to where all groups survive a kill of the engine; the log may forget those.
+
+        At most `positions()`; it asks nothing of the engine.
+        """
+        ...
+
     def rewind(self, heads: Positions) -> None:
         """Learn that the log was put back to `heads`: later positions will be used again.
 

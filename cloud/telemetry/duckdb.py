@@ -48,6 +48,7 @@ class DuckDbStore:
         self._clock, self._retention_ms = clock, retention_days * DAY_MS
         self._layouts = layouts()
         self._ledger = Ledger()
+        self._resumed: Positions = {}
         self._loaded = False
         self._writing = threading.Lock()
         self._files = DayFiles(
@@ -84,7 +85,12 @@ class DuckDbStore:
 
     def positions(self) -> Positions:
         """See TelemetryStore."""
-        return self._ledger.positions()
+        self._resumed = self._ledger.positions()
+        return dict(self._resumed)
+
+    def settled(self) -> Positions:
+        """See TelemetryStore; what `positions` returned last was durable."""
+        return self._resumed
 
     def rewind(self, heads: Positions) -> None:
         """See TelemetryStore; rows of later groups go to a Parquet file in `damaged`.

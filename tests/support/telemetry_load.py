@@ -1,9 +1,10 @@
 """A load for telemetry stores that can be written again from any position, and its writer.
 
 Group n of a partition is always the same. Most readings lie around a midnight, every fifth group
-brings late history of other days, so that flushes touch several days.
+brings late history of other days, so that flushes touch several days. No two readings of one asset
+have the same time, up to position 500: on the wire a reading is (asset, point, time).
 
-As a program: writes to the DuckDB store in a folder until it is killed, and prints each position.
+As a program: writes to the store of a URL until it is killed, and prints each position.
 """
 
 import random
@@ -13,8 +14,8 @@ from pathlib import Path
 
 from cloud.model.logged import LogGroup
 from cloud.telemetry.base import TelemetryStore
-from cloud.telemetry.duckdb import DuckDbStore
-from protocols.clock import ManualClock
+from cloud.telemetry.open import open_store
+from protocols.clock import Clock, ManualClock
 from protocols.readings import Value
 from tests.support.log_groups import DAY_MS, NOON_MS, batch, group, readings
 
@@ -31,10 +32,11 @@ def load_group(partition: str, position: int) -> LogGroup:
     """Make group `position` of a partition."""
     rng = random.Random(f"{partition} {position}")
     late = position % 5 == 0
-    low = MIDNIGHT_MS - (3 * DAY_MS if late else 2_000)
+    seconds = range(-3 * 24 * 3600 if late else -2, 2)
+    slot = (2 * position + PARTITIONS.index(partition)) % 1_000
     records = []
     for asset in rng.sample(ASSETS, 3):
-        start = rng.randrange(low, MIDNIGHT_MS + 2_000)
+        start = MIDNIGHT_MS + 1_000 * rng.choice(seconds) + slot
         values: dict[str, list[Value]] = {
             "speed": rng.choices(_SPEEDS, k=3),
             "car_position": rng.choices(_FLOORS, k=3),
@@ -88,8 +90,15 @@ def feed(store: TelemetryStore, last: int, size: int = 3) -> None:
         store.append(groups)
 
 
-def _write_until_killed(folder: Path, last: int) -> None:
-    store = DuckDbStore(folder, clock=ManualClock(NOON_MS))
+def open_at(url: str, folder: Path, clock: Clock, retention_days: int = 30) -> TelemetryStore:
+    """Open the store of a URL; empty: DuckDB in `folder`."""
+    return open_store(
+        url, folder=folder, clock=clock, retention_days=retention_days, memory_limit_mb=512
+    )
+
+
+def _write_until_killed(url: str, folder: Path, last: int) -> None:
+    store = open_at(url, folder, ManualClock(NOON_MS))
     while (position := min(store.positions().get(name, 0) for name in PARTITIONS)) < last:
         feed(store, position + 1)
         print(position + 1, flush=True)
@@ -98,4 +107,4 @@ def _write_until_killed(folder: Path, last: int) -> None:
 
 
 if __name__ == "__main__":
-    _write_until_killed(Path(sys.argv[1]), int(sys.argv[2]))
+    _write_until_killed(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

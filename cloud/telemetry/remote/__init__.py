@@ -1,0 +1,1 @@
+"""What the engines that run as servers of their own have in common."""
