@@ -121,9 +121,14 @@ def shards(
 @app.command()
 def check(
     data: Annotated[Path, typer.Option(help="Folder of the databases of a stopped service")],
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML)")] = None,
 ) -> None:
     """Verify the stores: exit 0, or 1 with a line per fault."""
-    report = check_stores(data)
+    try:
+        report = check_stores(data, load_settings(config).telemetry)
+    except FixConfiguration as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
     for line in report.lines:
         typer.echo(line)
     if report.faults:

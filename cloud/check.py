@@ -11,7 +11,8 @@ from cloud.ingest.account import read_accounts
 from cloud.model import tables
 from cloud.model.database import Database
 from cloud.model.logged import LoggedBatch, Positions
-from cloud.telemetry.duckdb import DuckDbStore
+from cloud.settings import TelemetrySettings
+from cloud.telemetry.open import open_store
 from protocols.clock import SystemClock
 from protocols.errors import SuyuanError
 
@@ -23,7 +24,7 @@ class Report(msgspec.Struct, frozen=True):
     faults: int
 
 
-def check_stores(data: Path) -> Report:
+def check_stores(data: Path, telemetry: TelemetrySettings) -> Report:
     """Verify the databases in `data`; nothing is changed but a damaged telemetry tail set aside."""
     lines: list[str] = []
     faults = 0
@@ -41,7 +42,7 @@ def check_stores(data: Path) -> Report:
         lines.append(database.read_now(_check_accounts))
     finally:
         database.close()
-    line, telemetry_faults = _check_telemetry(data / "telemetry", heads)
+    line, telemetry_faults = _check_telemetry(data / "telemetry", heads, telemetry)
     return Report([*lines, line], faults + telemetry_faults)
 
 
@@ -90,11 +91,19 @@ def _check_accounts(connection: Connection) -> str:
     return f"ledger: {len(read_accounts(connection, lambda _: True))} accounts readable"
 
 
-def _check_telemetry(folder: Path, heads: Positions) -> tuple[str, int]:
-    if not folder.exists():
+def _check_telemetry(
+    folder: Path, heads: Positions, settings: TelemetrySettings
+) -> tuple[str, int]:
+    if not settings.url and not folder.exists():
         return "telemetry: nothing stored yet", 0
     try:
-        store = DuckDbStore(folder, clock=SystemClock())
+        store = open_store(
+            settings.url,
+            folder=folder,
+            clock=SystemClock(),
+            retention_days=settings.retention_days,
+            memory_limit_mb=settings.memory_limit_mb,
+        )
         positions = store.positions()
         store.close()
     except SuyuanError as error:

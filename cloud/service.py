@@ -26,7 +26,7 @@ from cloud.roles.ingest import IngestRole
 from cloud.roles.serve import ServeRole
 from cloud.rules.store import RULES
 from cloud.settings import Settings
-from cloud.telemetry.duckdb import DuckDbStore
+from cloud.telemetry.open import open_store
 from protocols.clock import Clock, SystemClock
 from protocols.errors import Fault, FixConfiguration, StopService
 
@@ -78,8 +78,9 @@ class Service:
             append_feed=common.feed.append,
             on_commit=common.feed.committed,
         )
-        self._store = DuckDbStore(
-            data / "telemetry",
+        self._store = open_store(
+            settings.telemetry.url,
+            folder=data / "telemetry",
             clock=common.clock,
             retention_days=settings.telemetry.retention_days,
             memory_limit_mb=settings.telemetry.memory_limit_mb,

@@ -25,6 +25,8 @@ class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The time-series store."""
 
+    url: str = ""
+    """Empty: DuckDB in the data folder; else see cloud/telemetry/open.py."""
     retention_days: Positive = 400
     memory_limit_mb: Annotated[int, Meta(ge=64)] = 512
 

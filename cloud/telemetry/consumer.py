@@ -62,13 +62,21 @@ class TelemetryConsumer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="telemetry")
         self._wake = asyncio.Event()
         self._lock = threading.Lock()
+        self._begun = False
         self._positions: Positions = {}
+        self._settled: Positions = {}
         self._waiting_since = clock.wall_ms()
         """No group before this time is unprocessed; kept while a group waits."""
 
     async def start(self) -> None:
-        """Learn from where to read; a log that was put back is told to the store."""
-        await self._call(self._begin)
+        """Learn from where to read; a log that was put back is told to the store.
+
+        A store that is away learns it later, before anything else.
+        """
+        try:
+            await self._call(self._begin)
+        except RetryLater as error:
+            logger.warning("telemetry is away: %s", error)
 
     async def run(self) -> None:
         """Store what the log brings until cancelled; what is under way is finished by `stop`."""
@@ -98,7 +106,7 @@ class TelemetryConsumer:
     def positions(self) -> Positions:
         """Return up to where everything is stored durably; the log may forget that."""
         with self._lock:
-            return dict(self._positions)
+            return dict(self._settled)
 
     def lag_ms(self, now_ms: int) -> int:
         """Return the age of the oldest group that is not stored, 0 when there is none."""
@@ -122,22 +130,27 @@ class TelemetryConsumer:
 
     def _begin(self) -> None:
         self._store.rewind(self._log.heads())
+        self._begun = True
+        self._look()
+
+    def _look(self) -> Positions:
+        positions = self._store.positions()
         with self._lock:
-            self._positions = self._store.positions()
+            self._positions, self._settled = positions, self._store.settled()
+        return positions
 
     def _flush(self) -> bool:
         """Store the next groups; True: there are more."""
+        if not self._begun:
+            self._begin()
         now_ms, heads = self._clock.wall_ms(), self._log.heads()
-        positions = self._store.positions()
+        positions = self._look()
         groups = list(self._next_groups(heads, positions, now_ms))
-        waiting_since = min((group.committed_at for group in groups), default=now_ms)
         with self._lock:
-            self._positions, self._waiting_since = positions, waiting_since
+            self._waiting_since = min((group.committed_at for group in groups), default=now_ms)
         if groups:
             self._bury(self._append(groups))
-            positions = self._store.positions()
-            with self._lock:
-                self._positions = positions
+            positions = self._look()
         return any(positions.get(name, 0) < head for name, head in heads.items())
 
     def _next_groups(

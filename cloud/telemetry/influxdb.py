@@ -71,14 +71,16 @@ class InfluxDbEngine:
 
     def __init__(self, address: EngineAddress) -> None:
         self._link, self._bucket = Link(address), address.place
+        self._runs = 0
 
     def write(self, body: bytes) -> None:
         """See Engine."""
         self._link.write(body)
 
     def run(self) -> str:
-        """See Engine; after a call that failed it is not known what it did."""
-        return str(self._link.failures)
+        """See Engine; it does not tell, so its marks are read again each time."""
+        self._runs += 1
+        return str(self._runs)
 
     def marks(self) -> list[Mark]:
         """See Engine."""

@@ -43,9 +43,7 @@ _MARKS = (("max", "position|sent", 8), ("min", "kept_to", 3_650), ("max", "dropp
 SPAN_MS = 600_000
 """Reads begin with a span of so much; it grows while little is found."""
 TIME_MAX_MS = 9_223_372_036_853
-_FIGURE = re.compile(
-    r"^(process_start_time_seconds|vm_http_requests_all_total.*?) (\S+)$", re.MULTILINE
-)
+_FIGURE = re.compile(r"^(process_start_time_seconds|vm_app_uptime_seconds) (\S+)$", re.MULTILINE)
 _FLAG = re.compile(r'^flag\{name="([^"]+)", value="([^"]*)"', re.MULTILINE)
 _PERIOD = re.compile(r"([0-9.]+)([hdwy]?)")
 _PERIOD_DAYS = {"h": 1 / 24, "d": 1, "w": 7, "y": 365, "": 31}
@@ -96,7 +94,7 @@ class VictoriaMetricsEngine:
             tags=f",db={tag_text(address.place)}",
         )
         self._fresh = True
-        self._started, self._requests, self._runs = "", 0.0, 0
+        self._started = ""
 
     def write(self, body: bytes) -> None:
         """See Engine."""
@@ -104,18 +102,19 @@ class VictoriaMetricsEngine:
         self._link.write(body)
 
     def run(self) -> str:
-        """See Engine: the time of its start; a counter tells two starts of one second apart."""
+        """See Engine: the time of its start, in whole seconds.
+
+        In its first second it is left alone, so that two starts never have the same one.
+        """
         text = self._link.ask("GET", "/metrics", {}).decode(errors="replace")
-        figures = _FIGURE.findall(text)
-        started = "".join(value for name, value in figures if name.startswith("process"))
-        requests = sum(float(value) for name, value in figures if name.startswith("vm_http"))
-        if not started:
-            raise RetryLater("no VictoriaMetrics answers there: /metrics names no start time")
-        if started != self._started or requests < self._requests:
+        figures = dict(_FIGURE.findall(text))
+        if float(figures.get("vm_app_uptime_seconds", 0)) < 1:
+            raise RetryLater("VictoriaMetrics started just now, or something else answers there")
+        started = str(figures.get("process_start_time_seconds"))
+        if started != self._started:
             self._check_flags(dict(_FLAG.findall(text)))
-            self._runs += 1
-        self._started, self._requests = started, requests
-        return f"{started} {self._runs}"
+        self._started = started
+        return started
 
     def marks(self) -> list[Mark]:
         """See Engine."""

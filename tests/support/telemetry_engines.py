@@ -81,6 +81,10 @@ class EngineServer(Protocol):
         """End it with SIGKILL."""
         ...
 
+    def wipe(self) -> None:
+        """Delete what it holds; it must be ended."""
+        ...
+
     def new_url(self) -> str:
         """Make a place of its own for one store; returns its URL."""
         ...
@@ -119,6 +123,8 @@ class InfluxDbServer:
         config = str(self._folder / "influxd.conf")
         self._influxd = _spawn([INFLUXD, "-config", config], self._folder / "influxd.log")
         _wait_for_answer(f"http://127.0.0.1:{self._influxd_port}/ping", self._influxd)
+        for number in range(self._made):
+            self.ask(f"CREATE DATABASE test_{number + 1}")
         if self._nginx is None:
             config = str(self._folder / "nginx.conf")
             self._nginx = _spawn([NGINX, "-c", config], self._folder / "nginx.log")
@@ -135,6 +141,11 @@ class InfluxDbServer:
         if self._influxd is not None:
             self._influxd.kill()
             self._influxd.wait(10)
+
+    def wipe(self) -> None:
+        """See EngineServer."""
+        for name in ("meta", "data", "wal"):
+            shutil.rmtree(self._folder / name)
 
     def new_url(self) -> str:
         """See EngineServer; a database of its own."""
@@ -181,6 +192,7 @@ class VictoriaMetricsServer:
         ]
         self._process = _spawn(command, self._folder / "victoria-metrics.log")
         _wait_for_answer(f"http://127.0.0.1:{self.port}/health", self._process)
+        time.sleep(1.1)  # in its first second our store leaves it alone
 
     def stop(self) -> None:
         """See EngineServer."""
@@ -191,6 +203,10 @@ class VictoriaMetricsServer:
         if self._process is not None:
             self._process.kill()
             self._process.wait(10)
+
+    def wipe(self) -> None:
+        """See EngineServer."""
+        shutil.rmtree(self._folder / "data")
 
     def new_url(self) -> str:
         """See EngineServer; a value of label `db` of its own."""

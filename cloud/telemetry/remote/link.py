@@ -46,8 +46,6 @@ class Link:
             retries=False,
             headers={"Authorization": f"Token {address.token}"} if address.token else None,
         )
-        self.failures = 0
-        """Counts the calls that failed: what they did is not known."""
 
     def write(self, body: bytes) -> None:
         """Write lines with times in ms.
@@ -90,9 +88,7 @@ class Link:
         text = text[:300]
         if status in (400, 422):
             return RefuseInput("engine_refused", text)
-        self.failures += 1
         return RetryLater(f"{self._address.base_url} answers {status}: {text}")
 
     def _gone(self, error: BaseException) -> RetryLater:
-        self.failures += 1
         return RetryLater(f"{self._address.base_url} is away: {str(error)[:200]}")

@@ -64,6 +64,9 @@ class FussyStore:
     def positions(self) -> Positions:
         return dict(self.reached)
 
+    def settled(self) -> Positions:
+        return dict(self.reached)
+
     def rewind(self, heads: Positions) -> None:
         self.rewound.append(heads)
 
