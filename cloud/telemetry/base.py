@@ -42,7 +42,10 @@ class RefuseRecord(RefuseInput):
 
 
 class TelemetryStore(Protocol):
-    """Readings by asset and point. All calls block and may come from several threads."""
+    """Readings by asset and point. All calls block and may come from several threads.
+
+    A reading is (asset, point, observed_at): of two with the same one a store may keep one alone.
+    """
 
     def append(self, groups: Sequence[LogGroup]) -> Sequence[Refused]:
         """Store the readings of `groups`, each group once however often it is handed in.

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from cloud.model.logged import LogGroup
-from cloud.telemetry.base import Aggregate, Series, TelemetryStore
+from cloud.telemetry.base import Aggregate, RefuseRecord, Series, TelemetryStore
+from cloud.telemetry.duckdb import DuckDbStore
 from protocols.clock import ManualClock
 from protocols.errors import RefuseInput
 from protocols.readings import Value
@@ -35,6 +36,8 @@ class Traits:
 
     float_digits: int = 17
     """Significant digits of a float that come back; 17: every float exactly."""
+    text_bytes_max: int = 1_000_000
+    """A longer text is refused, and told."""
     settles_late: bool = False
     """A kill of the engine loses its last seconds: after a kill of the service too, positions
     are those of a minute ago, and the log is read again from there."""
@@ -42,8 +45,8 @@ class Traits:
 
 ENGINES: dict[str, Traits] = {
     "duckdb": Traits(),
-    "influxdb": Traits(),
-    "victoriametrics": Traits(float_digits=12, settles_late=True),
+    "influxdb": Traits(text_bytes_max=60_000),
+    "victoriametrics": Traits(float_digits=12, text_bytes_max=1_000, settles_late=True),
 }
 
 
@@ -201,6 +204,35 @@ def test_rewind_forgets_what_the_log_forgot(open_store: Opener) -> None:
     assert [at - NOON_MS for at, _ in raw(store).points["speed"]] == [1, 2, 10]
 
 
+def test_rewind_and_the_same_reading_again_shows_it_once(open_store: Opener) -> None:
+    store = open_store()
+    store.append([single(n, LIFT, NOON_MS + n, speed=float(n), odd=n) for n in (1, 2, 3)])
+    store.rewind({"all/data": 1})
+    store.append([single(2, LIFT, NOON_MS + 3, speed=3.0), single(3, LIFT, NOON_MS + 4, odd=4)])
+    store.rewind({"all/data": 2})
+    store.append([single(3, LIFT, NOON_MS + 2, speed=2.0)])
+    for _ in range(2):
+        series = raw(store)
+        assert series.points["speed"] == [(NOON_MS + n, float(n)) for n in (1, 2, 3)]
+        assert series.points["odd"] == [(NOON_MS + 1, 1)]
+        store.close()
+        store = open_store()
+
+
+def test_rewind_finds_what_a_killed_service_left(open_store: Opener) -> None:
+    killed = open_store()
+    killed.append([single(n, LIFT, NOON_MS + n, speed=float(n)) for n in (1, 2, 3)])
+    if isinstance(killed, DuckDbStore):
+        killed.close()  # its files belong to one process; it writes nothing in the end
+    store = open_store()
+    store.rewind({"all/data": 2})
+    reached = store.positions()["all/data"]
+    assert reached <= 2
+    again = [single(n, LIFT, NOON_MS + n, speed=float(n)) for n in (1, 2)]
+    store.append([*again[reached:], single(3, LIFT, NOON_MS + 10, speed=9.0)])
+    assert [at - NOON_MS for at, _ in raw(store).points["speed"]] == [1, 2, 10]
+
+
 def test_rewind_to_an_unknown_log_keeps_everything(store: TelemetryStore) -> None:
     store.append([single(1, LIFT, NOON_MS, speed=1.0)])
     store.rewind({})
@@ -266,6 +298,23 @@ def test_values_come_back_exactly(store: TelemetryStore, traits: Traits, asset: 
 
 def rounded(value: Value, digits: int) -> Value:
     return float(f"{value:.{digits}g}") if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("size", [300, 5_000, 100_000])
+def test_a_text_is_kept_or_its_record_is_named(
+    store: TelemetryStore, traits: Traits, size: int
+) -> None:
+    texts = ["E01", "电梯" + "x" * size]
+    records = [readings(LIFT, [NOON_MS + n], {"code": [text]}) for n, text in enumerate(texts)]
+    logged = batch(*records)
+    if size < traits.text_bytes_max:
+        store.append([group(1, logged)])
+        assert raw(store).points["code"] == [(NOON_MS + n, text) for n, text in enumerate(texts)]
+        return
+    with pytest.raises(RefuseRecord) as caught:
+        store.append([group(1, logged)])
+    assert (caught.value.batch, caught.value.index) == (logged, 1)
+    assert raw(store).points == {}
 
 
 def test_null_and_left_out_are_both_left_out_of_readings(store: TelemetryStore) -> None:

@@ -48,6 +48,7 @@ class FussyStore:
     def __init__(self, judge: Callable[[Sequence[LogGroup]], Exception | None]) -> None:
         self.judge = judge
         self.calls = 0
+        self.away = 0
         self.kept: list[LogGroup] = []
         self.reached: Positions = {}
         self.rewound: list[Positions] = []
@@ -68,6 +69,9 @@ class FussyStore:
         return dict(self.reached)
 
     def rewind(self, heads: Positions) -> None:
+        if self.away:
+            self.away -= 1
+            raise RetryLater("away")
         self.rewound.append(heads)
 
     def __getattr__(self, name: str) -> object:  # the calls that a consumer never makes
@@ -159,6 +163,16 @@ async def test_engine_that_is_away_is_asked_again_with_the_same(tmp_path: Path) 
     assert store.calls == 3
     assert [one.position for one in store.kept] == [1]
     assert letters == []
+
+
+async def test_engine_that_is_away_at_the_start_learns_the_heads_later() -> None:
+    log, store = ListLog(), FussyStore(lambda groups: None)
+    store.away = 2
+    log.add(single(1, LIFT, NOON_MS, speed=1.0))
+    async with running(log, store) as consumer:
+        await until_idle(consumer)
+    assert store.rewound == [{"all/data": 1}], "before anything else, and once"
+    assert [one.position for one in store.kept] == [1]
 
 
 async def test_record_that_is_named_goes_to_the_dead_letters_alone() -> None:
