@@ -7,7 +7,7 @@ SEED ?= 1
 WORKERS ?= 2
 MINUTES ?= 10
 
-.PHONY: demo test test-long check campaign-kill campaign-states campaign-outage lock format clean
+.PHONY: demo test test-long check campaign-kill campaign-states campaign-outage bench-engines lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -45,6 +45,11 @@ campaign-states: $(VENV)/.dev
 campaign-outage: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/python -m tests.campaigns.outage --minutes $(MINUTES)
+
+## bench-engines: DuckDB, InfluxDB and VictoriaMetrics side by side, on a quiet machine; a table
+bench-engines: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.benchmarks.engines
 
 ## format: put the code into its one format
 format: $(VENV)/.dev
