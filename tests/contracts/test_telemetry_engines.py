@@ -225,6 +225,24 @@ def test_log_may_forget_only_what_is_settled(
     assert store.settled() == dict.fromkeys(PARTITIONS, 20)
 
 
+def test_store_that_only_reads_follows_the_writer(open_store: Opener, clock: ManualClock) -> None:
+    writer, reader = open_store(), open_store()
+    writer.append([single(n, LIFT, NOON_MS + n, speed=float(n)) for n in (1, 2, 3)])
+
+    def seen() -> list[int]:
+        series = reader.readings(LIFT, ["speed"], NOON_MS, NOON_MS + 100, 10)
+        return [at - NOON_MS for at, _ in series.points["speed"]]
+
+    assert seen() == [1, 2, 3]
+    writer.rewind({"all/data": 2})
+    writer.append([single(3, LIFT, NOON_MS + 10, speed=9.0)])
+    clock.advance(60_000)
+    deadline = time.monotonic() + 3  # another process's readings show within about a second
+    while seen() != [1, 2, 10] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert seen() == [1, 2, 10]
+
+
 def test_victoriametrics_that_forgets_too_early_is_refused(
     tmp_path: Path, clock: ManualClock
 ) -> None:
