@@ -8,7 +8,8 @@ WORKERS ?= 2
 MINUTES ?= 10
 MOVES ?= 20
 
-.PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards lock format clean
+.PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards \
+    bench-engines lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -51,6 +52,11 @@ campaign-outage: $(VENV)/.dev
 campaign-shards: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/python -m tests.campaigns.shards --moves $(MOVES) --kills 4 --seed $(SEED)
+
+## bench-engines: DuckDB, InfluxDB and VictoriaMetrics side by side, on a quiet machine; a table
+bench-engines: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.benchmarks.engines
 
 ## format: put the code into its one format
 format: $(VENV)/.dev

@@ -27,12 +27,16 @@ from cloud.telemetry.remote.lines import (
     Dialect,
 )
 from cloud.telemetry.remote.link import EngineAddress, Link
-from protocols.errors import RetryLater
+from protocols.errors import RefuseInput, RetryLater
 from protocols.ids import scheme_of
 from protocols.readings import Value
 
 TIME_MAX_MS = 9_223_372_036_853
 ROWS_MAX = 10_000
+VALUES_PER_ROW = 8
+"""About so many; a page has more rows or fewer values than it should, no harm done."""
+CONFIGURED = ("max-values-per-tag", "max-series-per-database")
+"""Bounds of InfluxDB 1 that an operator raises: nothing is wrong with the readings."""
 _MARKS = {"position": "max", "kept_to": "min", "dropped_before": "max"}
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "'": "\\'", "\n": "\\n"})
 _DECODERS: dict[str, Callable[[Any], Value]] = {
@@ -75,7 +79,12 @@ class InfluxDbEngine:
 
     def write(self, body: bytes) -> None:
         """See Engine."""
-        self._link.write(body)
+        try:
+            self._link.write(body)
+        except RefuseInput as error:
+            if any(bound in error.detail for bound in CONFIGURED):
+                raise RetryLater(f"InfluxDB: {error.detail}") from error
+            raise
 
     def run(self) -> str:
         """See Engine; it does not tell, so its marks are read again each time."""
@@ -104,7 +113,8 @@ class InfluxDbEngine:
 
     def page(self, window: Window, size: int, limits: Limits) -> tuple[list[Entry], int | None]:
         """See Engine."""
-        rows_max = max(2, min(size, ROWS_MAX))
+        values = min(len(window.points) or VALUES_PER_ROW, VALUES_PER_ROW)
+        rows_max = max(2, min(size // values, ROWS_MAX))
         query, condition = self._select(window), _condition(window, limits)
         (result,) = self._ask(f"{query} WHERE {condition} LIMIT {rows_max}")
         if sum(len(series.values) for series in result.series) < rows_max:

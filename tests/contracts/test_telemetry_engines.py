@@ -149,6 +149,7 @@ def test_silent_engine_holds_nobody_for_long(
     feed(store, 5)
     for pid in server.pids:
         os.kill(pid, SIGSTOP)
+        _wait_until_stopped(pid)
     try:
         started = time.monotonic()
         with pytest.raises(RetryLater):
@@ -161,6 +162,19 @@ def test_silent_engine_holds_nobody_for_long(
     again = open_store()
     feed_patiently(again, 10)
     assert stored(again) == expected(10)
+
+
+def _wait_until_stopped(pid: int) -> None:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        states = [
+            (task / "stat").read_text().rpartition(")")[2].split()[0]
+            for task in Path(f"/proc/{pid}/task").iterdir()
+        ]
+        if set(states) == {"T"}:
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"{pid} does not stop: {states}")
 
 
 def test_engine_that_comes_back_empty_is_filled_from_the_log(
@@ -209,3 +223,56 @@ def test_log_may_forget_only_what_is_settled(
         clock.advance(5_000)
         store.positions()
     assert store.settled() == dict.fromkeys(PARTITIONS, 20)
+
+
+def test_store_that_only_reads_follows_the_writer(open_store: Opener, clock: ManualClock) -> None:
+    writer, reader = open_store(), open_store()
+    writer.append([single(n, LIFT, NOON_MS + n, speed=float(n)) for n in (1, 2, 3)])
+
+    def seen() -> list[int]:
+        series = reader.readings(LIFT, ["speed"], NOON_MS, NOON_MS + 100, 10)
+        return [at - NOON_MS for at, _ in series.points["speed"]]
+
+    assert seen() == [1, 2, 3]
+    writer.rewind({"all/data": 2})
+    writer.append([single(3, LIFT, NOON_MS + 10, speed=9.0)])
+    clock.advance(60_000)
+    deadline = time.monotonic() + 3  # another process's readings show within about a second
+    while seen() != [1, 2, 10] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert seen() == [1, 2, 10]
+
+
+def test_victoriametrics_that_forgets_too_early_is_refused(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    if missing := missing_for(VictoriaMetricsServer):
+        pytest.skip(missing)
+    server = VictoriaMetricsServer(tmp_path / "server", "-retentionPeriod=12")
+    server.start()
+    try:
+        store = open_at(server.new_url(), tmp_path, clock, retention_days=400)
+        with pytest.raises(RetryLater, match="-retentionPeriod=400d"):
+            store.positions()
+        store.close()
+    finally:
+        server.stop()
+
+
+def test_series_beyond_the_bound_of_influxdb_wait_for_the_operator(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    if missing := missing_for(InfluxDbServer):
+        pytest.skip(missing)
+    server = InfluxDbServer(tmp_path / "server", values_per_tag_max=2)
+    server.start()
+    try:
+        store = open_at(server.new_url(), tmp_path, clock)
+        groups = [single(n, f"elevator:{n}", NOON_MS, speed=1.0) for n in range(1, 5)]
+        store.append(groups[:3])
+        with pytest.raises(RetryLater, match="max-values-per-tag"):
+            store.append(groups)
+        assert store.positions() == {"all/data": 3}
+        store.close()
+    finally:
+        server.stop()

@@ -28,7 +28,8 @@ bind-address = "127.0.0.1:{rpc_port}"
   dir = "{folder}/data"
   wal-dir = "{folder}/wal"
   query-log-enabled = false
-  index-version = "tsi1"
+  index-version = "{index}"
+  max-values-per-tag = {values_per_tag_max}
 [monitor]
   store-enabled = false
 [http]
@@ -44,6 +45,7 @@ events {{ worker_connections 256; }}
 http {{
   access_log off;
   client_max_body_size 64m;
+  client_body_buffer_size 8m;
   client_body_temp_path {folder}/t1;
   proxy_temp_path {folder}/t2;
   fastcgi_temp_path {folder}/t3;
@@ -100,11 +102,17 @@ class InfluxDbServer:
 
     programs = (INFLUXD, NGINX)
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, values_per_tag_max: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self.port, self._influxd_port = folder, free_port(), free_port()
         (folder / "influxd.conf").write_text(
-            _INFLUXD_CONF.format(folder=folder, port=self._influxd_port, rpc_port=free_port())
+            _INFLUXD_CONF.format(
+                folder=folder,
+                port=self._influxd_port,
+                rpc_port=free_port(),
+                index="inmem" if values_per_tag_max else "tsi1",  # tsi1 knows no such bound
+                values_per_tag_max=values_per_tag_max,
+            )
         )
         (folder / "nginx.conf").write_text(
             _NGINX_CONF.format(

@@ -9,7 +9,6 @@ they came from; which log that is says the tag `log`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from cloud.model.logged import PlacedReadings
 from cloud.telemetry.day_files.rows import qualities_of, to_json
@@ -46,19 +45,6 @@ class Dialect:
     tags: str = ""
     """On each line, with a comma before each."""
 
-    def number(self, name: str, value: Any) -> str | None:
-        """Return the field that holds a number, None when no field does so exactly."""
-        kind = type(value)
-        if kind is float:
-            if self.float_min <= abs(value) <= self.float_max:
-                return f"{name}:f={value}"
-            return f"{name}:f=0" if str(value) == "0.0" else None
-        if kind is int:
-            if -self.int_max <= value <= self.int_max:
-                return f"{name}:i={value}i"
-            return None
-        return f"{name}:b={value}" if kind is bool else None
-
 
 class Lines:
     """The lines of one append."""
@@ -66,6 +52,8 @@ class Lines:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._lines: list[str] = []
+        self._written: dict[tuple[str, str | tuple[str, ...]], str] = {}
+        """Texts that were written before: most are words that come again and again."""
 
     def add(self, reading: PlacedReadings, log: str, position: int) -> None:
         """Add one reading of group `position` of `log`.
@@ -76,8 +64,11 @@ class Lines:
         """
         series = f"{scheme_of(reading.asset)},asset={reading.asset},log={log}{self._dialect.tags}"
         rows: list[list[str]] = [[] for _ in reading.at]
+        plain = not reading.quality and not reading.time_unknown
         for name, column in reading.values.items():
-            self._add_column(series, reading, rows, name, column)
+            self._add_column(series, reading.at, rows, name, column)
+            if not plain or None in column:
+                self._add_qualities(series, reading, rows, name)
         end = f"{POSITION}={position}i"
         for fields, at in zip(rows, reading.at, strict=True):
             fields.append(end)
@@ -107,43 +98,59 @@ class Lines:
             yield "\n".join(self._lines[start:]).encode()
 
     def _add_column(
-        self,
-        series: str,
-        reading: PlacedReadings,
-        rows: list[list[str]],
-        name: str,
-        column: list[Value],
+        self, series: str, at: list[int], rows: list[list[str]], name: str, column: list[Value]
     ) -> None:
-        number = self._dialect.number
+        dialect = self._dialect
         for row, value in enumerate(column):
-            field = number(name, value)
-            if field is not None:
-                rows[row].append(field)
+            # a float, a small whole number, a truth: in the order of what is frequent
+            if isinstance(value, float) and dialect.float_min <= abs(value) <= dialect.float_max:
+                rows[row].append(f"{name}:f={value!r}")
+            elif value is True or value is False:
+                rows[row].append(f"{name}:b={value!r}")
+            elif isinstance(value, int) and -dialect.int_max <= value <= dialect.int_max:
+                rows[row].append(f"{name}:i={value!r}i")
+            elif isinstance(value, float) and str(value) == "0.0":
+                rows[row].append(f"{name}:f=0")
             elif value is not None:
-                self._add_text(series, reading.at[row], rows[row], name, value)
-        if not (reading.quality or reading.time_unknown or None in column):
-            return
-        for row, quality in enumerate(qualities_of(reading, name, column)):
+                self._put(series, at[row], rows[row], self._text(name, value))
+
+    def _add_qualities(
+        self, series: str, reading: PlacedReadings, rows: list[list[str]], name: str
+    ) -> None:
+        for row, quality in enumerate(qualities_of(reading, name, reading.values[name])):
             if quality != "good":
-                self._put(series, reading.at[row], rows[row], f"{name}:{QUALITY}", quality)
+                text = self._write(name, QUALITY, quality)
+                self._put(series, reading.at[row], rows[row], text)
 
-    def _add_text(self, series: str, at: int, fields: list[str], name: str, value: Value) -> None:
-        if isinstance(value, str) and value and value.isprintable():
-            self._put(series, at, fields, f"{name}:{TEXT}", value)
+    def _put(self, series: str, at: int, fields: list[str], written: str) -> None:
+        if self._dialect.texts_in_tags:
+            self._lines.append(f"{series}{written} {at}")
         else:
-            self._put(series, at, fields, f"{name}:{JSON}", str(to_json(value)))
+            fields.append(written)
 
-    def _put(self, series: str, at: int, fields: list[str], field: str, text: str) -> None:
+    def _text(self, name: str, value: Value) -> str:
+        if not isinstance(value, str | list):
+            return self._write(name, JSON, str(to_json(value)))
+        key = (name, value if isinstance(value, str) else tuple(value))
+        written = self._written.get(key)
+        if written is None:
+            if isinstance(value, str) and value and value.isprintable():
+                written = self._write(name, TEXT, value)
+            else:
+                written = self._write(name, JSON, str(to_json(value)))
+            self._written[key] = written
+        return written
+
+    def _write(self, name: str, letter: str, text: str) -> str:
         if len(text) > self._dialect.text_bytes_max // 4:
             size = len(text.encode())
             if size > self._dialect.text_bytes_max:
-                raise ValueError(f"{field}: a text of {size} bytes is more than the engine keeps")
+                raise ValueError(f"{name}: a text of {size} bytes is more than the engine keeps")
         if self._dialect.texts_in_tags:
-            self._lines.append(f"{series},text={tag_text(text)} {field}=1 {at}")
-            return
+            return f",text={tag_text(text)} {name}:{letter}=1"
         if "\\" in text or '"' in text:
             text = text.replace("\\", "\\\\").replace('"', '\\"')
-        fields.append(f'{field}="{text}"')
+        return f'{name}:{letter}="{text}"'
 
 
 def tag_text(text: str) -> str:

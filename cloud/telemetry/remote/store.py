@@ -29,6 +29,7 @@ logger = logging.getLogger("suyuan.cloud.telemetry")
 
 CHECK_MS = 5_000
 """Looks so often whether the engine was started anew; far less than it takes to settle."""
+FOLLOW_MS = 60_000
 NOTES_MAX = 12
 """So many positions wait to be settled."""
 AT_MAX_MS = 9_223_372_036_853
@@ -46,13 +47,14 @@ class EngineStore:
         self._writing = threading.Lock()
         self._book = Book()
         self._run: str | None = None
-        self._checked_at, self._doubt = 0, False
+        self._checked_at, self._doubt, self._writes = 0, False, False
         self._notes: deque[tuple[int, Positions]] = deque()
         """(time since boot, positions): what had been sent then."""
 
     def append(self, groups: Sequence[LogGroup]) -> list[Refused]:
         """See TelemetryStore."""
         with self._writing:
+            self._writes = True
             self._check()
             if self._book.went_back:
                 raise RetryLater("positions went back; resume from there")
@@ -81,6 +83,7 @@ class EngineStore:
     def rewind(self, heads: Positions) -> None:
         """See TelemetryStore; rows of later groups stay in the engine and are no longer shown."""
         with self._writing:
+            self._writes = True
             self._check()
             self._settle_all()
             self._load(self._engine.run())
@@ -180,8 +183,11 @@ class EngineStore:
             logger.warning("the engine was started anew or failed: its log is read again")
 
     def _limits(self) -> dict[str, int]:
-        if self._run is None:
+        """Return which rows count; who only reads asks now and then what the writer noted."""
+        late = self._clock.boot_ms() - self._checked_at >= FOLLOW_MS
+        if self._run is None or (late and not self._writes):
             with self._writing:
+                self._run = None
                 self._check()
         return self._book.limits()
 

@@ -34,7 +34,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     feed(store, 25)
     store.sort_closed()
     store.close()
-    command = [sys.executable, "-m", "tests.support.telemetry_load", str(folder), str(LAST)]
+    command = [sys.executable, "-m", "tests.support.telemetry_load", "", str(folder), str(LAST)]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
