@@ -125,7 +125,7 @@ def check(
 ) -> None:
     """Verify the stores: exit 0, or 1 with a line per fault."""
     try:
-        report = check_stores(data, load_settings(config).telemetry)
+        report = check_stores(data, load_settings(config))
     except FixConfiguration as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

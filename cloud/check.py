@@ -11,7 +11,7 @@ from cloud.ingest.account import read_accounts
 from cloud.model import tables
 from cloud.model.database import Database
 from cloud.model.logged import LoggedBatch, Positions
-from cloud.settings import TelemetrySettings
+from cloud.settings import Settings, TelemetrySettings
 from cloud.telemetry.open import open_store
 from protocols.clock import SystemClock
 from protocols.errors import SuyuanError
@@ -24,17 +24,22 @@ class Report(msgspec.Struct, frozen=True):
     faults: int
 
 
-def check_stores(data: Path, telemetry: TelemetrySettings) -> Report:
-    """Verify the databases in `data`; nothing is changed but a damaged telemetry tail set aside."""
+def check_stores(data: Path, settings: Settings) -> Report:
+    """Verify the databases in `data`; nothing is changed but a damaged telemetry tail set aside.
+
+    Where they are in PostgreSQL, that looks after its own pages; log and ledger are read all the
+    same.
+    """
     lines: list[str] = []
     faults = 0
-    for name in ("log", "state"):
+    for name in () if settings.database.log_url else ("log", "state"):
         found = _integrity(data / f"{name}.db")
         faults += found != "ok"
         lines.append(f"{name}.db: {found}")
     if faults:
         return Report(lines, faults)
-    database = Database(f"sqlite:///{data / 'log.db'}", name="check")
+    url = settings.database.log_url or f"sqlite:///{data / 'log.db'}"
+    database = Database(url, name="check")
     try:
         heads, log_lines, log_faults = database.read_now(_check_log)
         lines += log_lines
@@ -42,7 +47,7 @@ def check_stores(data: Path, telemetry: TelemetrySettings) -> Report:
         lines.append(database.read_now(_check_accounts))
     finally:
         database.close()
-    line, telemetry_faults = _check_telemetry(data / "telemetry", heads, telemetry)
+    line, telemetry_faults = _check_telemetry(data / "telemetry", heads, settings.telemetry)
     return Report([*lines, line], faults + telemetry_faults)
 
 

@@ -54,3 +54,12 @@ def test_broker_address_other_url_refused(url: str) -> None:
 def test_host_and_port_other_text_refused(text: str) -> None:
     with pytest.raises(FixConfiguration, match="HOST:PORT"):
         host_and_port(text, "--http")
+
+
+@pytest.mark.parametrize("groups", [0, 3, 512])
+def test_load_settings_shard_groups_must_be_a_power_of_two(tmp_path: Path, groups: int) -> None:
+    file = tmp_path / "cloud.toml"
+    file.write_text(f"schema = 1\n[ingest]\nshard_groups = {groups}\n")
+    with pytest.raises(FixConfiguration) as caught:
+        load_settings(file)
+    assert [fault.key for fault in caught.value.faults] == ["ingest.shard_groups"]
