@@ -7,9 +7,12 @@ SEED ?= 1
 WORKERS ?= 2
 MINUTES ?= 10
 MOVES ?= 20
+RUNS ?= 3
+SECONDS ?= 20
+ROWS ?=
 
 .PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards \
-    bench-engines lock format clean
+    bench-engines bench-edge lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -57,6 +60,11 @@ campaign-shards: $(VENV)/.dev
 bench-engines: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/python -m tests.benchmarks.engines
+
+## bench-edge: speed and cost of the gateway under 1,000 lifts, on a quiet machine; prints tables
+bench-edge: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.benchmarks.edge --runs $(RUNS) --seconds $(SECONDS) $(ROWS)
 
 ## format: put the code into its one format
 format: $(VENV)/.dev

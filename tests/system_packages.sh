@@ -8,6 +8,7 @@ declare -A program_of=(
   [chromium]=chromium
   [socat]=socat
   [faketime]=faketime
+  [strace]=strace
   [influxdb]=influxd
   [victoria-metrics]=victoria-metrics
   [nginx-light]=nginx
