@@ -1,6 +1,7 @@
 """The command line of a gateway: `suyuan-edge run`, `check`, `probe`, `status`."""
 
 import asyncio
+import gc
 import hashlib
 import importlib.metadata
 import logging
@@ -135,6 +136,8 @@ async def _run(site: Site, digest: str, state: Path, overlay: Path | None) -> No
         password=os.environ.get("SUYUAN_MQTT_PASSWORD"),
         faults=[*faults, *set_aside],
     )
+    gc.collect()
+    gc.freeze()  # code, catalog, devices: a full collection would look at all of it each time
     await agent.run(stop)
     # all is on disk; a name look-up that hangs in a thread must not hold the process
     leave = threading.Timer(LEAVE_AFTER_S, os._exit, (0,))

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import msgspec
 
 from edge.batches import Draft
-from edge.frames import BATCH_BYTES, GROUP_MS, GROUP_SLOW_MS, Collector
+from edge.frames import BATCH_BYTES, COMMIT_BYTES, GROUP_MS, GROUP_SLOW_MS, Collector
 from edge.sources.base import Sample
 from edge.timekeeper import Timekeeper
 from protocols.clock import ManualClock
@@ -127,17 +127,32 @@ def test_much_data_is_grouped_for_a_second_always() -> None:
         assert rig.take_when_due()[0] == GROUP_MS
 
 
-def test_full_batch_does_not_wait_and_sizes_are_bounded() -> None:
+def test_full_batches_wait_encoded_for_their_group_and_sizes_are_bounded() -> None:
     rig = Rig()
     text = "x" * 900
     for number in range(400):
         rig.say({"a": text, "b": number}, asset=f"elevator:{number % 3}")
+    for number in range(400, 2_400):
+        rig.say({"a": "", "b": number}, asset=f"elevator:{number}")
     waited, drafts = rig.take_when_due()
-    assert waited == 0
-    assert len(drafts) >= 3
+    assert waited == GROUP_MS
+    assert len(drafts) >= 5
     assert all(len(draft.records_raw) <= 1.2 * BATCH_BYTES for draft in drafts)
     values = [value for one in records(drafts) for value in one.values["b"]]  # type: ignore[union-attr]
-    assert sorted(values) == list(range(400))  # type: ignore[type-var]
+    assert sorted(values) == list(range(2_400))  # type: ignore[type-var]
+    assert rig.changes < 100  # whoever waits is told only of what may change the time
+
+
+def test_a_flood_does_not_wait_for_its_group() -> None:
+    rig = Rig()
+    said = 0
+    while (due_ms := rig.collector.due_ms()) is None or due_ms > rig.clock.boot_ms():
+        rig.say({"a": said}, asset=f"elevator:{said}")
+        said += 1
+    drafts = rig.collector.take()
+    assert sum(len(draft.records_raw) for draft in drafts) < 1.2 * COMMIT_BYTES
+    assert sum(len(one.values["a"]) for one in records(drafts)) == said  # type: ignore[union-attr, misc]
+    assert rig.collector.due_ms() is None
 
 
 def test_record_that_fits_no_envelope_is_refused_and_counted() -> None:
