@@ -3,6 +3,7 @@
 from protocols.readings import Quality, Value
 
 Found = tuple[Value, Quality]
+_NUMBERS = frozenset({int, float})
 
 
 def worth_telling(told: Found | None, found: Found, deadband: float) -> bool:
@@ -10,13 +11,9 @@ def worth_telling(told: Found | None, found: Found, deadband: float) -> bool:
 
     Numbers differ when they are apart by `deadband` (in the point's unit) or more.
     """
-    if told is None or not deadband:
+    if told is None or not deadband or told[1] != found[1]:
         return told != found
-    before, after = _number(told[0]), _number(found[0])
-    if told[1] != found[1] or before is None or after is None:
-        return told != found
-    return abs(after - before) >= deadband
-
-
-def _number(value: Value) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    before, after = told[0], found[0]
+    if type(before) in _NUMBERS and type(after) in _NUMBERS:
+        return bool(abs(after - before) >= deadband)  # type: ignore[operator]
+    return told != found

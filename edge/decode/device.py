@@ -1,9 +1,11 @@
 """The readings of one device: only what changed, and all of it once a minute."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, compress
+from operator import ne
 from typing import Protocol
 
-from edge.decode.codec import Codec, Found, Place, Slot
+from edge.decode.codec import Codec, Found, Layout, Place, Slot
 from edge.decode.deadband import worth_telling
 from protocols.catalog.defaults import defaults
 from protocols.catalog.point_map import Controller, Table
@@ -50,11 +52,12 @@ class DeviceDecoder:
         self._codec = codec
         self._phase_ms = snapshot_phase_ms
         self._raw: dict[Registers, list[int]] = {}
-        self._places: dict[Registers, tuple[Place, ...]] = {}
+        self._layouts: dict[Registers, Layout] = {}
         self._parts: dict[Slot, Found] = {}
         """What each slot of a joined point says."""
         self._now: dict[str, Found] = {}
         self._told: dict[str, Found] = {}
+        """Of the points with care; of the others what is now was told."""
         self._known: set[str] = set()
         """Points that had a value when they were lost, or before."""
         self._snapshot_at: int | None = None
@@ -70,19 +73,18 @@ class DeviceDecoder:
 
         The urgent points of `doubtful` registers stay as they were.
         """
-        touched: set[str] = set()
+        changed: dict[str, Found] = {}
         for registers, words in reads:
             before = self._raw.get(registers)
             if words != before:
-                self._decode(registers, words, before, touched, registers in doubtful)
+                self._decode(registers, words, before, changed, registers in doubtful)
         online, self._silent = self._silent, False
         snapshot_at = self._snapshot_at
-        if snapshot_at is None or at_boot_ms >= snapshot_at:
-            if reads:
-                first = snapshot_at is None
-                self._snapshot_at = at_boot_ms + (self._phase_ms if first else _SNAPSHOT_MS)
-            return self._columns(touched, all_points=bool(reads), online=online)
-        return self._columns(touched, online=online) if touched or online else []
+        if (snapshot_at is None or at_boot_ms >= snapshot_at) and reads:
+            first = snapshot_at is None
+            self._snapshot_at = at_boot_ms + (self._phase_ms if first else _SNAPSHOT_MS)
+            return self._columns(changed, all_points=True, online=online)
+        return self._columns(changed, online=online) if changed or online else []
 
     def urgent_span(self, registers: Registers, words: list[int]) -> tuple[int, int] | None:
         """Return offset and count of the registers that would change an urgent point, if any."""
@@ -90,7 +92,7 @@ class DeviceDecoder:
             return None
         changed = [
             place
-            for place in self._places_in(registers)
+            for place in self._layout(registers).places
             if place.slot.urgent and place.slot.decode(words, place.offset) != self._last(place)
         ]
         if not changed:
@@ -105,16 +107,17 @@ class DeviceDecoder:
         low, high = span[0], sum(span)
         return all(
             place.slot.decode(words, place.offset) == place.slot.decode(again, place.offset - low)
-            for place in self._places_in(registers)
+            for place in self._layout(registers).places
             if place.slot.urgent and low <= place.offset <= high - place.slot.width
         )
 
     def lose(self, registers: Registers) -> list[Columns]:
         """Give up the points in these registers until they are read again: null, not good."""
         self._raw.pop(registers, None)
-        for place in self._places_in(registers):
-            self._parts.pop(place.slot, None)
-        values, quality = self._forget({place.slot.name for place in self._places_in(registers)})
+        slots = [place.slot for place in self._layout(registers).places]
+        for slot in slots:
+            self._parts.pop(slot, None)
+        values, quality = self._forget({slot.name for slot in slots})
         return [("data", values, quality)] if values else []
 
     def silence(self) -> list[Columns]:
@@ -134,7 +137,7 @@ class DeviceDecoder:
         registers: Registers,
         words: list[int],
         before: list[int] | None,
-        touched: set[str],
+        changed: dict[str, Found],
         calm_only: bool,
     ) -> None:
         """Decode what differs from `before`; note the points that changed."""
@@ -142,58 +145,52 @@ class DeviceDecoder:
             self._raw.pop(registers, None)  # so that the next read is looked at whole
         else:
             self._raw[registers] = words
-        places: Sequence[Place] = self._places.get(registers) or self._places_in(registers)
+        layout = self._layouts.get(registers) or self._layout(registers)
+        places: Iterable[Place] = layout.places
         if before is not None:
-            places = _changed(places, words, before)
+            places = chain.from_iterable(compress(layout.at_word, map(ne, words, before)))
+        if calm_only:
+            places = [place for place in places if not place.slot.urgent]
         now, joined = self._now, set()
-        for slot, offset in places:
-            if calm_only and slot.urgent:
-                continue
-            found = slot.decode(words, offset)
+        for remembered, slot, offset in places:
+            found = remembered(words[offset]) or slot.decode(words, offset)
+            name = slot.name
             if slot.joined:
                 self._parts[slot] = found
-                joined.add(slot.name)
-            elif found != now.get(slot.name):
-                now[slot.name] = found
-                touched.add(slot.name)
+                joined.add(name)
+            elif found != now.get(name):
+                now[name] = changed[name] = found
         for name in joined:
-            self._join(name, touched)
+            self._join(name, changed)
 
-    def _join(self, name: str, touched: set[str]) -> None:
+    def _join(self, name: str, changed: dict[str, Found]) -> None:
         parts = [self._parts[one] for one in self._codec.slots_of[name] if one in self._parts]
         if len(parts) == len(self._codec.slots_of[name]):
             found = join_codes(parts)
             if found != self._now.get(name):
-                self._now[name] = found
-                touched.add(name)
+                self._now[name] = changed[name] = found
 
     def _columns(
-        self, touched: Iterable[str], *, all_points: bool = False, online: bool = False
+        self, changed: dict[str, Found], *, all_points: bool = False, online: bool = False
     ) -> list[Columns]:
         """Sort what is to be told into streams, and remember it as told."""
-        alarm: dict[str, Value] = {}
-        alarm_quality: dict[str, Quality] = {}
-        data: dict[str, Value] = {}
-        data_quality: dict[str, Quality] = {}
-        points, told, now = self._codec.points, self._told, self._now
-        if online and self._codec.tells_online:
-            alarm[_ONLINE] = True
-        for name in now if all_points else touched:
-            found, point = now[name], points[name]
-            worth = worth_telling(told.get(name), found, point.deadband)
-            if not worth and not all_points:
+        alarm: dict[str, Found] = {}
+        points, told = self._codec.points, self._told
+        for name in self._codec.with_care.intersection(changed):
+            found, point = changed[name], points[name]
+            if not worth_telling(told.get(name), found, point.deadband):
+                del changed[name]
                 continue
             told[name] = found
-            urgent = worth and point.urgent
-            (alarm if urgent else data)[name] = found[0]
-            if found[1] != "good":
-                (alarm_quality if urgent else data_quality)[name] = found[1]
-        columns: list[Columns] = []
-        if alarm:
-            columns.append(("alarm", alarm, alarm_quality))
-        if data:
-            columns.append(("data", data, data_quality))
-        return columns
+            if point.urgent:
+                alarm[name] = changed.pop(name)
+        if all_points:
+            changed = {name: found for name, found in self._now.items() if name not in alarm}
+            told.update((name, changed[name]) for name in self._codec.with_care & changed.keys())
+        if online and self._codec.tells_online:
+            alarm = {_ONLINE: (True, "good"), **alarm}
+        told_in: list[tuple[Stream, dict[str, Found]]] = [("alarm", alarm), ("data", changed)]
+        return [_split(stream, found) for stream, found in told_in if found]
 
     def _forget(self, names: Iterable[str]) -> tuple[dict[str, Value], dict[str, Quality]]:
         """Make points null; they count as told so."""
@@ -209,12 +206,12 @@ class DeviceDecoder:
         slot = place.slot
         return self._parts.get(slot) if slot.joined else self._now.get(slot.name)
 
-    def _places_in(self, registers: Registers) -> tuple[Place, ...]:
-        places = self._places.get(registers)
-        if places is None:
-            places = self._codec.places(registers.table, registers.address, registers.count)
-            self._places[registers] = places
-        return places
+    def _layout(self, registers: Registers) -> Layout:
+        layout = self._layouts.get(registers)
+        if layout is None:
+            layout = self._codec.layout(registers.table, registers.address, registers.count)
+            self._layouts[registers] = layout
+        return layout
 
 
 class Decoders:
@@ -234,16 +231,10 @@ class Decoders:
         return DeviceDecoder(known[1], phase_ms(self._made))
 
 
-def _changed(places: Sequence[Place], words: list[int], before: list[int]) -> list[Place]:
-    return [
-        place
-        for place in places
-        if (
-            words[place[1]] != before[place[1]]
-            if place[0].width == 1
-            else words[place[1] : place[1] + 2] != before[place[1] : place[1] + 2]
-        )
-    ]
+def _split(stream: Stream, found: dict[str, Found]) -> Columns:
+    values = {name: one[0] for name, one in found.items()}
+    quality: dict[str, Quality] = {name: one[1] for name, one in found.items() if one[1] != "good"}
+    return stream, values, quality
 
 
 def phase_ms(number: int) -> int:

@@ -18,8 +18,10 @@ __all__ = [
     "codes_of",
     "decode",
     "decode_point",
+    "decode_raw",
     "encode",
     "join_codes",
+    "raw_of",
     "width",
 ]
 
@@ -43,7 +45,11 @@ def decode_point(
         that is no number, or null with `unknown_value` for a raw value that the file does not name.
 
     """
-    raw = _raw_of(point, words, word_order)
+    return decode_raw(point, raw_of(point, words, word_order))
+
+
+def decode_raw(point: PointMap, raw: int) -> tuple[Value, Quality]:
+    """Read one point from its unsigned raw value, the bits that count already taken out."""
     if raw in point.invalid:
         return _NO_VALUE
     if point.codes is not None:
@@ -58,7 +64,8 @@ def decode_point(
     return (str(number) if point.as_text else number), "good"
 
 
-def _raw_of(point: PointMap, words: Sequence[int], word_order: WordOrder) -> int:
+def raw_of(point: PointMap, words: Sequence[int], word_order: WordOrder) -> int:
+    """Take the unsigned raw value of a point out of its `width(point)` words."""
     if width(point) == 2:
         first, second = words
         return first << 16 | second if word_order == "big" else second << 16 | first
