@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edge.sources.base import Columns, Emit, Sample
-from edge.sources.lines import Line
-from edge.sources.link import ReadFailed
+from edge.sources.line import Line, ReadFailed
 from edge.sources.plan import Block
 from edge.sources.sift import REASONS
 from edge.sources.ticker import Ticker
@@ -151,11 +150,12 @@ class ModbusBus:
             self._counts["polls_resting"] += 1
             return
         unit.polls += 1
-        try:
-            await self._line.open()
-        except ReadFailed:
-            self._link_failed(began)
-            return
+        if not self._line.connected:
+            try:
+                await self._line.open()
+            except ReadFailed:
+                self._link_failed(began)
+                return
         self._link_failures = 0
         reads, failed = await self._read(unit, blocks)
         at_boot_ms = self._clock.boot_ms()

@@ -1,11 +1,17 @@
-"""How a line is asked: plainly where replies are numbered, with caution where they are not."""
+"""How a serial line is asked: with caution, for its replies are not numbered."""
 
 import asyncio
-from typing import Protocol
+from collections.abc import Iterable
+from functools import partial
 
-from edge.sources.link import ModbusLink, ReadFailed
+from edge.settings import Bus
+from edge.sources.line import ReadFailed
+from edge.sources.link import ModbusLink, quiet_pymodbus, serial_client, tcp_client
 from edge.sources.plan import Block, Signature, Span, around, partition
+from edge.sources.timing import line_silence_s, line_timeout_s
+from protocols.catalog.defaults import defaults
 
+BAUD_RATE = defaults().modbus.baud_rate
 _OWED_TIME_OUTS = 20
 """How late an answer is believed to come at all; until then nothing is asked that it would fit."""
 _REPEATS_MAX = 4
@@ -15,73 +21,6 @@ _TWICE_BRIEF_S = 0.05
 """The same where there is no other length and the line has to wait."""
 _SILENT_READS_MAX = 8
 """So many reads without one byte, and the line is opened anew."""
-
-
-class Line(Protocol):
-    """What a bus asks."""
-
-    @property
-    def rest_s(self) -> float:
-        """How long a unit must be left alone after a failure."""
-        ...
-
-    async def open(self) -> None:
-        """Open the line if it is not. Raises ReadFailed."""
-        ...
-
-    async def read(self, unit: int, block: Block) -> list[int]:
-        """Read a block. Raises ReadFailed."""
-        ...
-
-    async def read_again(self, unit: int, block: Block, span: Span) -> tuple[Span, list[int]]:
-        """Read registers a second time, at least those of `span`. Raises ReadFailed."""
-        ...
-
-    @property
-    def confirms(self) -> bool:
-        """Whether a changed urgent value must be read a second time."""
-        ...
-
-    @property
-    def unasked_bytes(self) -> int:
-        """Bytes that came while no question was open."""
-        ...
-
-    def close(self) -> None:
-        """Close the line."""
-        ...
-
-
-class NumberedLine:
-    """Modbus TCP: after a failure the connection is opened anew, so nothing late can come."""
-
-    confirms = False
-
-    def __init__(self, link: ModbusLink, timeout_s: float) -> None:
-        self._link = link
-        self.rest_s = 2 * timeout_s
-        self.open = link.open
-        self.close = link.close
-
-    @property
-    def unasked_bytes(self) -> int:
-        """Bytes that came while no question was open."""
-        return self._link.unasked_bytes
-
-    async def read(self, unit: int, block: Block) -> list[int]:
-        """Read a block. Raises ReadFailed."""
-        try:
-            return await self._link.read(unit, block.table, block.address, block.count)
-        except ReadFailed as error:
-            if error.reason not in {"exception", "unit_unreachable"}:
-                self._link.close()
-            raise
-
-    async def read_again(self, unit: int, block: Block, span: Span) -> tuple[Span, list[int]]:
-        """Read registers a second time, at least those of `span`. Raises ReadFailed."""
-        start, count = span
-        words = await self._link.read(unit, block.table, block.address + start, count)
-        return span, words
 
 
 class _Memory:
@@ -138,6 +77,11 @@ class CautiousLine:
         self.rest_s = 2 * timeout_s
         self.open = link.open
         self.close = link.close
+
+    @property
+    def connected(self) -> bool:
+        """Whether the line is open as far as anybody knows."""
+        return self._link.connected
 
     @property
     def unasked_bytes(self) -> int:
@@ -214,3 +158,17 @@ class CautiousLine:
         if self._silent_reads >= _SILENT_READS_MAX:
             self._silent_reads = 0
             self._link.close()
+
+
+def serial_line(bus: Bus, blocks: Iterable[Block]) -> CautiousLine:
+    """Make the line of an RTU bus; nothing is opened yet. `blocks` tell the longest reply."""
+    quiet_pymodbus()
+    longest = max(block.count for block in blocks)
+    bits, baud_rate = bus.bits_per_character, bus.baud_rate or BAUD_RATE
+    timeout_s = line_timeout_s(bus.timeout_s, baud_rate, bits, longest)
+    if bus.kind == "modbus_rtu":
+        make = partial(serial_client, bus, baud_rate, timeout_s)
+    else:
+        timeout_s = max(timeout_s, bus.timeout_s or defaults().modbus.timeout_tcp_s)
+        make = partial(tcp_client, bus, timeout_s)
+    return CautiousLine(ModbusLink(make), timeout_s, line_silence_s(baud_rate, bits))

@@ -1,23 +1,27 @@
-"""The strict wrapper around pymodbus: one reply to one question, or a reason.
+"""The strict wrapper around pymodbus on serial lines: one reply to one question, or a reason.
 
 pymodbus returns replies with another function code or count as good, and lets any function code
-out. Here a reply counts only when unit, function, count and (on TCP) transaction fit and nothing
-else came with it; and nothing but reads leaves, whatever asks for it.
+out. Here a reply counts only when unit, function and count fit and nothing else came with it; and
+nothing but reads leaves, whatever asks for it.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
-from pymodbus import ModbusException
+from pymodbus import FramerType, ModbusException
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.pdu import ModbusPDU
 from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
+from edge.settings import Bus
+from edge.sources.line import UNREACHABLE, ReadFailed
 from edge.sources.plan import FUNCTIONS
-from edge.sources.sift import Question, Reason, name_rtu, name_tcp, sift_rtu, sift_tcp
+from edge.sources.sift import Question, Reason, name_rtu, sift_rtu
+from edge.sources.tcp import PORT
 from protocols.catalog.point_map import Table
-from protocols.errors import RetryLater, StopService
+from protocols.errors import StopService
 
 Client = AsyncModbusSerialClient | AsyncModbusTcpClient
 Trace = Callable[[bool, bytes], bytes]
@@ -30,36 +34,24 @@ _REQUESTS: dict[Table, type[ModbusPDU]] = {
     "input_register": ReadInputRegistersRequest,
 }
 _READ_CODES = frozenset(FUNCTIONS.values())
-_UNREACHABLE = frozenset({0x0A, 0x0B})
-"""A gateway's word that the unit behind it does not answer."""
 _GLITCH_BYTES_MAX = 2
 """Bytes after a frame on a serial line that a switching transmitter makes; no frame is so short."""
 _REQUESTS_KEPT_MAX = 4096
-
-
-class ReadFailed(RetryLater):
-    """A question got no reply that can be believed."""
-
-    def __init__(self, reason: Reason, exception_code: int = 0) -> None:
-        super().__init__(f"{reason} {exception_code:#04x}" if exception_code else reason)
-        self.reason: Reason = reason
-        self.exception_code = exception_code
+_PARITY = {"none": "N", "even": "E", "odd": "O", "N": "N", "E": "E", "O": "O"}
 
 
 class ModbusLink:
-    """One connection or serial line; asks one question at a time."""
+    """One line that speaks RTU, serial or over TCP; asks one question at a time."""
 
-    def __init__(self, make_client: MakeClient, *, transactions: bool) -> None:
+    def __init__(self, make_client: MakeClient) -> None:
         self._make_client = make_client
-        self._transactions = transactions
-        """Whether frames carry a transaction number (Modbus TCP) or a CRC (RTU)."""
         self._client: Client | None = None
         self._requests: dict[tuple[int, Table, int, int], ModbusPDU] = {}
         self._open: ModbusPDU | None = None
         self._received = b""
         self._sifted = b""
         self.last_byte_at = 0.0
-        """Loop time when a line without transactions last spoke, either way."""
+        """Loop time when the line last spoke, either way."""
         self.unasked_bytes = 0
         """Bytes that came while no question was open."""
 
@@ -123,10 +115,9 @@ class ModbusLink:
 
     def _trace(self, sending: bool, data: bytes) -> bytes:
         """See every byte: pymodbus calls this with each frame out and all unparsed bytes in."""
-        if not self._transactions:
-            self.last_byte_at = asyncio.get_running_loop().time()
+        self.last_byte_at = asyncio.get_running_loop().time()
         if sending:
-            code = data[7 if self._transactions else 1]
+            code = data[1]
             if code not in _READ_CODES:
                 raise StopService(f"function code {code} must never leave for a lift controller")
             return data
@@ -135,22 +126,17 @@ class ModbusLink:
             self.unasked_bytes += len(data)
             return b""
         self._received = data
-        if self._transactions:
-            self._sifted = sift_tcp(data)
-        else:
-            self._sifted = sift_rtu(data, _question(request))
+        self._sifted = sift_rtu(data, _question(request))
         return self._sifted
 
     def _believe(self, request: ModbusPDU, reply: ModbusPDU) -> list[int]:
         if reply.dev_id != request.dev_id:
             raise ReadFailed("wrong_unit")
-        if reply.transaction_id != request.transaction_id:
-            raise ReadFailed("wrong_transaction")
         if reply.function_code & 0x7F != request.function_code:
             raise ReadFailed("wrong_function")
         if reply.isError():
             code = reply.exception_code
-            raise ReadFailed("unit_unreachable" if code in _UNREACHABLE else "exception", code)
+            raise ReadFailed("unit_unreachable" if code in UNREACHABLE else "exception", code)
         count = request.count
         if request.function_code <= 2:
             size = (count + 7) // 8
@@ -162,16 +148,49 @@ class ModbusLink:
             fits = len(words) == count
         if not fits:
             raise ReadFailed("wrong_count")
-        if not self._transactions and len(self._sifted) > size + 5 + _GLITCH_BYTES_MAX:
+        if len(self._sifted) > size + 5 + _GLITCH_BYTES_MAX:
             raise ReadFailed("long")
         return words
 
     def _why_no_reply(self, request: ModbusPDU) -> Reason:
         if not self.connected:
             return "link_down"
-        name = name_tcp if self._transactions else name_rtu
-        return name(self._received, _question(request))
+        return name_rtu(self._received, _question(request))
 
 
 def _question(request: ModbusPDU) -> Question:
-    return Question(request.dev_id, request.function_code, request.transaction_id)
+    return Question(request.dev_id, request.function_code)
+
+
+def tcp_client(bus: Bus, timeout_s: float, trace: Trace) -> Client:
+    """Make a client of RTU frames over TCP."""
+    return AsyncModbusTcpClient(
+        bus.host or "",
+        port=bus.port or PORT,
+        framer=FramerType.RTU,
+        timeout=timeout_s,
+        retries=0,
+        reconnect_delay=0,
+        trace_packet=trace,
+    )
+
+
+def serial_client(bus: Bus, baud_rate: int, timeout_s: float, trace: Trace) -> Client:
+    """Make a client of a serial port."""
+    return AsyncModbusSerialClient(
+        bus.device or "",
+        framer=FramerType.RTU,
+        baudrate=baud_rate,
+        parity=_PARITY[bus.parity or "none"],
+        stopbits=bus.stop_bits or 1,
+        timeout=timeout_s,
+        retries=0,
+        reconnect_delay=0,
+        trace_packet=trace,
+    )
+
+
+def quiet_pymodbus() -> None:
+    """Keep one log line a time-out out of the journal: the counters tell the same."""
+    for name in ("pymodbus", "pymodbus_internal"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

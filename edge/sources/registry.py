@@ -1,21 +1,15 @@
 """From the site file to running sources; one entry a kind."""
 
-import logging
 import random
 from collections.abc import Iterable, Mapping
-from functools import partial
-
-from pymodbus import FramerType
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 
 from edge.settings import Bus, Device, Reader, Scanner, Site
 from edge.sources.base import DecoderFactory, Source
 from edge.sources.bus import ModbusBus
-from edge.sources.lines import CautiousLine, Line, NumberedLine
-from edge.sources.link import Client, ModbusLink, Trace
+from edge.sources.line import Line
 from edge.sources.plan import Block, plan, spread
+from edge.sources.tcp import PORT, TcpLine
 from edge.sources.ticker import Ticker
-from edge.sources.timing import line_silence_s, line_timeout_s
 from edge.sources.unit import Unit
 from protocols.catalog.defaults import defaults
 from protocols.catalog.point_map import FRAMINGS, Controller
@@ -24,11 +18,6 @@ from protocols.errors import Fault
 from protocols.modbus.registers import width
 
 _FILE = "site file"
-_TIMEOUT_TCP_S = defaults().modbus.timeout_tcp_s
-_PORT = 502
-_PARITY = {"none": "N", "even": "E", "odd": "O", "N": "N", "E": "E", "O": "O"}
-BAUD_RATE = defaults().modbus.baud_rate
-_PYMODBUS_LOGS = ("pymodbus", "pymodbus_internal")
 
 
 def build_sources(
@@ -52,7 +41,6 @@ def build_sources(
         of the same bus are read.
 
     """
-    _quiet_pymodbus()
     ticker = Ticker()
     sources: list[Source] = []
     faults = set_aside(site)
@@ -128,48 +116,8 @@ def _unit(bus: Bus, device: Device, controller: Controller, decoders: DecoderFac
 def line_for(bus: Bus, blocks: Iterable[Block]) -> Line:
     """Make the line of a bus; nothing is opened yet. `blocks` tell the longest reply."""
     if not bus.serial:
-        timeout_s = bus.timeout_s or _TIMEOUT_TCP_S
-        make = partial(_tcp_client, bus, timeout_s, FramerType.SOCKET)
-        return NumberedLine(ModbusLink(make, transactions=True), timeout_s)
-    longest = max(block.count for block in blocks)
-    bits, baud_rate = bus.bits_per_character, bus.baud_rate or BAUD_RATE
-    timeout_s = line_timeout_s(bus.timeout_s, baud_rate, bits, longest)
-    if bus.kind == "modbus_rtu":
-        make = partial(_serial_client, bus, timeout_s)
-    else:
-        timeout_s = max(timeout_s, bus.timeout_s or _TIMEOUT_TCP_S)
-        make = partial(_tcp_client, bus, timeout_s, FramerType.RTU)
-    link = ModbusLink(make, transactions=False)
-    return CautiousLine(link, timeout_s, line_silence_s(baud_rate, bits))
+        timeout_s = bus.timeout_s or defaults().modbus.timeout_tcp_s
+        return TcpLine(bus.host or "", bus.port or PORT, timeout_s)
+    from edge.sources.lines import serial_line  # noqa: PLC0415  # 12 MB that TCP alone can spare
 
-
-def _tcp_client(bus: Bus, timeout_s: float, framer: FramerType, trace: Trace) -> Client:
-    return AsyncModbusTcpClient(
-        bus.host or "",
-        port=bus.port or _PORT,
-        framer=framer,
-        timeout=timeout_s,
-        retries=0,
-        reconnect_delay=0,
-        trace_packet=trace,
-    )
-
-
-def _serial_client(bus: Bus, timeout_s: float, trace: Trace) -> Client:
-    return AsyncModbusSerialClient(
-        bus.device or "",
-        framer=FramerType.RTU,
-        baudrate=bus.baud_rate or BAUD_RATE,
-        parity=_PARITY[bus.parity or "none"],
-        stopbits=bus.stop_bits or 1,
-        timeout=timeout_s,
-        retries=0,
-        reconnect_delay=0,
-        trace_packet=trace,
-    )
-
-
-def _quiet_pymodbus() -> None:
-    """Keep one log line a time-out out of the journal: the counters tell the same."""
-    for name in _PYMODBUS_LOGS:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return serial_line(bus, blocks)

@@ -1,7 +1,8 @@
 """What of the bytes that came may be a reply; and if none, what to call them.
 
-pymodbus searches noise for anything that looks like a frame of any function, and raises inside the
-event loop on some of it. It is shown only bytes that begin like a reply to the question asked.
+pymodbus, on serial lines, searches noise for anything that looks like a frame of any function, and
+raises inside the event loop on some of it. It is shown only bytes that begin like a reply to the
+question asked.
 """
 
 from typing import Literal, NamedTuple
@@ -36,20 +37,23 @@ class Question(NamedTuple):
     transaction: int = 0
 
 
-def sift_tcp(data: bytes) -> bytes:
-    """Return `data` when it is well formed as far as it goes, else nothing."""
+def well_formed_tcp(data: bytes) -> bool:
+    """Tell whether bytes are replies to reads, one after the other, as far as they go.
+
+    A torn reply that an older one completes is told by what is left of that one.
+    """
     start = 0
     while len(data) - start >= _HEADER:
         length = data[start + 4] << 8 | data[start + 5]
         if data[start + 2] or data[start + 3] or not 3 <= length <= _LENGTH_MAX:
-            return b""
+            return False
         if len(data) - start >= _HEADER + 3:
             function, size = data[start + 7], data[start + 8]
             whole = length == 3 if function & 0x80 else length == size + 3
             if not whole or not 1 <= function & 0x7F <= 4:
-                return b""
+                return False
         start += _HEADER + length
-    return data
+    return True
 
 
 def sift_rtu(data: bytes, question: Question) -> bytes:

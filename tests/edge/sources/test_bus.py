@@ -344,21 +344,21 @@ async def test_cancellation_that_meets_a_reply_is_not_lost(monkeypatch: pytest.M
     """Before Python 3.12 wait_for hands over the reply and forgets that it was cancelled."""
     loop = asyncio.get_running_loop()
 
-    def cancel_now(data: bytes) -> bytes:
+    def cancel_now(data: bytes, _question: object) -> bytes:
         loop.call_soon(task.cancel)
         return data
 
-    monkeypatch.setattr("edge.sources.link.sift_tcp", cancel_now)
-    async with faulty_tcp(lambda asked: [(0, image(asked, {}))]) as server:
-        (source,), _ = build_sources(
-            site(tcp_bus(server.port, timeout_s=5.0)),
-            {"board": BOARD},
-            SystemClock(),
-            random.Random(1),
-            Decoders(),
-        )
-        task = asyncio.create_task(source.run(lambda _: None))
-        await asyncio.wait([task], timeout=1)
-        assert task.cancelled()
-        assert len(server.asked) == 1
-        await asyncio.sleep(0)
+    monkeypatch.setattr("edge.sources.link.sift_rtu", cancel_now)
+    server = FaultyRtu([1])
+    (source,), _ = build_sources(
+        site(rtu_bus(server.path, 1, 0.1, 5.0)),
+        {"board": BOARD},
+        SystemClock(),
+        random.Random(1),
+        Decoders(),
+    )
+    task = asyncio.create_task(source.run(lambda _: None))
+    await asyncio.wait([task], timeout=1)
+    assert task.cancelled()
+    assert len(server.asked) <= 2  # a read and a second look at it, but no second poll
+    server.close()

@@ -10,8 +10,9 @@ import pytest
 
 from edge.sources.base import Columns, Registers, Sample
 from edge.sources.bus import ModbusBus
+from edge.sources.line import ReadFailed
 from edge.sources.lines import CautiousLine
-from edge.sources.link import Client, ModbusLink, ReadFailed, Trace
+from edge.sources.link import Client, ModbusLink, Trace
 from edge.sources.plan import Block, Span, plan, spread
 from edge.sources.ticker import Ticker
 from edge.sources.unit import Unit
@@ -41,9 +42,7 @@ class CheckedLine(CautiousLine):
     """Judges every word that the line believes."""
 
     def __init__(self, server: FaultyRtu, timeout_s: float) -> None:
-        link = ModbusLink(
-            lambda trace: serial_client(server.path, timeout_s, trace), transactions=False
-        )
+        link = ModbusLink(lambda trace: serial_client(server.path, timeout_s, trace))
         super().__init__(link, timeout_s, silence_s=0.002)
         self._server = server
         self.believed = 0

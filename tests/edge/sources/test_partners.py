@@ -7,8 +7,7 @@ import pytest
 from pymodbus import FramerType
 
 from edge.settings import Bus, Device
-from edge.sources.lines import Line
-from edge.sources.link import ReadFailed
+from edge.sources.line import Line, ReadFailed
 from edge.sources.plan import FUNCTIONS, plan
 from edge.sources.registry import line_for
 from protocols.catalog.point_map import Table

@@ -1,4 +1,4 @@
-"""What pymodbus is shown of the bytes that came."""
+"""What pymodbus is shown of the bytes that came, and what these are called."""
 
 import struct
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.sources.sift import REASONS, Question, name_rtu, name_tcp, sift_rtu, sift_tcp
+from edge.sources.sift import REASONS, Question, name_rtu, name_tcp, sift_rtu, well_formed_tcp
 from tests.support.faulty_rtu import crc
 
 ASKED = Question(unit=3, function=3, transaction=7)
@@ -39,9 +39,9 @@ def test_what_cannot_be_the_reply_is_not_shown(data: bytes) -> None:
 def test_any_bytes_are_named_and_never_raise(data: bytes) -> None:
     shown = sift_rtu(data, ASKED)
     assert data.endswith(shown)
-    assert sift_tcp(data) in {b"", data}
     assert name_rtu(data, ASKED) in REASONS
     assert name_tcp(data, ASKED) in REASONS
+    assert well_formed_tcp(data) in {True, False}
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,11 @@ def test_rtu_failures_have_their_names(data: bytes, name: str) -> None:
 )
 def test_tcp_failures_have_their_names(data: bytes, name: str) -> None:
     assert name_tcp(data, ASKED) == name
+
+
+def test_torn_reply_that_an_older_one_completes_is_not_well_formed() -> None:
+    older, reply = tcp(6, 3, 3, 4, 0, 1, 0, 2), tcp(7, 3, 3, 4, 0, 9, 0, 9)
+    assert well_formed_tcp(older + reply)
+    assert all(well_formed_tcp((older + reply)[:size]) for size in range(27))
+    for cut in range(1, len(reply)):
+        assert not well_formed_tcp(reply[:cut] + older + reply)
