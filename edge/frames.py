@@ -25,6 +25,9 @@ QUICK_COMMITS_MAX = 30
 """So many commits after a quiet time are made after GROUP_MS all the same."""
 BATCH_BYTES = 100_000
 """Data that fill a batch are encoded at once, and committed with the others of their group."""
+ALARM_GAP_MS = 10
+"""Alarms that follow one another closer are committed together: a power cut makes a storm of them,
+and each commit costs as much as fifty samples."""
 COMMIT_BYTES = 1024 * 1024
 """So much does not wait for its group: it is all that may stand in memory, encoded."""
 RECORD_BYTES_MAX = 200_000
@@ -73,6 +76,7 @@ class Collector:
         self._changed = changed
         self._pending: dict[Stream, _Pending] = {stream: _Pending() for stream in STREAMS}
         self._tokens, self._tokens_at_ms = float(QUICK_COMMITS_MAX), clock.boot_ms()
+        self._alarm_closed_ms = -ALARM_GAP_MS
         self.counters = {"samples": 0, "values": 0, "records_refused": 0}
 
     def add(self, sample: Sample) -> None:
@@ -104,7 +108,7 @@ class Collector:
         """Return when, in ms since boot, something should be taken; None when nothing waits."""
         alarm, data = self._pending["alarm"], self._pending["data"]
         if alarm.items:
-            return alarm.since_ms
+            return max(alarm.since_ms, self._alarm_closed_ms + ALARM_GAP_MS)
         if data.draft_bytes >= COMMIT_BYTES:
             return data.since_ms
         if data.items or data.drafts:
@@ -118,6 +122,8 @@ class Collector:
         if due_ms is None or (due_ms > now_ms and not everything):
             return []
         drafts = self._close("alarm", now_ms)
+        if drafts:
+            self._alarm_closed_ms = now_ms
         data = self._pending["data"]
         data_due = data.draft_bytes >= COMMIT_BYTES or (
             data.since_ms + self._group_ms(data) <= now_ms

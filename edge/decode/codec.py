@@ -51,6 +51,8 @@ class Place(NamedTuple):
     """What its first register meant before, without a call of ours."""
     slot: Slot
     offset: int
+    name: str
+    joined: bool
 
 
 class Layout(NamedTuple):
@@ -92,7 +94,7 @@ class Codec:
 
     def _lay_out(self, table: Table, address: int, count: int) -> Layout:
         places = tuple(
-            Place(slot.kept.get, slot, point.address - address)
+            Place(slot.kept.get, slot, point.address - address, slot.name, slot.joined)
             for point, slot in self._slots
             if point.table == table
             and address <= point.address

@@ -152,10 +152,9 @@ class DeviceDecoder:
         if calm_only:
             places = [place for place in places if not place.slot.urgent]
         now, joined = self._now, set()
-        for remembered, slot, offset in places:
+        for remembered, slot, offset, name, is_joined in places:
             found = remembered(words[offset]) or slot.decode(words, offset)
-            name = slot.name
-            if slot.joined:
+            if is_joined:
                 self._parts[slot] = found
                 joined.add(name)
             elif found != now.get(name):

@@ -33,12 +33,10 @@ def to_number(point: PointMap, raw: int) -> int | float | None:
     whole = raw
     if point.type in ("int16", "int32") and raw >> (bit_count(point) - 1):
         whole = raw - (1 << bit_count(point))
-    if point.scale == 1 and point.offset == 0:
-        return whole
-    decimals = decimals_of(point.scale, point.offset)
-    if decimals == 0:
-        return whole * int(point.scale) + int(point.offset)
-    return round(whole * point.scale + point.offset, decimals)  # 0.3, not 0.30000000000000004
+    numerator, shift, denominator = _ratio(point.scale, point.offset)
+    scaled = whole * numerator + shift
+    # divided once, at the end: 0.3, not 0.30000000000000004
+    return scaled if denominator == 1 else scaled / denominator
 
 
 def to_raw(point: PointMap, value: Value) -> int | None:
@@ -65,6 +63,13 @@ def _number_of(point: PointMap, value: Value) -> float | None:
 
 
 @lru_cache(maxsize=4096)
+def _ratio(scale: float, offset: float) -> tuple[int, int, int]:
+    """Return whole numbers n, s, d such that raw * scale + offset is (raw * n + s) / d, exactly."""
+    denominator = 10 ** decimals_of(scale, offset)
+    scaled = Decimal(repr(scale)) * denominator, Decimal(repr(offset)) * denominator
+    return int(scaled[0]), int(scaled[1]), denominator
+
+
 def decimals_of(scale: float, offset: float) -> int:
     """Return the decimals that raw * scale + offset can have: 0 when both are whole."""
     return max(_decimals(scale), _decimals(offset))

@@ -134,7 +134,8 @@ def _measure(
     time.sleep(seconds)
     length_s, used = window.close()
     came_after, counted_after, read_after = ingester.ask(), counters(state), lifts.ask()
-    time.sleep(2.0 if load.urgent_s else 0.0)
+    made = read_after["urgent"]
+    time.sleep(2.0 if made else 0.0)
     values = came_after["values"] - came["values"]
     polls = {name: counted_after[name] - counted[name] for name in counted if "polls" in name}
     gateway = used["gateway"]
@@ -152,7 +153,10 @@ def _measure(
         "payload_kb_s": (came_after["bytes"] - came["bytes"]) / length_s / 1000,
         "commits_s": (counted_after["commits"] - counted["commits"]) / length_s,
         "duplicates": came_after["duplicates"] - came["duplicates"],
-        **_urgent(lifts.ask()["urgent"], ingester.ask()["urgent"]),
+        **_urgent(
+            {number: at for number, at in made.items() if number not in read["urgent"]},
+            ingester.ask()["urgent"],
+        ),
         **{f"{name}_core": used[name].core for name in ("broker", "lifts", "ingester")},
     }
 
@@ -160,15 +164,12 @@ def _measure(
 def _urgent(made: dict[str, int], came: dict[str, int]) -> Figures:
     """Return ms from the reply that told of an urgent change to its arrival at the subscriber.
 
-    Of the newest changes a few may still be under way; a change older than those that never came
-    counts as missing.
+    `made`: the changes of the window; two seconds later all must have come.
     """
-    numbers = sorted(map(int, came))
-    first, last = (numbers[0], numbers[-1]) if numbers else (1, 0)
-    late = [(came[str(n)] - made[str(n)]) / 1e6 for n in numbers]
+    late = [(came[number] - at) / 1e6 for number, at in made.items() if number in came]
     return {
         "urgent_p50_ms": percentile(late, 0.5),
         "urgent_p99_ms": percentile(late, 0.99),
         "urgent_count": len(late),
-        "urgent_missing": last - first + 1 - len(numbers),
+        "urgent_missing": len(made) - len(late),
     }

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import msgspec
 
 from edge.batches import Draft
-from edge.frames import BATCH_BYTES, COMMIT_BYTES, GROUP_MS, GROUP_SLOW_MS, Collector
+from edge.frames import ALARM_GAP_MS, BATCH_BYTES, COMMIT_BYTES, GROUP_MS, GROUP_SLOW_MS, Collector
 from edge.sources.base import Sample
 from edge.timekeeper import Timekeeper
 from protocols.clock import ManualClock
@@ -103,6 +103,20 @@ def test_data_is_grouped_for_a_second_and_alarm_goes_at_once() -> None:
     assert (waited, [draft.stream for draft in drafts]) == (0, ["alarm"])
     waited, drafts = rig.take_when_due()
     assert (waited, [draft.stream for draft in drafts]) == (GROUP_MS, ["data"])
+
+
+def test_storm_of_alarms_is_committed_together() -> None:
+    rig = Rig()
+    rig.say({"message_code": ["90"]}, stream="alarm")
+    assert rig.take_when_due()[0] == 0
+    rig.clock.advance(1)
+    for number in range(20):
+        rig.say({"message_code": ["90"]}, asset=f"elevator:{number}", stream="alarm")
+    waited, (draft,) = rig.take_when_due()
+    assert (waited, draft.records) == (ALARM_GAP_MS - 1, 20)
+    rig.clock.advance(ALARM_GAP_MS)
+    rig.say({"message_code": []}, stream="alarm")
+    assert rig.take_when_due()[0] == 0
 
 
 def test_little_data_is_grouped_longer_after_a_while() -> None:
