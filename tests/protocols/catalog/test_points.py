@@ -31,7 +31,8 @@ URGENT = {"message_code", "fault_code", "safety_circuit", "controller_online"}
 
 def test_points_of_a_lift_are_those_of_the_standard_and_ours() -> None:
     points = load_points("elevator")
-    ours = {"speed", "load_percent", "power_status"} | URGENT
+    ours = {"speed", "load_percent", "power_status", "next_stopping_floor"} | URGENT
+    ours |= {"door_operation_count", "energy_meter", "motor_current", "drive_temperature"}
     assert set(points) == GB_T_24476 | ours
     assert {name for name, point in points.items() if point.urgent} == URGENT | {"service_mode"}
 
