@@ -27,7 +27,7 @@ async def test_a_burst_is_read_in_few_pieces_and_whole(
     heard, granted, complete = list[bytes](), asyncio.Event(), asyncio.Event()
 
     def on_message(_client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
-        heard.append(message.payload)
+        heard.append(bytes(message.payload))
         if len(heard) == MESSAGES:
             complete.set()
 
