@@ -8,11 +8,11 @@ WORKERS ?= 2
 MINUTES ?= 10
 MOVES ?= 20
 RUNS ?= 3
-SECONDS ?= 20
 ROWS ?=
+LENGTH = $(if $(filter command,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
 .PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards \
-    bench-engines bench-edge lock format clean
+    bench-edge bench-cloud bench-catchup bench-growth bench-engines lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -64,7 +64,22 @@ bench-engines: $(VENV)/.dev
 ## bench-edge: speed and cost of the gateway under 1,000 lifts, on a quiet machine; prints tables
 bench-edge: $(VENV)/.dev
 	@tests/system_packages.sh
-	$(BIN)/python -m tests.benchmarks.edge --runs $(RUNS) --seconds $(SECONDS) $(ROWS)
+	$(BIN)/python -m tests.benchmarks.edge --runs $(RUNS) $(LENGTH) $(ROWS)
+
+## bench-cloud: a steady fleet against the service, on a quiet machine; RUNS=3 SECONDS=60 ROWS=80k
+bench-cloud: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.benchmarks.cloud --runs $(RUNS) $(LENGTH) $(if $(ROWS),--rows $(ROWS))
+
+## bench-catchup: 1,000,000 readings of one gateway, and 1,000 gateways at once, beside live data
+bench-catchup: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.benchmarks.catchup
+
+## bench-growth: cost per value and memory per lift from 1,000 to 40,000 lifts; RUNS=3 SECONDS=20
+bench-growth: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.benchmarks.growth --runs $(RUNS) $(LENGTH)
 
 ## format: put the code into its one format
 format: $(VENV)/.dev

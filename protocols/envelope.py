@@ -53,10 +53,8 @@ class Envelope:
     records: tuple[Record, ...]
     refused: tuple[Refused, ...]
 
-    @property
-    def crc(self) -> int:
-        """CRC-32 of the records' bytes."""
-        return zlib.crc32(self.records_raw)
+    crc: int
+    """CRC-32 of the records' bytes."""
 
 
 _header = msgspec.json.Decoder(Header)
@@ -108,6 +106,7 @@ def decode(payload: bytes) -> Envelope:
         raw,
         records,
         refused,
+        zlib.crc32(raw),
     )
 
 

@@ -42,5 +42,6 @@ AT_MIN_MS = 946_684_800_000
 AT_AHEAD_MAX_MS = 24 * 3600 * 1000
 """A synced time further ahead of the cloud's clock is refused."""
 
-BACKLOG_BYTES_S = 200_000
-"""Backlog rate a gateway may use until an ack says otherwise."""
+BACKLOG_BYTES_S = 20_000
+"""Backlog rate a gateway may use until an ack says otherwise: little, for a thousand may come back
+at once; the first ack comes within a second."""

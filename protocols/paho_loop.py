@@ -13,6 +13,9 @@ from protocols.errors import RetryLater
 
 MISC_INTERVAL_S = 1.0
 CLOSE_WAIT_S = 1.0
+READS_MAX = 4
+"""So many packets are taken before other work of the process gets its turn. Few: what is read
+must be judged as well, and at the limit what is read faster only waits longer."""
 
 
 class PahoClient(Protocol):
@@ -55,6 +58,7 @@ class PahoLoop:
     """One client on one loop; connect, lose and connect again as often as needed.
 
     `on_lost` is called with a reason, once for each connection that ended without `disconnect`.
+    `unread` tells whether the client itself holds bytes that it has not handled.
     """
 
     def __init__(
@@ -65,12 +69,16 @@ class PahoLoop:
         port: int,
         keepalive_s: int = 30,
         on_lost: Callable[[str], None],
+        unread: Callable[[], bool] = lambda: False,
     ) -> None:
         self._client = client
         self._host, self._port, self._keepalive_s = host, port, keepalive_s
-        self._on_lost = on_lost
+        self._on_lost, self._unread = on_lost, unread
         self._socket: Any = None
         self._leaving = False
+        self._writing = False
+        """The loop watches for room to write."""
+        self._write_asked = False
         self._misc: asyncio.TimerHandle | None = None
         client.on_socket_register_write = self._wants_write
         client.on_socket_unregister_write = self._wants_no_write
@@ -115,14 +123,24 @@ class PahoLoop:
 
     def _readable(self) -> None:
         self._client.loop_read()
-        while self._undelivered():
+        for _ in range(READS_MAX):
+            if not self._undelivered():
+                break
             self._client.loop_read()
+        else:
+            asyncio.get_running_loop().call_soon(self._read_on)
         self._check("connection closed by the broker")
 
+    def _read_on(self) -> None:
+        if self._undelivered():
+            self._readable()
+
     def _undelivered(self) -> bool:
-        """Tell whether TLS has decrypted more than was read: no selector would tell of it."""
+        """Tell whether more was taken from the kernel: no selector would tell of that."""
         sock = self._client.socket()
-        return sock is not None and sock is self._socket and getattr(sock, "pending", int)() > 0
+        if sock is None or sock is not self._socket:
+            return False
+        return self._unread() or getattr(sock, "pending", int)() > 0
 
     def _writable(self) -> None:
         self._client.loop_write()
@@ -140,16 +158,26 @@ class PahoLoop:
                 self._on_lost(reason)
 
     def _wants_write(self, _client: Any, _userdata: Any, _sock: Any) -> None:
-        if self._socket is not None:
+        """Nearly always the client sends at once by itself: look again before asking the kernel."""
+        if self._socket is not None and not self._write_asked:
+            self._write_asked = True
+            asyncio.get_running_loop().call_soon(self._write_later)
+
+    def _write_later(self) -> None:
+        self._write_asked = False
+        if self._socket is not None and self._client.want_write():
+            self._writing = True
             asyncio.get_running_loop().add_writer(self._socket, self._writable)
 
     def _wants_no_write(self, _client: Any, _userdata: Any, sock: Any) -> None:
-        if sock is self._socket and sock is not None:
+        if self._writing and sock is self._socket and sock is not None:
+            self._writing = False
             asyncio.get_running_loop().remove_writer(sock)
 
     def _closing(self, _client: Any, _userdata: Any, sock: Any) -> None:
         """Take the socket off the loop while its number is still its own."""
         if sock is self._socket and sock is not None:
+            self._writing = False
             asyncio.get_running_loop().remove_reader(sock)
             asyncio.get_running_loop().remove_writer(sock)
 
@@ -157,7 +185,7 @@ class PahoLoop:
         if self._misc is not None:
             self._misc.cancel()
             self._misc = None
-        sock, self._socket = self._socket, None
+        sock, self._socket, self._writing = self._socket, None, False
         if sock is not None and sock.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(sock)
             asyncio.get_running_loop().remove_writer(sock)

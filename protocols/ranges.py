@@ -112,6 +112,11 @@ class RangeSet:
         """The largest n such that 1..n are all in the set, 0 when 1 is not."""
         return self._ranges[0][1] if self._ranges and self._ranges[0][0] <= 1 else 0
 
+    @property
+    def whole(self) -> bool:
+        """True when there are no holes: 1..top, or nothing at all."""
+        return not self._ranges or (len(self._ranges) == 1 and self._ranges[0][0] <= 1)
+
     def beyond_through(self) -> list[tuple[int, int]]:
         """List the ranges that do not start at 1."""
         return self._ranges[1:] if self.through else list(self._ranges)

@@ -1,6 +1,6 @@
 """The kinds of record in an envelope, and how one is checked (design 3)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -87,6 +87,10 @@ class Reply(Struct, frozen=True, kw_only=True, tag="reply", tag_field="kind"):
 
 Record = Readings | Scan | Gap | Status | Reply
 
+NAMES_KNOWN_MAX = 10_000
+"""Point names found good are remembered, so many of them; a fleet uses some dozens."""
+
+_known_names: set[str] = set()
 _record: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 _encoder = msgspec.json.Encoder()
 
@@ -126,20 +130,31 @@ def check_record(record: Record) -> None:
 
 
 def _check_readings(record: Readings) -> None:
+    values = record.values
     if not ASSET_ID.fullmatch(record.asset):
         raise RefuseInput("bad_asset_id", f"expected scheme:code, found {record.asset[:80]!r}")
     length = len(record.at)
-    if not record.values:
-        raise RefuseInput("bad_record", "expected at least one point in values, found none")
-    for name, column in record.values.items():
-        if not POINT_NAME.fullmatch(name):
-            raise RefuseInput("bad_record", f"expected a point name, found {name[:80]!r}")
-        if len(column) != length:
-            raise RefuseInput(
-                "bad_record", f"{name}: expected {length} values like at, found {len(column)}"
-            )
+    if not values.keys() <= _known_names:
+        _check_names(values)
+    if set(map(len, values.values())) != {length}:
+        raise RefuseInput("bad_record", _wrong_length(values, length))
     for name, qualities in record.quality.items():
-        if name not in record.values or len(qualities) != length:
+        if name not in values or len(qualities) != length:
             raise RefuseInput(
                 "bad_record", f"quality.{name[:80]}: expected {length} beside the values"
             )
+
+
+def _check_names(names: Iterable[str]) -> None:
+    for name in names:
+        if not POINT_NAME.fullmatch(name):
+            raise RefuseInput("bad_record", f"expected a point name, found {name[:80]!r}")
+        if len(_known_names) < NAMES_KNOWN_MAX:
+            _known_names.add(name)
+
+
+def _wrong_length(values: dict[str, list[Value]], length: int) -> str:
+    for name, column in values.items():
+        if len(column) != length:
+            return f"{name}: expected {length} values like at, found {len(column)}"
+    return "expected at least one point in values, found none"

@@ -1,6 +1,7 @@
 """MQTT topic names and filters of version 1 (design 3)."""
 
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from protocols.errors import RefuseInput
@@ -9,6 +10,7 @@ from protocols.ids import GATEWAY_ID, shard_of
 Stream = Literal["alarm", "data"]
 STREAMS: tuple[Stream, ...] = ("alarm", "data")
 ROOT = "suyuan/v1"
+TOPICS_KNOWN_MAX = 65_536
 _TOPIC = re.compile(rf"{ROOT}/([0-9a-f]{{2}})/([^/]+)/(up/(?:alarm|data)|state)")
 
 
@@ -20,13 +22,15 @@ class Topic(NamedTuple):
     leaf: Literal["up/alarm", "up/data", "state"]
 
 
+@lru_cache(maxsize=TOPICS_KNOWN_MAX)
 def of(gateway_id: str, leaf: str) -> str:
     """Build the topic name of a gateway's leaf, such as `up/alarm` or `down/ack`."""
     return f"{ROOT}/{shard_of(gateway_id)}/{gateway_id}/{leaf}"
 
 
+@lru_cache(maxsize=TOPICS_KNOWN_MAX)
 def parse(topic: str) -> Topic:
-    """Take a gateway's topic name apart.
+    """Take a gateway's topic name apart; the good ones are remembered, for they come all day.
 
     Raises:
         RefuseInput: `bad_topic`, `bad_gateway_id` or `wrong_shard`.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from cloud.alarms.alarm_state import VERBS, next_state
 from cloud.alarms.rows import feed_data, to_alarm, to_row
@@ -17,6 +17,15 @@ from protocols.errors import RefuseInput
 FIND_LIMIT_MAX = 10_000
 BY_CHARS_MAX = 64
 NOTE_CHARS_MAX = 2_000
+
+# made once: SQLAlchemy takes longer to make them than SQLite to carry them out
+_OPEN = select(tables.alarm).where(
+    tables.alarm.c.alert == bindparam("wanted_alert"),
+    tables.alarm.c.asset == bindparam("wanted_asset"),
+    tables.alarm.c.open == "y",
+)
+_INSERT = insert(tables.alarm)
+_UPDATE = update(tables.alarm).where(tables.alarm.c.id == bindparam("wanted_id"))
 TURN = "alarms"
 """Of all processes one at a time changes alarms and appends to the feed: an alarm is never changed
 by two, and no offset becomes visible before a lower one."""
@@ -134,8 +143,7 @@ class AlarmDesk:
         self._write(connection, moved, transition.change)
 
     def _write(self, connection: Connection, alarm: Alarm, change: str) -> None:
-        table = tables.alarm
-        connection.execute(update(table).where(table.c.id == alarm.id).values(**to_row(alarm)))
+        connection.execute(_UPDATE, {"wanted_id": alarm.id, **to_row(alarm)})
         self._append_feed(connection, "alarm", feed_data(alarm, change))
 
 
@@ -152,7 +160,7 @@ def _raise(connection: Connection, transition: Transition, state: AlarmState) ->
         annotations=transition.annotations,
     )
     alarm = _prove(alarm, transition)
-    result = connection.execute(insert(tables.alarm).values(**to_row(alarm)))
+    result = connection.execute(_INSERT, to_row(alarm))
     alarm_id = result.inserted_primary_key[0]  # type: ignore[index]  # an insert has one
     return msgspec.structs.replace(alarm, id=alarm_id)
 
@@ -181,9 +189,7 @@ def _prove(alarm: Alarm, transition: Transition) -> Alarm:
 
 
 def _find_open(connection: Connection, asset: str, alert: str) -> Alarm | None:
-    table = tables.alarm
-    query = select(table).where(table.c.alert == alert, table.c.asset == asset, table.c.open == "y")
-    row = connection.execute(query).first()
+    row = connection.execute(_OPEN, {"wanted_alert": alert, "wanted_asset": asset}).first()
     return None if row is None else to_alarm(row)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from cloud.model import tables
 from cloud.model.alarm import FeedItem
@@ -11,6 +11,16 @@ from cloud.model.notices import FEED, announce
 from protocols.clock import Clock
 
 READ_LIMIT_MAX = 1_000
+
+# made once: SQLAlchemy takes longer to make them than SQLite to carry them out
+_INSERT = insert(tables.feed)
+_ITEMS = (
+    select(tables.feed.c.offset, tables.feed.c.event, tables.feed.c.data)
+    .where(tables.feed.c.offset > bindparam("after"))
+    .order_by(tables.feed.c.offset)
+    .limit(bindparam("most"))
+)
+_BOUNDS = select(func.min(tables.feed.c.offset), func.max(tables.feed.c.offset))
 
 
 class FeedStore:
@@ -33,7 +43,7 @@ class FeedStore:
         """
         announce(connection, FEED)
         values = {"event": event, "data": data, "recorded_at": self._clock.wall_ms()}
-        result = connection.execute(insert(tables.feed).values(**values))
+        result = connection.execute(_INSERT, values)
         return int(result.inserted_primary_key[0])  # type: ignore[index]  # an insert has one
 
     def committed(self) -> None:
@@ -51,14 +61,8 @@ class FeedStore:
 
     async def read(self, after: int, limit: int = 500) -> list[FeedItem]:
         """Return up to `limit` committed items with offset > `after`, in order."""
-        table = tables.feed
-        query = (
-            select(table.c.offset, table.c.event, table.c.data)
-            .where(table.c.offset > after)
-            .order_by(table.c.offset)
-            .limit(max(1, min(limit, READ_LIMIT_MAX)))
-        )
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        bounds = {"after": after, "most": max(1, min(limit, READ_LIMIT_MAX))}
+        rows = await self._database.read(lambda c: c.execute(_ITEMS, bounds).all())
         items = [FeedItem(offset=row[0], event=row[1], data=row[2]) for row in rows]
         if items:
             self.head = max(self.head, items[-1].offset)
@@ -89,8 +93,7 @@ class FeedStore:
 
 
 def _read_bounds(connection: Connection) -> tuple[int, int]:
-    query = select(func.min(tables.feed.c.offset), func.max(tables.feed.c.offset))
-    oldest, head = connection.execute(query).one()
+    oldest, head = connection.execute(_BOUNDS).one()
     return (1, 0) if head is None else (oldest, head)
 
 

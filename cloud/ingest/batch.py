@@ -42,11 +42,17 @@ def take(
         envelope, received_at=received_at, current_boot_id=current_boot_id, offsets=offsets
     )
     aside: dict[int, tuple[str, str]] = {}
+    gaps, status = [], None
     for index, record in enumerate(envelope.records):
         if fault := time_fault(record, placement, received_at):
             aside[index] = ("time_out_of_range", fault)
-        elif isinstance(record, Readings) and (reason := admit(record.asset, gateway, received_at)):
-            aside[index] = (reason, f"{record.asset} from {gateway}")
+        elif isinstance(record, Readings):
+            if reason := admit(record.asset, gateway, received_at):
+                aside[index] = (reason, f"{record.asset} from {gateway}")
+        elif isinstance(record, Gap):
+            gaps.append(record)
+        elif isinstance(record, Status):
+            status = status or record
     batch = LoggedBatch(
         gateway=gateway,
         spool=envelope.spool,
@@ -61,13 +67,14 @@ def take(
         records_raw=envelope.records_raw,
     )
     batch.__dict__["records"] = envelope.records  # decoded once; consumers find it there
-    kept = [record for _, record in batch.taken()]
     return Taken(
         batch=batch,
-        records=len(kept),
-        gaps=tuple(record for record in kept if isinstance(record, Gap)),
-        status=next((record for record in kept if isinstance(record, Status)), None),
-        dead_letters=_dead_letters(envelope, batch, topic, aside),
+        records=len(envelope.records) - len(aside),
+        gaps=tuple(gaps),
+        status=status,
+        dead_letters=_dead_letters(envelope, batch, topic, aside)
+        if envelope.refused or aside
+        else (),
     )
 
 

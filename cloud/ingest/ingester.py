@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from cloud.ingest.account import Account, AccountKey, Accounts, read_accounts
+from cloud.ingest.backlog import BacklogShares
 from cloud.ingest.batch import take, whole_dead_letter
 from cloud.ingest.pending import BatchKey, Pending
 from cloud.ingest.validate import Admit, may_learn
@@ -30,7 +31,7 @@ from cloud.model.shards import ShardGroup, ShardMap
 from protocols.clock import Clock
 from protocols.envelope import Envelope, decode, peek_key
 from protocols.errors import RefuseInput, RetryLater
-from protocols.limits import BACKLOG_BYTES_S, RANGES_PER_SPOOL_MAX
+from protocols.limits import RANGES_PER_SPOOL_MAX
 from protocols.messages import Ack
 from protocols.readings import Value
 from protocols.records import Readings as ReadingsRecord
@@ -117,7 +118,7 @@ class Ingester:
         self._on_committed, self._send_ack = on_committed, send_ack
         self._shards, self._on_let_go = shards, on_let_go
         self._owned: dict[str, int] = {}
-        self._accounts = Accounts()
+        self._accounts, self._backlog = Accounts(), BacklogShares()
         self._offsets: dict[str, dict[str, int]] = {}
         self._pending = Pending()
         self._committing: frozenset[AccountKey] = frozenset()
@@ -232,7 +233,9 @@ class Ingester:
         """Repeat to a gateway what is settled of its newest spools; it finds what was lost."""
         for one in self._accounts.late_of_gateway(gateway):
             if one.key not in self._pending.touched and one.key not in self._committing:
-                self._send_ack(gateway, one.ack(self._clock.wall_ms(), BACKLOG_BYTES_S))
+                now_ms = self._clock.wall_ms()
+                self._backlog.came_back(one, now_ms)
+                self._send_ack(gateway, one.ack(now_ms, self._backlog.bytes_s(now_ms)))
 
     def ledger(self, gateway: str) -> list[SpoolLedger]:
         """Return the account of a gateway, newest spool first."""
@@ -267,7 +270,10 @@ class Ingester:
             return
         now_ms = self._clock.wall_ms()
         rows = [one.row() for one in pending.touched.values()]
-        acks = [(k.gateway, a.ack(now_ms, BACKLOG_BYTES_S)) for k, a in pending.touched.items()]
+        for one in pending.touched.values():
+            self._backlog.settled(one, now_ms)
+        rate = self._backlog.bytes_s(now_ms)
+        acks = [(key.gateway, one.ack(now_ms, rate)) for key, one in pending.touched.items()]
         groups = [(p, pending.batches[p], pending.keys.get(p, [])) for p in sorted(pending.batches)]
 
         owned = dict(self._owned)

@@ -14,6 +14,7 @@ import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from cloud.ingest.buffered import BufferedClient
 from cloud.model.shards import ShardGroup
 from protocols.errors import RetryLater
 from protocols.messages import Ack
@@ -72,7 +73,11 @@ class Subscription:
         self._client.on_subscribe = self._on_subscribed
         self._client.on_message = lambda _c, _u, m: on_message(m.topic, bytes(m.payload))
         self._link = PahoLoop(
-            self._client, host=address.host, port=address.port, on_lost=self._on_lost
+            self._client,
+            host=address.host,
+            port=address.port,
+            on_lost=self._on_lost,
+            unread=self._client.unread,
         )
 
     async def run(self) -> None:
@@ -91,6 +96,7 @@ class Subscription:
     async def _connect(self) -> None:
         self._lost.clear()
         self._granted.clear()
+        self._client.forget_unread()
         await self._link.connect()
         async with asyncio.timeout(CONNACK_TIMEOUT_S):
             await self._granted.wait()
@@ -213,8 +219,8 @@ def _filters(stream: Stream, group: ShardGroup) -> list[str]:
     return [f"{ROOT}/{shard}/+/{leaf}" for shard in shards for leaf in LEAVES[stream]]
 
 
-def _client(client_id: str, address: BrokerAddress) -> mqtt.Client:
-    client = mqtt.Client(
+def _client(client_id: str, address: BrokerAddress) -> BufferedClient:
+    client = BufferedClient(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         protocol=mqtt.MQTTv311,

@@ -13,6 +13,10 @@ class LogReader(Protocol):
         """Return up to `limit` groups with position > `after`, in order; blocking."""
         ...
 
+    def at_hand(self, partition: str, after: int, limit: int) -> Sequence[LogGroup] | None:
+        """Return what `read` would when it is in memory, without blocking; else None."""
+        ...
+
     def heads(self) -> Positions:
         """Return the newest position of each partition."""
         ...

@@ -19,8 +19,8 @@ from cloud.model.logged import LoggedBatch, LogGroup, Positions
 from cloud.model.notices import LOG, announce
 
 RECENT_BYTES_MAX = 8 * 1024 * 1024
-"""Raw bytes of late groups kept in memory, by partition: some seconds, several times as much once
-decoded; an older one is read back from the database."""
+"""Raw bytes of late groups kept in memory for consumers, by partition; several times as much once
+decoded. A consumer that lags further behind reads back from the database."""
 DEAD_LETTERS_MAX = 100_000
 """The oldest go first, when the log is trimmed."""
 ACCOUNTS_KEPT_MS = 400 * 24 * 3600 * 1000
@@ -29,6 +29,7 @@ ACCOUNTS_KEPT_MS = 400 * 24 * 3600 * 1000
 BatchKey = tuple[str, str, str, int, int]
 """(gateway, spool, stream, seq, CRC-32 of the records)."""
 
+_INSERT = insert(tables.log)
 _encoder = msgspec.msgpack.Encoder()
 _bodies = msgspec.msgpack.Decoder(tuple[LoggedBatch, ...])
 _keys = msgspec.msgpack.Decoder(list[BatchKey])
@@ -61,15 +62,14 @@ class LogStore:
                 batches=tuple(batches),
             )
             body = zstandard.compress(_encoder.encode(group.batches), 1)
-            connection.execute(
-                insert(tables.log).values(
-                    partition=partition,
-                    position=position,
-                    committed_at=committed_at,
-                    keys=_encoder.encode(list(keys)),
-                    body=body,
-                )
-            )
+            row = {
+                "partition": partition,
+                "position": position,
+                "committed_at": committed_at,
+                "keys": _encoder.encode(list(keys)),
+                "body": body,
+            }
+            connection.execute(_INSERT, row)
             made.append(group)
         announce(connection, LOG, " ".join(f"{one.partition} {one.position}" for one in made))
         return made
@@ -97,20 +97,36 @@ class LogStore:
                 size -= _size(recent.popleft())
             self._recent_bytes[group.partition] = size
 
+    def release(self, passed: Sequence[Positions]) -> None:
+        """Let go of what all consumers have passed: memory that is used again soon stays quick."""
+        with self._lock:
+            for partition, recent in self._recent.items():
+                done = min(positions.get(partition, 0) for positions in passed)
+                while recent and recent[0].position <= done:
+                    self._recent_bytes[partition] -= _size(recent.popleft())
+
     def heads(self) -> Positions:
         """Return the newest position of each partition."""
         with self._lock:
             return dict(self._heads)
 
-    def read(self, partition: str, after: int, limit: int) -> Sequence[LogGroup]:
-        """Return up to `limit` groups with position > `after`, in order."""
+    def at_hand(self, partition: str, after: int, limit: int) -> Sequence[LogGroup] | None:
+        """Return what `read` would, without asking the database; None when it must be asked."""
         with self._lock:
             if after >= self._heads.get(partition, 0):
                 return []
             recent = self._recent.get(partition)
-            if recent and recent[0].position <= after + 1 <= recent[-1].position:
-                start = after + 1 - recent[0].position
-                return [recent[i] for i in range(start, min(start + limit, len(recent)))]
+            if not recent or not recent[0].position <= after + 1 <= recent[-1].position:
+                return None
+            start = after + 1 - recent[0].position
+            return [recent[i] for i in range(start, min(start + limit, len(recent)))]
+
+    def read(self, partition: str, after: int, limit: int) -> Sequence[LogGroup]:
+        """Return up to `limit` groups with position > `after`, in order."""
+        known = self.at_hand(partition, after, limit)
+        if known is not None:
+            return known
+        with self._lock:
             head = self._heads[partition]
         found = self._database.read_now(lambda c: _read_groups(c, partition, after, head, limit))
         with self._lock:

@@ -8,7 +8,7 @@ told by its `beat`, which each observer times by its own clock: no two clocks ar
 from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cloud.model import tables
@@ -92,6 +92,13 @@ def want(connection: Connection, name: str, owner: str | None) -> bool:
     return bool(done.rowcount)
 
 
+_EPOCHS = (
+    select(tables.ownership.c.name, tables.ownership.c.epoch)
+    .where(tables.ownership.c.name.in_(bindparam("names", expanding=True)))
+    .with_for_update(read=True)
+)
+
+
 def check(connection: Connection, held: Mapping[str, int]) -> None:
     """Make sure, until the end of the caller's transaction, that `held` is still owned.
 
@@ -99,13 +106,7 @@ def check(connection: Connection, held: Mapping[str, int]) -> None:
         LetGo: some of it is not.
 
     """
-    table = tables.ownership
-    query = (
-        select(table.c.name, table.c.epoch)
-        .where(table.c.name.in_(list(held)))
-        .with_for_update(read=True)
-    )
-    found = {row.name: row.epoch for row in connection.execute(query)}
+    found = {row[0]: row[1] for row in connection.execute(_EPOCHS, {"names": list(held)})}
     lost = [name for name, epoch in held.items() if found.get(name) != epoch]
     if lost:
         raise LetGo(lost)

@@ -167,5 +167,6 @@ class ConsumeRole:
 
     def _wake(self) -> None:
         if self.active:
+            self._common.log.release([self.rules.judged(), self._telemetry.positions()])
             self.rules.wake()
             self._telemetry.wake()

@@ -43,16 +43,17 @@ READ_GROUPS = 8
 REPLAY_GROUPS_MAX = 500
 """What was logged but not judged before a restart is judged in the order of its commits, like the
 first time, up to so many groups; of a longer backlog `alarm` goes first."""
-RECORDS_PER_SLICE = 50
-"""So many records are judged before other work of the process gets its turn."""
+RECORDS_PER_SLICE = 100
+"""So many records are judged before other work of the process gets its turn: more than are read in
+one, or judging falls behind at the limit."""
 ASSETS_PER_SLICE = 250
 """So many assets are stored in one transaction,"""
 SLICE_EVERY_MS = 200
 """and one transaction at most so often: a fleet's values are spread over seconds."""
 COMMIT_EVERY_MS = 2_000
 """At least so often the cursor is stored, when it moved."""
-VALUES_EVERY_MS = 5_000
-"""So often a round of storing changed values begins."""
+VALUES_EVERY_MS = 30_000
+"""So rarely, for a fleet's values change all the time; a start merges what was logged since."""
 REST_MAX_S = 1.0
 RECORD_TRIES = 3
 COMMIT_TRIES = 6
@@ -71,6 +72,7 @@ class RulesConsumer:
         apply: carries out transitions inside the transaction that stores them.
         dead_letter: keeps a record (group, batch, index, reason) that failed three times.
         on_commit: called after each transaction with transitions.
+        values_every_ms: so often a round of storing changed values begins.
 
     """
 
@@ -84,9 +86,11 @@ class RulesConsumer:
         apply: Callable[[Connection, Sequence[Transition]], None],
         dead_letter: Callable[[LogGroup, LoggedBatch, int, str], None],
         on_commit: Callable[[], None] = lambda: None,
+        values_every_ms: int = VALUES_EVERY_MS,
     ) -> None:
         self._log, self._database, self._rules, self._clock = log, database, rules, clock
         self._apply, self._dead_letter, self._on_commit = apply, dead_letter, on_commit
+        self._values_every_ms = values_every_ms
         self._engine = Engine(rules)
         self._judge = self._engine.judge
         self._done: Positions = {}
@@ -122,6 +126,10 @@ class RulesConsumer:
     def positions(self) -> Positions:
         """Return the positions from which a restart would read: the log before may go."""
         return dict(self._values_at)
+
+    def judged(self) -> Positions:
+        """Return the positions up to which everything was judged."""
+        return dict(self._done)
 
     # --- start --------------------------------------------------------------------------------
 
@@ -258,7 +266,10 @@ class RulesConsumer:
 
     async def _read(self, partition: str) -> Sequence[LogGroup]:
         after = self._done.get(partition, 0)
-        return await asyncio.to_thread(self._log.read, partition, after, READ_GROUPS)
+        found = self._log.at_hand(partition, after, READ_GROUPS)
+        if found is None:
+            found = await asyncio.to_thread(self._log.read, partition, after, READ_GROUPS)
+        return found
 
     async def _judge_group(self, group: LogGroup) -> None:
         """Judge a group, after the deadlines that fell before it was committed."""
@@ -322,7 +333,7 @@ class RulesConsumer:
         now_ms = self._clock.wall_ms()
         if self._round is None:
             nothing = not self._engine.dirty_count and self._done.items() <= self._values_at.items()
-            if nothing or now_ms - self._round_at_ms < VALUES_EVERY_MS:
+            if nothing or now_ms - self._round_at_ms < self._values_every_ms:
                 return
             self._round, self._round_at_ms = dict(self._done), now_ms
             self._round_left = self._engine.dirty_count

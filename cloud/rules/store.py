@@ -31,6 +31,11 @@ RECORD_FAULTS = (
 )
 """What a record that nobody foresaw may raise; it goes to the dead letters."""
 _Stored = tuple[list[str | None], AlertState]
+_COUNT = (
+    select(tables.cursor.c.position)
+    .where(tables.cursor.c.consumer == RULES, tables.cursor.c.partition == bindparam("name"))
+    .with_for_update()
+)
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[_Stored] = msgspec.msgpack.Decoder(_Stored)
 
@@ -78,10 +83,7 @@ def count_commit(connection: Connection, name: str, number: int) -> bool:
 
 
 def _read_count(connection: Connection, name: str) -> int:
-    table = tables.cursor
-    which = (table.c.consumer == RULES, table.c.partition == name)
-    query = select(table.c.position).where(*which).with_for_update()
-    return connection.execute(query).scalar() or 0
+    return connection.execute(_COUNT, {"name": name}).scalar() or 0
 
 
 def load_values(connection: Connection) -> list[tuple[str, bytes]]:

@@ -4,7 +4,8 @@ Merging is commutative and idempotent: readings may come in any order and any nu
 Values lie in flat lists by column, for a fleet's state is what the garbage collector walks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -20,8 +21,47 @@ POINTS_PER_KIND_MAX = 128
 """Values of further points of a kind are not kept here; the time series have them."""
 LONG_AGO = -(2**62)
 
+PLANS_MAX = 1_000
+"""Sets of points that are reported together, of one kind; a fleet uses some dozens."""
+
 Doubt = tuple[Value, int, Quality]
 """(last value, its observed_at, quality heard last) of a point that is not known now."""
+
+
+class Plan:
+    """How readings of certain points, in this order, go into the columns of their kind.
+
+    Its pickers take a moment's values followed by all the columns of an asset as they are.
+    """
+
+    __slots__ = ("known", "lists", "merged", "others", "told")
+
+    def __init__(self, kind: "Kind", names: Sequence[str]) -> None:
+        place = {kind.columns[name]: at for at, name in enumerate(names)}
+        columns, watched = range(len(kind.columns)), [one for one in place if one in kind.watch]
+        self.told = _picker([place[column] for column in watched])
+        """Picks what the readings say of the inputs of rules,"""
+        self.known = _picker([len(names) + column for column in watched])
+        """what is known of these,"""
+        self.merged = _picker(
+            [
+                place[column]
+                if column in place and column not in kind.watch
+                else len(names) + column
+                for column in columns
+            ]
+        )
+        """and the columns as they are when the readings change no input."""
+        self.lists = tuple(kind.columns[one] for one in names if one not in kind.flat)
+        """Columns that may hold a list,"""
+        self.others = tuple(column for column in columns if column not in place)
+        """and those of which these readings say nothing."""
+
+
+def _picker(places: Sequence[int]) -> Callable[[Sequence[Value]], tuple[Value, ...]]:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: tuple(values[place] for place in places)
 
 
 class Kind:
@@ -30,11 +70,14 @@ class Kind:
     def __init__(self, name: str, rules: Sequence[Rule]) -> None:
         self.name = name
         self.columns: dict[str, int] = {}
+        self._plans: dict[tuple[str, ...], Plan] = {}
         self.assets: list[AssetState] = []
         self.rules = tuple(rules)
         self.fresh = tuple(fresh(rule) for rule in rules)
         self.index = {rule.alert: at for at, rule in enumerate(rules)}
         known = load_points(name) if name in kinds() else {}
+        self.flat = frozenset(one.name for one in known.values() if one.type != "codes")
+        """Points whose values are no lists."""
         self.cloud_only = frozenset(one.name for one in known.values() if one.reporter == "cloud")
         for point in known:
             self.column(point)
@@ -50,6 +93,15 @@ class Kind:
         )
         """Columns that each proof of each rule reads."""
         self.variables = Variables(self.columns)
+
+    def plan(self, names: tuple[str, ...]) -> Plan | None:
+        """Return how to merge readings of these points; None: some have no column yet."""
+        plan = self._plans.get(names)
+        if plan is None and self.columns.keys() >= set(names):
+            if len(self._plans) >= PLANS_MAX:
+                self._plans.clear()
+            plan = self._plans[names] = Plan(self, names)
+        return plan
 
     def _watch_inputs(self) -> None:
         for at, rule in enumerate(self.rules):
@@ -68,6 +120,7 @@ class Kind:
         if len(self.columns) >= POINTS_PER_KIND_MAX:
             return -1
         self.columns[name] = len(self.columns)
+        self._plans.clear()  # they do not know of it
         return self.columns[name]
 
 
@@ -138,6 +191,13 @@ class AssetState:
         for column in columns:
             if at > times[column] or (at == times[column] and seq >= seqs[column]):
                 times[column], seqs[column] = at, seq
+
+    def confirm_whole(self, others: Sequence[int], at: int, seq: int) -> None:
+        """Note that all columns but the `others` were seen, later than anything before."""
+        times, seqs = self.times, self.seqs
+        self.times, self.seqs = [at] * len(times), [seq] * len(seqs)
+        for column in others:
+            self.times[column], self.seqs[column] = times[column], seqs[column]
 
     def latest(self) -> dict[str, LatestValue]:
         """Return the last value of each point that ever had one."""

@@ -85,3 +85,10 @@ def test_remove_and_overlap_like_a_plain_set() -> None:
             assert found == plain & set(range(low, high + 6))
         assert {n for a, b in one for n in range(a, b + 1)} == plain
         assert all(b + 1 < c for (_, b), (c, _) in itertools.pairwise(one))
+
+
+def test_whole_tells_whether_there_are_holes() -> None:
+    assert RangeSet().whole
+    assert RangeSet([(1, 9)]).whole
+    assert not RangeSet([(2, 9)]).whole
+    assert not RangeSet([(1, 3), (5, 9)]).whole

@@ -48,6 +48,9 @@ class MemoryLog:
         self.reads.append(partition)
         return self.groups[partition][after : after + limit]
 
+    def at_hand(self, partition: str, after: int, limit: int) -> Sequence[LogGroup] | None:
+        return self.read(partition, after, limit)
+
     def heads(self) -> Positions:
         """Return the newest positions."""
         return {name: len(groups) for name, groups in self.groups.items() if groups}
@@ -107,6 +110,7 @@ class RulesStage:
                 (group.partition, group.position, index, reason)
             ),
             on_commit=self.feed.committed,
+            values_every_ms=5_000,  # so that kills fall into such rounds
         )
 
     async def settle(self) -> None:

@@ -133,7 +133,10 @@ def _by_day(
     reading: PlacedReadings, sequences: Sequence[int]
 ) -> Iterator[tuple[int, PlacedReadings, Sequence[int]]]:
     """Split a reading at midnight UTC; nearly all lie within one day."""
-    first, last = min(reading.at) // DAY_MS, max(reading.at) // DAY_MS
+    at = reading.at
+    first, last = at[0] // DAY_MS, at[-1] // DAY_MS
+    if len(at) > 1:
+        first, last = min(at) // DAY_MS, max(at) // DAY_MS
     if first == last:
         yield first, reading, sequences
         return

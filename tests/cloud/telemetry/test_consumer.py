@@ -31,6 +31,9 @@ class ListLog:
     def read(self, partition: str, after: int, limit: int) -> Sequence[LogGroup]:
         return [one for one in self.groups.get(partition, []) if one.position > after][:limit]
 
+    def at_hand(self, partition: str, after: int, limit: int) -> Sequence[LogGroup] | None:
+        return self.read(partition, after, limit)
+
     def heads(self) -> Positions:
         return {name: groups[-1].position for name, groups in self.groups.items() if groups}
 
