@@ -40,6 +40,8 @@ logger = logging.getLogger("suyuan.cloud.telemetry")
 SETTLE_MS = 60_000
 _MARKS = (("max", "position|sent", 8), ("min", "kept_to", 3_650), ("max", "dropped_before", 3_650))
 """Which marks, and how many days back; without a position the log is read from its beginning."""
+SHOW_MS = 1_000
+"""What other processes write is looked for so often."""
 SPAN_MS = 600_000
 """Reads begin with a span of so much; it grows while little is found."""
 TIME_MAX_MS = 9_223_372_036_853
@@ -93,13 +95,15 @@ class VictoriaMetricsEngine:
             texts_in_tags=True,
             tags=f",db={tag_text(address.place)}",
         )
-        self._fresh = True
+        self._fresh, self._shown_at = True, 0
         self._started = ""
 
     def write(self, body: bytes) -> None:
         """See Engine."""
-        self._fresh = True
-        self._link.write(body)
+        try:
+            self._link.write(body)
+        finally:
+            self._fresh = True
 
     def run(self) -> str:
         """See Engine: the time of its start, in whole seconds.
@@ -234,13 +238,15 @@ class VictoriaMetricsEngine:
         return found
 
     def _show_all(self) -> None:
-        """Let questions see what was written in the last second."""
-        if self._fresh:
-            self._fresh = False
-            try:
-                self._link.ask("GET", "/internal/force_flush", {})
-            except RefuseInput as error:
-                logger.info("what is written shows only after a second: %s", error)
+        """Let questions see what was written just now; by itself it shows new series after 10 s."""
+        now_ms = self._clock.boot_ms()
+        if not self._fresh and now_ms - self._shown_at < SHOW_MS:
+            return
+        self._fresh, self._shown_at = False, now_ms
+        try:
+            self._link.ask("GET", "/internal/force_flush", {})
+        except RefuseInput as error:
+            logger.info("what is written shows later: %s", error)
 
 
 def _hidden(series: list[_Exported], limits: Limits) -> dict[str, set[int]]:

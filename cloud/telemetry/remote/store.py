@@ -66,7 +66,11 @@ class EngineStore:
                 refused += self._add(lines, group)
             self._send(lines)
             self._book.passed(new)
-            self._settle()
+            try:
+                self._settle()
+            except RetryLater:
+                if not self._engine.settle_ms:
+                    raise  # nothing is noted of these groups: they come again
             return refused
 
     def positions(self) -> Positions:
