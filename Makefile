@@ -9,6 +9,7 @@ MINUTES ?= 10
 MOVES ?= 20
 RUNS ?= 3
 ROWS ?=
+PEERS ?= lines,points,batch,single
 LENGTH = $(if $(filter command,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
 .PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards \
@@ -66,10 +67,11 @@ bench-edge: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/python -m tests.benchmarks.edge --runs $(RUNS) $(LENGTH) $(ROWS)
 
-## bench-cloud: a steady fleet against the service, on a quiet machine; RUNS=3 SECONDS=60 ROWS=80k
+## bench-cloud: a steady fleet against the service, on a quiet machine; RUNS=3 SECONDS=60 ROWS=80k PEERS=lines
 bench-cloud: $(VENV)/.dev
 	@tests/system_packages.sh
-	$(BIN)/python -m tests.benchmarks.cloud --runs $(RUNS) $(LENGTH) $(if $(ROWS),--rows $(ROWS))
+	$(BIN)/python -m tests.benchmarks.cloud --runs $(RUNS) $(LENGTH) $(if $(ROWS),--rows $(ROWS)) \
+	    --peers "$(PEERS)"
 
 ## bench-catchup: 1,000,000 readings of one gateway, and 1,000 gateways at once, beside live data
 bench-catchup: $(VENV)/.dev

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from tests.benchmarks.messages import VALUES_PER_RECORD, spool_id
-from tests.benchmarks.rig import Window, Worker, markdown, spread, where_and_when
+from tests.benchmarks.peers.cloud import table as peer_table
+from tests.benchmarks.rig import Window, Worker, markdown, median, spread, where_and_when
 from tests.benchmarks.stage import Cloud, broker_running, bytes_of, stored
 from tests.support.stack import TOKEN
 
@@ -154,20 +155,25 @@ def main(
     rows: Annotated[str, typer.Option(help="which rows, by rate")] = "80k,400k",
     urgent_s: Annotated[float, typer.Option(help="urgent messages per second")] = 20,
     raw_seconds: Annotated[float, typer.Option(help="of the raw limit; 0: leave it out")] = 10,
+    peers: Annotated[str, typer.Option(help="which peers beside the first row")] = "",
 ) -> None:
     """Measure the service under a steady load."""
     print(f"{where_and_when()}; {runs} runs of {seconds:g} s", flush=True)
-    table, failed = [], False
+    table, costs, failed = [], [], False
     for name in rows.split(","):
         shape = SHAPES[name]
         found = [run_service(shape, seconds, urgent_s) for _ in range(runs)]
         failed = failed or any(run["lost"] for run in found)
+        costs.append(median(found, "ms_per_1000"))
         table.append(cells(shape.name, found))
         if raw_seconds:
             limit = [run_raw(shape, raw_seconds) for _ in range(runs)]
             table.append(cells(f"raw limit, {shape.name}", limit))
         print(table[-1 - bool(raw_seconds) :], flush=True)
-    print(markdown(["", *(title for title, _ in COLUMNS.values())], table))
+    print(markdown(["", *(title for title, _ in COLUMNS.values())], table), flush=True)
+    if peers:
+        shapes = [SHAPES[name] for name in dict.fromkeys((rows.split(",")[0], "200k", "400k"))]
+        print(peer_table(peers.split(","), shapes, runs=runs, seconds=seconds, ours=costs[0]))
     if failed:
         raise SystemExit("something is missing: these figures count for nothing")
 

@@ -8,7 +8,8 @@ delivered when it arrived at the subscriber, once. Polls kept: done of those tha
 Rows: `heavy` 16 of 20 values change at each poll; `field` 4 of 20; `hundred` 100 lifts; `still` one
 lift that does not change, `one` one lift with 4 of 20; `urgent` 40 urgent changes a second besides;
 `card` as heavy, each fsync and fdatasync 20 ms longer (strace injects the delay); `peak` the
-highest rate and twice that; `limit` bare sockets that read the same registers.
+highest rate and twice that; `limit` bare sockets that read the same registers; `peers`
+thingsboard-gateway polling the lifts of `heavy`, in an environment of its own.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from tests.benchmarks.edge_run import Load, run, start_lifts
+from tests.benchmarks.peers.edge import table as peer_table
 from tests.benchmarks.rig import (
     Figures,
     Window,
@@ -54,13 +56,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("rows", nargs="*", help="all, unless named")
     options = parser.parse_args()
-    rows = options.rows or [*ROWS, "peak", "limit"]
+    rows = options.rows or [*ROWS, "peak", "limit", "peers"]
     print(f"{where_and_when()}; {options.runs} runs of {options.seconds:g} s\n")
-    table, loads = [], []
+    table, loads, costs = [], [], {}
     for name in rows:
         if name in ROWS:
             title, load = ROWS[name]
             runs = repeat(options.runs, partial(run, load, options.seconds))
+            costs[name] = median(runs, "cpu_s_per_1000")
             table.append(_row(title, runs))
             loads.append(_load_row(title, runs))
             print(markdown(HEAD, table[-1:]), flush=True)
@@ -72,7 +75,9 @@ def main() -> None:
     if "peak" in rows:
         print(_peak(options.runs, options.seconds), flush=True)
     if "limit" in rows:
-        print(_limit(options.runs, options.seconds))
+        print(_limit(options.runs, options.seconds), flush=True)
+    if "peers" in rows:
+        print("\n" + peer_table(options.runs, options.seconds, costs.get("heavy", float("nan"))))
 
 
 def _row(title: str, runs: Sequence[Figures]) -> list[str]:

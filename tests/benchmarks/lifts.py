@@ -129,10 +129,10 @@ class Port(asyncio.Protocol):
             self._transport.write(head + body)
 
 
-async def serve(lifts: int, fleet: Fleet) -> None:
+async def serve(lifts: int, per_port: int, fleet: Fleet) -> None:
     """Listen, say where, and answer until the process is ended."""
     loop, ports = asyncio.get_running_loop(), []
-    for first in range(0, lifts, LIFTS_PER_PORT):
+    for first in range(0, lifts, per_port):
         server = await loop.create_server(partial(Port, fleet, first), "127.0.0.1", 0, backlog=1024)
         ports.append(server.sockets[0].getsockname()[1])
     say({"ports": ports})
@@ -146,12 +146,13 @@ def main() -> None:
     parser.add_argument("--lifts", type=int, default=1000)
     parser.add_argument("--changing", type=int, default=16, help="calm points of 16 that change")
     parser.add_argument("--urgent-share", type=float, default=0.0, help="of reads, 0 to 1")
+    parser.add_argument("--lifts-per-port", type=int, default=LIFTS_PER_PORT)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    allow_files(options.lifts + 100)
+    allow_files(2 * options.lifts + 100)
     rng = random.Random(options.seed)
     fleet = Fleet(options.lifts, options.changing, options.urgent_share, rng)
-    uvloop.run(serve(options.lifts, fleet))
+    uvloop.run(serve(options.lifts, options.lifts_per_port, fleet))
 
 
 if __name__ == "__main__":
