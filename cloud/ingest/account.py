@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 
 from cloud.model import tables
 from cloud.model.ledger import SpoolLedger
+from cloud.model.rows import replace_rows
 from protocols.limits import ACK_RANGES_MAX
 from protocols.messages import Ack
 from protocols.ranges import RangeSet
@@ -175,6 +176,15 @@ def read_ledger(connection: Connection, gateway: str) -> list[SpoolLedger]:
     table = tables.watermark
     query = select(table).where(table.c.gateway == gateway).order_by(table.c.first_at.desc())
     return [_account(row).ledger() for row in connection.execute(query).mappings()]
+
+
+def save_offsets(connection: Connection, offsets: dict[tuple[str, str], int], now_ms: int) -> None:
+    """Write the offsets learned of boots inside the caller's transaction."""
+    rows = [
+        {"gateway": gateway, "boot_id": boot_id, "offset_ms": offset_ms, "learned_at": now_ms}
+        for (gateway, boot_id), offset_ms in offsets.items()
+    ]
+    replace_rows(connection, tables.boot, rows)
 
 
 def _account(row: Any) -> Account:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from cloud.ingest.account import Account, AccountKey, Accounts, read_accounts
+from cloud.ingest.account import Account, AccountKey, Accounts, read_accounts, save_offsets
 from cloud.ingest.backlog import BacklogShares
 from cloud.ingest.batch import take, whole_dead_letter
 from cloud.ingest.pending import BatchKey, Pending
@@ -128,6 +128,8 @@ class Ingester:
         """False: `data` is left at the gateways (disk full, consumers too far behind)."""
         self.commit_failing: str | None = None
         self.counters: dict[str, int] = {}
+        self._group_ends_s = 0.0
+        """When `data` that waits is committed, by the loop's clock; `alarm` goes at once."""
         self._must_reload = False
 
     async def own(self, group: str, epoch: int) -> None:
@@ -246,13 +248,15 @@ class Ingester:
         try:
             while True:
                 await self._wake.wait()
-                if not self._pending.urgent:
+                wait_s = self._group_ends_s - asyncio.get_running_loop().time()
+                if not self._pending.urgent and wait_s > 0:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._urgent.wait(), GROUP_S)
+                        await asyncio.wait_for(self._urgent.wait(), wait_s)
                 await asyncio.shield(self._commit())
                 if self.commit_failing:
                     await asyncio.sleep(RETRY_S)
         finally:
+            self._group_ends_s = 0.0
             await asyncio.shield(self._commit())
 
     async def _commit(self) -> None:
@@ -266,6 +270,10 @@ class Ingester:
         self._wake.clear()
         self._urgent.clear()
         pending, self._pending = self._pending, Pending()
+        if asyncio.get_running_loop().time() < self._group_ends_s:
+            pending, self._pending = pending.without_data()
+            if self._pending:
+                self._wake.set()
         if not pending:
             return
         now_ms = self._clock.wall_ms()
@@ -283,7 +291,7 @@ class Ingester:
             made = self._log.append(connection, groups, now_ms)
             replace_rows(connection, tables.watermark, rows)
             self._keep_dead(connection, pending.dead_letters)
-            _save_offsets(connection, pending.offsets, now_ms)
+            save_offsets(connection, pending.offsets, now_ms)
             return made
 
         self._committing = frozenset(pending.touched)
@@ -371,7 +379,7 @@ class Ingester:
         for gap in taken.gaps:
             lossy = self._accounts.open(AccountKey(gateway, gap.spool, gap.stream), now_ms)
             self._count("batches_declared_lost", lossy.declare_lost(gap))
-            self._pending.touched[lossy.key] = lossy
+            self._pending.touched[lossy.key], self._pending.declares = lossy, True
         if taken.status is not None:
             self._on_status(gateway, taken.status)
         self._pending.dead_letters.extend(taken.dead_letters)
@@ -473,7 +481,9 @@ class Ingester:
         return self.data_taken and self._pending.bytes < PENDING_BYTES_MAX
 
     def _wake_committer(self) -> None:
-        self._wake.set()
+        if not self._wake.is_set():
+            self._group_ends_s = asyncio.get_running_loop().time() + GROUP_S
+            self._wake.set()
         if self._pending.urgent:
             self._urgent.set()
 
@@ -483,11 +493,3 @@ class Ingester:
 
 def _why(error: RetryLater | DBAPIError) -> str:
     return str(error.orig if isinstance(error, DBAPIError) else error)
-
-
-def _save_offsets(connection: Connection, offsets: dict[tuple[str, str], int], now_ms: int) -> None:
-    rows = [
-        {"gateway": gateway, "boot_id": boot_id, "offset_ms": offset_ms, "learned_at": now_ms}
-        for (gateway, boot_id), offset_ms in offsets.items()
-    ]
-    replace_rows(connection, tables.boot, rows)

@@ -7,6 +7,7 @@ import msgspec
 from cloud.ingest.account import Account, AccountKey
 from cloud.model.dead_letter import DeadLetter
 from cloud.model.logged import LoggedBatch
+from cloud.model.shards import stream_of
 
 BatchKey = tuple[str, str, str, int, int]
 
@@ -25,6 +26,8 @@ class Pending(msgspec.Struct, kw_only=True):
     bytes: int = 0
     urgent: bool = False
     """Commit at once: something of stream `alarm` is in it."""
+    declares: bool = False
+    """A gap record is in it, which settles batches of other accounts: all goes together."""
 
     def __bool__(self) -> bool:
         return bool(self.batches or self.touched or self.dead_letters)
@@ -49,6 +52,23 @@ class Pending(msgspec.Struct, kw_only=True):
         self.offsets |= later.offsets
         self.bytes += later.bytes
         self.urgent = self.urgent or later.urgent
+        self.declares = self.declares or later.declares
+
+    def without_data(self) -> tuple["Pending", "Pending"]:
+        """Split into what is of stream `alarm`, so that its commit is small, and the rest."""
+        if self.declares:
+            return self, Pending()
+        alarm, rest = Pending(offsets=self.offsets), Pending()
+        for partition, batches in self.batches.items():
+            part = alarm if stream_of(partition) == "alarm" else rest
+            part.batches[partition] = batches
+            part.keys[partition] = self.keys.get(partition, [])
+            part.bytes += sum(len(batch.records_raw) for batch in batches)
+        for key, account in self.touched.items():
+            (alarm if key.stream == "alarm" else rest).touched[key] = account
+        for letter in self.dead_letters:
+            (alarm if letter.stream == "alarm" else rest).dead_letters.append(letter)
+        return alarm, rest
 
     def add(self, partition: str, batch: LoggedBatch, crc: int) -> None:
         """Put a batch into the next group of its partition."""

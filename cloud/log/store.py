@@ -18,7 +18,7 @@ from cloud.model.dead_letter import DeadLetter
 from cloud.model.logged import LoggedBatch, LogGroup, Positions
 from cloud.model.notices import LOG, announce
 
-RECENT_BYTES_MAX = 8 * 1024 * 1024
+RECENT_BYTES_MAX = 32 * 1024 * 1024
 """Raw bytes of late groups kept in memory for consumers, by partition; several times as much once
 decoded. A consumer that lags further behind reads back from the database."""
 DEAD_LETTERS_MAX = 100_000

@@ -328,3 +328,16 @@ async def test_group_taken_over_goes_on_where_the_other_stopped(shared: Rig) -> 
     assert rig.ledger()[SPOOL, "data"].duplicates == 1
     positions = [one.position for one in rig.logged()]
     assert positions == [1, 2, 3, 4]
+
+
+async def test_alarms_go_before_data_and_hold_them_back_no_longer_than_a_group(rig: Rig) -> None:
+    task = asyncio.create_task(rig.ingester.run())
+    rig.ingester.accept(of(GATEWAY, "up/data"), envelope(1, _one(rig)))
+    for seq in range(1, 30):
+        rig.ingester.accept(of(GATEWAY, "up/alarm"), envelope(seq, _one(rig)))
+        await asyncio.sleep(0.02)
+    acked = [ack.stream for _, ack in rig.acks]
+    assert acked[0] == "alarm"
+    assert "data" in acked[:-5]
+    task.cancel()
+    await asyncio.wait([task])
