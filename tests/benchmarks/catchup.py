@@ -31,7 +31,7 @@ from tests.support.stack import TOKEN, Stack, parse_events, running, wait_until
 LIFTS, POLL_INTERVAL_S = 20, 0.5
 PRESS_EVERY_S, PRESSED_S = 0.75, 1.5
 BACKLOG_PREFIX = asset_id(0, 0)[:19]
-LIVE_PREFIX = "elevator:31101099"
+LIVE_PREFIX = "elevator:311011099"
 
 
 def fill_spool(folder: Path, readings: int) -> tuple[int, int]:
