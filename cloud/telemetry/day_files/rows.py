@@ -5,9 +5,7 @@ interpreter's own functions costs a third of one over their values.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -36,6 +34,8 @@ _FAST: dict[ColumnType, frozenset[type]] = {
     "VARCHAR": frozenset({str, _NONE}),
     "VARCHAR[]": frozenset({list, _NONE}),
 }
+SHAPES_MAX = 64
+"""So many sets of points are kept apart; readings of further ones are looked through by name."""
 _value_decoder: msgspec.json.Decoder[Value] = msgspec.json.Decoder(Value)
 
 
@@ -92,34 +92,81 @@ class ExtraRows:
         )
 
 
+class _Part:
+    """Readings with the same points in the same order; without `names`, readings with any."""
+
+    def __init__(self, names: tuple[str, ...] = ()) -> None:
+        self._names = names
+        self.readings: list[PlacedReadings] = []
+        self.partitions: list[str] = []
+        """Of each reading."""
+        self.assets: list[str] = []
+        self.at: list[int] = []
+        self.sequences: list[int] = []
+
+    def add(self, reading: PlacedReadings, partition: str, sequences: Sequence[int]) -> None:
+        """Add the rows of a reading."""
+        self.readings.append(reading)
+        self.partitions.append(partition)
+        self.assets += [reading.asset] * len(reading.at)
+        self.at += reading.at
+        self.sequences += sequences
+
+    def columns(self) -> dict[str, list[Value]]:
+        """Return the column of each point that was heard of.
+
+        Raises:
+            ValueError: a column does not line up with `at`.
+
+        """
+        if self._names:  # each n-th of all columns in a row is of the same point
+            every = list(chain.from_iterable([one.values.values() for one in self.readings]))
+            width = len(self._names)
+            found = {
+                name: list(chain.from_iterable(every[start::width]))
+                for start, name in enumerate(self._names)
+            }
+        else:
+            heard = set[str]().union(*(one.values for one in self.readings))
+            found = {name: self._gathered(name) for name in heard}
+        for name, column in found.items():
+            if len(column) != len(self.at):
+                raise ValueError(f"{name}: {len(column)} values for {len(self.at)} times")
+        return found
+
+    def _gathered(self, name: str) -> list[Value]:
+        parts = [one.values.get(name) or [None] * len(one.at) for one in self.readings]
+        return list(chain.from_iterable(parts))
+
+
 class WideRows:
     """Rows of the wide table of one kind; only columns that were heard of take part."""
 
     def __init__(self, points: Layout, extra: ExtraRows) -> None:
         self._points, self._extra = points, extra
-        self._readings: list[PlacedReadings] = []
-        self._partitions: list[str] = []
-        """Of each reading."""
-        self._assets: list[str] = []
-        self._at: list[int] = []
-        self._sequences: list[int] = []
+        self._parts: dict[tuple[str, ...], _Part] = {}
+        self._mixed = _Part()
+        self._count = 0
         self._quality: dict[int, dict[str, Quality]] = {}
         self._whole: dict[int, list[str]] = {}
 
     def __len__(self) -> int:
-        return len(self._at)
+        return self._count
 
     def add(self, reading: PlacedReadings, partition: str, sequences: Sequence[int]) -> None:
         """Add the rows of a reading; one without any point of the table goes to `extra` whole."""
-        if self._points.keys().isdisjoint(reading.values):
-            for name in reading.values:
-                add_extra(self._extra, reading, partition, sequences, name)
-            return
-        self._readings.append(reading)
-        self._partitions.append(partition)
-        self._assets += [reading.asset] * len(reading.at)
-        self._at += reading.at
-        self._sequences += sequences
+        names = tuple(reading.values)
+        part = self._parts.get(names)
+        if part is None:
+            if self._points.keys().isdisjoint(names):
+                for name in names:
+                    add_extra(self._extra, reading, partition, sequences, name)
+                return
+            part = self._mixed
+            if len(self._parts) < SHAPES_MAX:
+                part = self._parts[names] = _Part(names)
+        part.add(reading, partition, sequences)
+        self._count += len(reading.at)
 
     def table(self, layout: Layout) -> pa.Table:
         """Return the rows for Arrow, in the types of the file that takes them; call it once.
@@ -130,19 +177,27 @@ class WideRows:
             ValueError: a column does not line up with `at`.
 
         """
-        values = [reading.values for reading in self._readings]
-        heard = set[str]().union(*values)
+        parts = [part for part in (*self._parts.values(), self._mixed) if part.at]
+        found = [part.columns() for part in parts]
+        self._assets = list(chain.from_iterable(part.assets for part in parts))
+        self._at = list(chain.from_iterable(part.at for part in parts))
+        self._sequences = list(chain.from_iterable(part.sequences for part in parts))
+        self._note_qualities(parts)
+        heard = set[str]().union(*found)
         for name in sorted(heard - self._points.keys()):
-            self._add_extra(name)
-        columns = {
-            name: self._array(name, self._column(name, values), layout[name])
-            for name in self._points
-            if name in heard
-        }
+            self._add_extra(parts, name)
+        partitions = _partition_of_rows(parts)
+        columns = {}
+        for name in self._points:
+            if name in heard:
+                pieces = zip(found, parts, strict=True)
+                every = (one.get(name) or [None] * len(part.at) for one, part in pieces)
+                column = list(chain.from_iterable(every))
+                columns[name] = self._array(name, column, layout[name], partitions)
         own = {
             "_asset": pa.array(self._assets, pa.string()),
             "_at": pa.array(self._at, pa.int64()),
-            "_partition": pa.array(self._partition_of_rows(), pa.string()),
+            "_partition": pa.array(partitions, pa.string()),
             "_sequence": pa.array(self._sequences, pa.int64()),
         }
         if self._quality:
@@ -151,61 +206,44 @@ class WideRows:
             own["_whole"] = _sparse(self._whole, len(self), lambda names: f",{','.join(names)},")
         return pa.table(own | columns)
 
-    def _partition_of_rows(self) -> list[str]:
-        pairs = zip(self._partitions, self._readings, strict=True)
-        return [partition for partition, reading in pairs for _ in reading.at]
-
-    def _column(self, name: str, values: Sequence[dict[str, list[Value]]]) -> list[Value]:
-        """Return the column of a point, null where readings leave it out; note what is not good."""
-        try:
-            column = list(chain.from_iterable(map(itemgetter(name), values)))
-        except KeyError:
-            column = list(
-                chain.from_iterable(
-                    one.values.get(name) or [None] * len(one.at) for one in self._readings
-                )
-            )
-        if len(column) != len(self):
-            raise ValueError(f"{name}: {len(column)} values for {len(self)} times")
-        if None in column or self._some_not_plain:
-            self._note(name)
-        return column
-
-    @cached_property
-    def _some_not_plain(self) -> bool:
-        return any(reading.quality or reading.time_unknown for reading in self._readings)
-
-    def _note(self, name: str) -> None:
+    def _note_qualities(self, parts: Sequence[_Part]) -> None:
+        """Note what is not good: of the few readings that have a null or say a quality."""
         row = 0
-        for reading in self._readings:
-            column = reading.values.get(name)
-            if column is not None:
-                for place, quality in enumerate(qualities_of(reading, name, column), row):
-                    if quality != "good":
-                        self._quality.setdefault(place, {})[name] = quality
+        for reading in chain.from_iterable(part.readings for part in parts):
+            values = reading.values
+            suspect = reading.quality or reading.time_unknown
+            if suspect or None in chain.from_iterable(values.values()):
+                for name in values.keys() & self._points.keys():
+                    for place, quality in enumerate(qualities_of(reading, name, values[name]), row):
+                        if quality != "good":
+                            self._quality.setdefault(place, {})[name] = quality
             row += len(reading.at)
 
-    def _add_extra(self, name: str) -> None:
+    def _add_extra(self, parts: Sequence[_Part], name: str) -> None:
         row = 0
-        for reading, partition in zip(self._readings, self._partitions, strict=True):
-            count = len(reading.at)
-            if name in reading.values:
-                sequences = self._sequences[row : row + count]
-                add_extra(self._extra, reading, partition, sequences, name)
-            row += count
+        for part in parts:
+            for reading, partition in zip(part.readings, part.partitions, strict=True):
+                count = len(reading.at)
+                if name in reading.values:
+                    sequences = self._sequences[row : row + count]
+                    add_extra(self._extra, reading, partition, sequences, name)
+                row += count
 
-    def _array(self, name: str, column: list[Value], type_: ColumnType) -> pa.Array:
+    def _array(
+        self, name: str, column: list[Value], type_: ColumnType, partitions: Sequence[str]
+    ) -> pa.Array:
         if not set(map(type, column)) <= _FAST[type_]:
-            self._sift(name, column, type_)
+            self._sift(name, column, type_, partitions)
         try:
             return pa.array(column, _ARROW[type_])
         except OverflowError:  # a whole number beyond 64 bits
-            self._sift(name, column, type_)
+            self._sift(name, column, type_, partitions)
             return pa.array(column, _ARROW[type_])
 
-    def _sift(self, name: str, column: list[Value], type_: ColumnType) -> None:
+    def _sift(
+        self, name: str, column: list[Value], type_: ColumnType, partitions: Sequence[str]
+    ) -> None:
         """Move what the column cannot hold exactly to `extra`; note whole numbers in a DOUBLE."""
-        partitions = self._partition_of_rows()
         for row, value in enumerate(column):
             if value is None or fits(value, type_):
                 continue
@@ -223,6 +261,15 @@ class WideRows:
                 name,
                 value,
             )
+
+
+def _partition_of_rows(parts: Sequence[_Part]) -> list[str]:
+    return [
+        partition
+        for part in parts
+        for partition, reading in zip(part.partitions, part.readings, strict=True)
+        for _ in reading.at
+    ]
 
 
 def fits(value: Value, type_: ColumnType) -> bool:
