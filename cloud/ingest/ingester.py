@@ -38,7 +38,7 @@ from protocols.records import Readings as ReadingsRecord
 from protocols.records import Status, encode_records
 from protocols.topics import STREAMS, Stream, parse
 
-GROUP_S = 0.1
+GROUP_S = 0.2
 PENDING_BYTES_MAX = 64 * 1024 * 1024
 """Beyond it `data` is not taken, and so stays at the gateways, until a commit made room."""
 RETRY_S = 1.0

@@ -29,8 +29,8 @@ POLL_S = 1.0
 LEASE_S = 5.0
 """An ingester that gave no sign of life for so long is replaced by the others."""
 HEARD_LOOK_S, HEARD_LOOKS_MAX = 0.02, 250
-OVERLAP_S = 0.3
-"""How long both hear a group before its owner changes: three commit groups."""
+OVERLAP_S = 0.5
+"""How long both hear a group before its owner changes: more than two commit groups."""
 HELD_BACK_BYTES_MAX = 16 * 1024 * 1024
 """Of one group that is being taken over; what comes beyond it is sent again by its gateways."""
 

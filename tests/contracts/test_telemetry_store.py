@@ -115,6 +115,29 @@ def test_append_makes_readings_visible_at_once(store: TelemetryStore) -> None:
     assert store.positions() == {"all/data": 1}
 
 
+def test_append_keeps_readings_of_many_shapes_apart(store: TelemetryStore) -> None:
+    """Each record names other points; every third first moment has a null."""
+    names = ("speed", "load_percent", "motor_current", "energy_meter", "door_zone", "car_position")
+    kinds = dict(zip(names, (float, float, float, float, bool, int), strict=True))
+    expected: dict[str, list[tuple[int, Value]]] = {name: [] for name in names}
+    records = []
+    for number in range(1, 2 ** len(names)):
+        chosen = [name for bit, name in enumerate(names) if number >> bit & 1]
+        if number % 2:
+            chosen.reverse()
+        at = [NOON_MS + 2 * number, NOON_MS + 2 * number + 1]
+        columns: dict[str, list[Value]] = {}
+        for name in chosen:
+            columns[name] = [kinds[name](number + 0.5), kinds[name](number % 2)]
+            if number % 3 == 0:
+                columns[name][0] = None
+            pairs = zip(at, columns[name], strict=True)
+            expected[name] += [(moment, value) for moment, value in pairs if value is not None]
+        records.append(readings(LIFT, at, columns))
+    store.append([group(1, batch(*records))])
+    assert raw(store).points == expected
+
+
 def test_append_of_the_same_group_again_changes_nothing(store: TelemetryStore) -> None:
     first, second = (single(n, LIFT, NOON_MS + n, speed=float(n)) for n in (1, 2))
     store.append([first, second])
