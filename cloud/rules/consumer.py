@@ -46,13 +46,13 @@ first time, up to so many groups; of a longer backlog `alarm` goes first."""
 RECORDS_PER_SLICE = 100
 """So many records are judged before other work of the process gets its turn: more than are read in
 one, or judging falls behind at the limit."""
-ASSETS_PER_SLICE = 250
-"""So many assets are stored in one transaction,"""
+ASSETS_PER_SLICE = 100
+"""So many assets are stored in one transaction, few, for an alarm may have to wait for it,"""
 SLICE_EVERY_MS = 200
 """and one transaction at most so often: a fleet's values are spread over seconds."""
 COMMIT_EVERY_MS = 2_000
 """At least so often the cursor is stored, when it moved."""
-VALUES_EVERY_MS = 30_000
+VALUES_EVERY_MS = 60_000
 """So rarely, for a fleet's values change all the time; a start merges what was logged since."""
 REST_MAX_S = 1.0
 RECORD_TRIES = 3
