@@ -19,6 +19,8 @@ from cloud.model.notices import FEED, LOG, listen
 from cloud.model.shards import ShardMap
 from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
+from cloud.rules.load import load_rules
+from cloud.rules.rule import RuleSet
 from cloud.settings import Settings
 from protocols.clock import Clock
 from protocols.errors import RetryLater
@@ -58,6 +60,11 @@ class Common:
         self.metrics = Metrics()
         self.on_log: list[Callable[[], None]] = []
         """Called when there is something new in the log."""
+
+    def rules(self) -> RuleSet:
+        """Read the rules that are shipped, and the site's own."""
+        overlay = self.settings.rules_overlay
+        return load_rules(Path(overlay) if overlay else None)
 
     async def load(self) -> None:
         """Read what was written earlier."""

@@ -8,7 +8,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,7 +18,6 @@ from cloud.model.logged import Positions
 from cloud.model.ownership import Holding, Watch
 from cloud.roles.common import Common
 from cloud.rules.consumer import RulesConsumer
-from cloud.rules.load import load_rules
 from cloud.rules.store import save_positions
 from cloud.telemetry.base import TelemetryStore
 from cloud.telemetry.consumer import TelemetryConsumer
@@ -47,11 +45,10 @@ class ConsumeRole:
         self._watch = Watch(LEASE_S)
         self._trimmed = time.monotonic()
         self._noted: Positions = {}
-        overlay = common.settings.rules_overlay
         self.rules = RulesConsumer(
             log=common.log,
             database=common.state_db,
-            rules=load_rules(Path(overlay) if overlay else None),
+            rules=common.rules(),
             clock=common.clock,
             apply=desk.apply,
             dead_letter=common.dead_letter("rules"),

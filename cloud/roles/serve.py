@@ -1,7 +1,6 @@
 """The serving part: API, pages and feed over HTTP."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from cloud.alarms.desk import AlarmDesk
@@ -12,7 +11,6 @@ from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
 from cloud.roles.common import Common
 from cloud.rules.follower import ValuesFollower
-from cloud.rules.load import load_rules
 from cloud.telemetry.base import TelemetryStore
 from cloud.web import pages
 
@@ -104,10 +102,9 @@ class ServeRole:
 
 
 def _follower(common: Common) -> ValuesFollower:
-    overlay = common.settings.rules_overlay
     return ValuesFollower(
         log=common.log,
         database=common.state_db,
-        rules=load_rules(Path(overlay) if overlay else None),
+        rules=common.rules(),
         clock=common.clock,
     )
