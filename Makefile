@@ -22,6 +22,7 @@ demo: $(VENV)/.run
 ## test: set up and run all tests but benchmarks and long campaigns
 test: $(VENV)/.dev
 	@tests/system_packages.sh
+	@tests/reader_packages.sh $(BIN)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not long"
 
 ## test-long: the tests that take minutes, and every campaign
@@ -88,7 +89,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-## lock: renew both lock files
+## lock: renew the lock files
 lock: $(VENV)/.dev
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -98,6 +99,9 @@ lock: $(VENV)/.dev
 	    --no-emit-index-url --no-header --extra edge --extra cloud --extra influxdb --extra postgres \
 	    --extra dev pyproject.toml \
 	    -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header --extra readers --constraint requirements-dev.lock \
+	    pyproject.toml -o requirements-readers.lock
 
 ## clean: forget the virtual environment and everything built
 clean:

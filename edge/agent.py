@@ -6,7 +6,7 @@ import logging
 import os
 import random
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from edge.batches import Batch
 from edge.commands import Commands
 from edge.frames import Collector, Make
 from edge.settings import Site
-from edge.sources.base import Source
+from edge.sources.base import Sample, Scanned, Source
 from edge.spool.base import Spool
 from edge.spool.memory import MemorySpool
 from edge.spool.salvage import open_spool
@@ -28,7 +28,7 @@ from edge.uplink.sender import Sender
 from protocols.clock import Clock, boot_id
 from protocols.errors import Fault, RetryLater, StopService
 from protocols.messages import State
-from protocols.records import Record, Status
+from protocols.records import Record, Scan, Status, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,9 @@ DRAIN_S = 3.0
 MEMORY_SPOOL_BYTES = 8 * 1024 * 1024
 LOCK = "lock"
 COUNTERS_MAX = 150
+
+Judge = Callable[[Scanned], Verdict | None]
+"""Decides about what was scanned; None where there is nothing to decide."""
 
 
 class Agent:
@@ -58,6 +61,7 @@ class Agent:
         site_sha256: str,
         password: str | None = None,
         faults: Sequence[Fault] = (),
+        judge: Judge | None = None,
     ) -> None:
         """Make a daemon; `run` starts it.
 
@@ -71,10 +75,12 @@ class Agent:
             site_sha256: of the site file, for the fleet page.
             password: of the broker.
             faults: what was set aside, for `status`.
+            judge: called at once with each scan; its verdict goes into the record.
 
         """
         self._site, self._sources, self._folder = site, sources, state_dir
         self._clock, self._faults, self._version = clock, faults, version
+        self._judge = judge
         self._boot_id = boot_id()
         self._started_ms = clock.boot_ms()
         self._source_failures = dict.fromkeys((source.name for source in sources), 0)
@@ -256,7 +262,7 @@ class Agent:
         while True:
             began_ms = self._clock.boot_ms()
             try:
-                await source.run(self._collector.add)
+                await source.run(self._take)
                 reason = "it ended"
             except Exception as error:  # the other sources must go on whatever one of them does
                 log.exception("source %s broke", source.name)
@@ -267,6 +273,25 @@ class Agent:
             log.warning("source %s starts again in %g s: %s", source.name, wait_s, reason)
             await asyncio.sleep(wait_s)
             wait_s = min(RESTART_MAX_S, 2 * wait_s)
+
+    def _take(self, told: Sample | Scanned) -> None:
+        if isinstance(told, Sample):
+            self._collector.add(told)
+            return
+        verdict = self._judge(told) if self._judge else None
+
+        def make(at: int) -> Record:
+            return Scan(
+                reader=told.reader,
+                at=at,
+                codes=list(told.codes),
+                step=told.step,
+                verdict=verdict,
+                rssi_dbm=told.rssi_dbm,
+                findings=list(told.findings),
+            )
+
+        self._collector.add_record("data", told.at_boot_ms, make)
 
     async def _tell_status(self) -> None:
         wait_s = STATUS_FIRST_S

@@ -13,10 +13,10 @@ from rich.live import Live
 from rich.table import Table as Listing
 from rich.text import Text
 
+from edge.building import build_all
 from edge.decode.device import Decoders
 from edge.settings import Site, load_site
-from edge.sources.base import Columns, Decoder, Registers, Source
-from edge.sources.registry import build_sources
+from edge.sources.base import Columns, Decoder, Registers, Sample, Scanned, Source
 from protocols.catalog.controller import load_controllers
 from protocols.catalog.point_map import Controller, PointMap, Table
 from protocols.clock import Clock, SystemClock
@@ -25,6 +25,7 @@ from protocols.modbus.registers import decode, width
 from protocols.readings import Quality, Value
 
 _REFRESH_S = 0.5
+_SCANS_SHOWN = 10
 _COLOURS = {"good": "", "no_value": "yellow", "unknown_value": "yellow", "stale": "red"}
 
 
@@ -128,11 +129,13 @@ class Probe:
         self.devices: list[Watched] = []
         self._clock = clock
         self._decoders = Decoders()
-        self.sources, self.faults = build_sources(site, controllers, clock, rng, self._watch)
+        self._scans: list[str] = []
+        self._scans_seen = 0
+        self.sources, self.faults = build_all(site, controllers, clock, rng, self._watch)
 
     async def run(self, console: Console, *, seconds: float | None = None) -> None:
         """Show values until cancelled, or for so long."""
-        tasks = [asyncio.create_task(source.run(lambda _: None)) for source in self.sources]
+        tasks = [asyncio.create_task(source.run(self._take)) for source in self.sources]
         show = self._show_live if console.is_terminal else self._show_plain
         try:
             async with asyncio.timeout(seconds):
@@ -144,6 +147,12 @@ class Probe:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _take(self, told: Sample | Scanned) -> None:
+        if isinstance(told, Scanned):
+            self._scans.append(scan_line(told))
+            del self._scans[:-_SCANS_SHOWN]
+            self._scans_seen += 1
+
     def _watch(self, asset: str, controller: Controller) -> Decoder:
         self.devices.append(Watched(asset, controller, self._decoders(asset, controller)))
         return self.devices[-1]
@@ -153,13 +162,18 @@ class Probe:
             while True:
                 now = self._clock.boot_ms()
                 lists = [listing(device, now) for device in self.devices]
-                live.update(Group(Grid(lists), *health(self.sources)), refresh=True)
+                scans = map(Text, self._scans)
+                live.update(Group(Grid(lists), *scans, *health(self.sources)), refresh=True)
                 await asyncio.sleep(_REFRESH_S)
 
     async def _show_plain(self, console: Console) -> None:
         """Print a line for each point that changed, and for each change of health."""
         shown: dict[tuple[str, str], tuple[object, ...]] = {}
+        told = 0
         while True:
+            new, told = self._scans_seen - told, self._scans_seen
+            for text in self._scans[-new:] if new else ():
+                console.print(text, markup=False, highlight=False, soft_wrap=True)
             now = self._clock.boot_ms()
             lines: list[tuple[tuple[str, str], tuple[object, ...], str]] = [
                 ((device.asset, row.point), row[1:4], line(device, row))
@@ -230,6 +244,13 @@ def line(device: Watched, row: Row) -> str:
         f"{device.asset} {row.point} = {show_value(row.value)}"
         f"  raw {row.raw}  {row.quality}  {age} s old"
     )
+
+
+def scan_line(told: Scanned) -> str:
+    """Return a scan as a line of text."""
+    codes = "  ".join(f"{code.scheme} {code.value}" for code in told.codes)
+    found = f"  but: {', '.join(told.findings)}" if told.findings else ""
+    return f"{told.reader} scanned {codes}{found}"
 
 
 def show_value(value: Value) -> str:

@@ -102,8 +102,15 @@ class Reader(Struct, frozen=True, kw_only=True):
     id: Id
     kind: Literal["pcsc", "nfc", "uhf_serial", "llrp"]
     device: Words
+    """A PC/SC reader's name, an nfcpy path, a serial device, or host:port."""
     step: Words | None = None
     """Business step of what is scanned here."""
+    baud_rate: Annotated[int, Meta(ge=300, le=4_000_000)] | None = None
+    """Of a serial reader."""
+    away_s: Annotated[float, Meta(ge=0.1, le=3600)] = _DEFAULTS.readers.away_s
+    """A tag not seen for longer has been away: the next sighting is another reading."""
+    power_dbm: Annotated[float, Meta(ge=0, le=33)] | None = None
+    """Of a UHF reader; as it is set when none is given."""
 
 
 class Scanner(Struct, frozen=True, kw_only=True):
@@ -112,7 +119,23 @@ class Scanner(Struct, frozen=True, kw_only=True):
     id: Id
     kind: Literal["barcode_serial", "barcode_hid"]
     device: Words
+    """A serial device, or an input device's path or name."""
     step: Words | None = None
+    baud_rate: Annotated[int, Meta(ge=300, le=4_000_000)] | None = None
+    """Of a serial scanner."""
+
+
+class Scale(Struct, frozen=True, kw_only=True):
+    """A weighing indicator on a serial line; one that speaks Modbus is a device of a bus."""
+
+    id: Id
+    kind: Literal["scale_serial"]
+    asset: str
+    """Whose readings its weights are."""
+    protocol: Words
+    """The id of a file in `scales/`."""
+    device: Words
+    baud_rate: Annotated[int, Meta(ge=300, le=4_000_000)] | None = None
 
 
 class SpoolSettings(Struct, frozen=True, kw_only=True):
@@ -131,6 +154,7 @@ class Site(Struct, frozen=True, kw_only=True):
     buses: tuple[Bus, ...] = ()
     readers: tuple[Reader, ...] = ()
     scanners: tuple[Scanner, ...] = ()
+    scales: tuple[Scale, ...] = ()
     spool: SpoolSettings = SpoolSettings()
 
 
@@ -170,7 +194,10 @@ class _Sense:
         ]
         for key, bus in buses:
             self._check_bus(key, bus)
-        self._once(_named(raw, "id", "buses", "readers", "scanners"), "an id of its own")
+        for key, asset in _named(raw, "asset", "scales"):
+            if not ASSET_ID.fullmatch(asset):
+                self._add(key, "an asset id such as scale:fill-1", asset)
+        self._once(_named(raw, "id", "buses", "readers", "scanners", "scales"), "an id of its own")
         self._once(_assets(raw), "each asset once")
         self._once(_lines(buses), "each serial line once, with all its devices")
         return self._faults
@@ -255,6 +282,7 @@ def _named(raw: dict[str, Any], key: str, *names: str) -> Iterator[tuple[str, st
 
 
 def _assets(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from _named(raw, "asset", "scales")
     for index, bus in enumerate(_tables(raw, "buses")):
         for key, asset in _named(bus, "asset", "devices"):
             yield f"buses[{index}].{key}", asset

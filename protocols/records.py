@@ -50,6 +50,10 @@ class Scan(Struct, frozen=True, kw_only=True, tag="scan", tag_field="kind"):
     step: Name | None = None
     verdict: Verdict | None = None
     operator: str | None = None
+    rssi_dbm: Annotated[int, Meta(ge=-200, le=100)] | None = None
+    """How strong a UHF tag answered."""
+    findings: Annotated[list[Name], Meta(max_length=16)] = []
+    """Why no more codes could be told, or why they must not be trusted, in closed words."""
 
 
 class Gap(Struct, frozen=True, kw_only=True, tag="gap", tag_field="kind"):

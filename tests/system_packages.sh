@@ -12,6 +12,11 @@ declare -A program_of=(
   [influxdb]=influxd
   [victoria-metrics]=victoria-metrics
   [nginx-light]=nginx
+  [pcscd]=pcscd
+  [swig]=swig
+  [gcc]=gcc
+  [umockdev]=umockdev-run
+  [iproute2]=ip
 )
 missing=()
 for package in "${!program_of[@]}"; do
@@ -19,6 +24,8 @@ for package in "${!program_of[@]}"; do
   command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || missing+=("$package")
 done
 [ -e "/usr/lib/$(uname -m)-linux-gnu/libmodbus.so.5" ] || missing+=(libmodbus5)
+[ -e /usr/include/PCSC/winscard.h ] || missing+=(libpcsclite-dev)
+ls /usr/lib/pcsc/drivers/serial/libifdvpcd.so >/dev/null 2>&1 || missing+=(vsmartcard-vpcd)
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
 [ -d /usr/share/fonts/opentype/noto ] || missing+=(fonts-noto-cjk)
 

@@ -1,12 +1,13 @@
-"""What a source is: something that runs until cancelled and emits samples."""
+"""What a source is: something that runs until cancelled and emits samples or scans."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from protocols.catalog.point_map import Controller, Table
 from protocols.readings import Quality, Value
+from protocols.records import Code
 from protocols.topics import Stream
 
 
@@ -23,7 +24,101 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Only for values that are not good."""
 
 
-Emit = Callable[[Sample], None]
+class Scanned(msgspec.Struct, frozen=True, kw_only=True):
+    """One physical reading of a tag or bar code."""
+
+    reader: str
+    """The id that the site file gives the reader or scanner."""
+    step: str | None
+    """Business step of what is scanned here."""
+    at_boot_ms: int
+    """When it was read, ms since boot."""
+    codes: tuple[Code, ...]
+    """At least one."""
+    findings: tuple[str, ...] = ()
+    """Closed words: what is wrong with it; codes that it makes doubtful are not among `codes`."""
+    rssi_dbm: int | None = None
+
+
+Emit = Callable[[Sample | Scanned], None]
+
+
+class Recognised(msgspec.Struct, frozen=True):
+    """What a reading says: codes in their schemes, and what is wrong with it."""
+
+    codes: tuple[Code, ...] = ()
+    findings: tuple[str, ...] = ()
+
+
+class TagSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reader got from one tag, undecoded."""
+
+    key: bytes
+    """Tells this tag from others on the reader: its UID, or its EPC."""
+    technology: Literal["type2", "type3", "type4", "type5", "gen2"]
+    """NFC Forum tag type of an HF tag, or EPC Gen2."""
+    uid: bytes | None = None
+    """None where there is none (UHF)."""
+    banks: dict[str, bytes] = {}
+    """By name: HF `cc` (capability container), `user` (memory from its first user page or block,
+    CC included for type 5), `ndef` (the message of type 3 and 4, without length), `version`,
+    `signature`; UHF `pc`, `epc`, `tid`, `user`."""
+    complete: bool = True
+    """False: it was torn away, or a bank could not be read, so that `banks` are cut or missing."""
+    rssi_dbm: int | None = None
+
+
+class TagGone(msgspec.Struct, frozen=True):
+    """A reader that can tell says that a tag has left."""
+
+    key: bytes
+
+
+class TextSeen(msgspec.Struct, frozen=True):
+    """What a scanner sent for one bar code: bytes without its line end or prefix keys."""
+
+    raw: bytes
+
+
+class WeightSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of a weighing indicator."""
+
+    values: dict[str, Value]
+    quality: dict[str, Quality] = {}
+
+
+Seen = TagSeen | TagGone | TextSeen | WeightSeen
+
+RecogniseTag = Callable[[TagSeen], Recognised]
+RecogniseText = Callable[[bytes], Recognised]
+
+
+class Driver(Protocol):
+    """One device, open. Calls block; one thread at a time, not always the same."""
+
+    def read(self) -> Sequence[Seen]:
+        """Wait at most READ_WAIT_S and return what came; what is malformed is counted, not raised.
+
+        Raises:
+            RetryLater: the device is gone or broken; close it and open it anew.
+
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the device, whatever state it is in; raises nothing."""
+        ...
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What was dropped on the way, by closed words such as `bad_checksum`."""
+        ...
+
+
+OpenDriver = Callable[[], Driver]
+"""Opens a device; blocks at most some seconds; raises RetryLater while it is not there."""
+
+READ_WAIT_S = 0.5
 
 
 class Source(Protocol):

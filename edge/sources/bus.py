@@ -3,10 +3,10 @@
 import asyncio
 import random
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from edge.sources.base import Columns, Emit, Sample
+from edge.sources.base import Columns, Sample
 from edge.sources.line import Line, ReadFailed
 from edge.sources.plan import Block
 from edge.sources.sift import REASONS
@@ -53,7 +53,7 @@ class ModbusBus:
         self._probe_after = 0.0
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._emit: Emit | None = None
+        self._emit: Callable[[Sample], None] | None = None
         self._link_failures = 0
         self._link_rest_until = 0.0
         self._link_failing_since = 0.0
@@ -62,7 +62,7 @@ class ModbusBus:
         for unit in self._units:
             ticker.add(unit.period_s, _Turn(self, unit))
 
-    async def run(self, emit: Emit) -> None:
+    async def run(self, emit: Callable[[Sample], None]) -> None:
         """Read until cancelled; device and link errors are counted and survived."""
         self._queue.clear()
         self._probes.clear()

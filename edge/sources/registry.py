@@ -1,10 +1,10 @@
-"""From the site file to running sources; one entry a kind."""
+"""From the buses of a site file to sources."""
 
 import random
 from collections.abc import Iterable, Mapping
 
-from edge.settings import Bus, Device, Reader, Scanner, Site
-from edge.sources.base import DecoderFactory, Source
+from edge.settings import Bus, Device, Site
+from edge.sources.base import DecoderFactory
 from edge.sources.bus import ModbusBus
 from edge.sources.line import Line
 from edge.sources.plan import Block, plan, spread
@@ -26,7 +26,7 @@ def build_sources(
     clock: Clock,
     rng: random.Random,
     decoders: DecoderFactory,
-) -> tuple[list[Source], list[Fault]]:
+) -> tuple[list[ModbusBus], list[Fault]]:
     """Make the sources of a site.
 
     Args:
@@ -37,13 +37,13 @@ def build_sources(
         decoders: makes the decoder of each asset (`edge.decode.device.Decoders()`).
 
     Returns:
-        The sources, and a fault for each device or reader that is set aside. All other devices
-        of the same bus are read.
+        The sources, and a fault for each device that is set aside. All other devices of the same
+        bus are read.
 
     """
     ticker = Ticker()
-    sources: list[Source] = []
-    faults = set_aside(site)
+    sources: list[ModbusBus] = []
+    faults: list[Fault] = []
     for index, bus in enumerate(site.buses):
         units = []
         for number, device in enumerate(bus.devices):
@@ -80,16 +80,6 @@ def device_fault(
         expected = f"a controller with framing {' or '.join(FRAMINGS)} for {device.asset}"
         return Fault(file, f"{key}.controller", expected, f"framing {controller.framing!r}")
     return None
-
-
-def set_aside(site: Site) -> list[Fault]:
-    """Name the readers and scanners: their tables are valid, but nothing reads them yet."""
-    named: list[tuple[str, Reader | Scanner]] = [("readers", one) for one in site.readers]
-    named += [("scanners", one) for one in site.scanners]
-    return [
-        Fault(_FILE, f"{table}.{one.id}", "a kind that this version reads", repr(one.kind))
-        for table, one in named
-    ]
 
 
 def blocks_of(controller: Controller, gap_max: int) -> tuple[Block, ...]:

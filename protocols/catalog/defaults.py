@@ -43,6 +43,13 @@ class ReportingDefaults(Struct, frozen=True, kw_only=True):
     """All points of an asset at least this often."""
 
 
+class ReaderDefaults(Struct, frozen=True, kw_only=True):
+    """How tags are read."""
+
+    away_s: Annotated[float, Meta(ge=0.1, le=3600)]
+    """A tag not seen for longer has been away."""
+
+
 class SpoolDefaults(Struct, frozen=True, kw_only=True):
     """How much disk the spool may take."""
 
@@ -56,6 +63,7 @@ class Defaults(Struct, frozen=True, kw_only=True):
     modbus: ModbusDefaults
     silent: SilentDefaults
     reporting: ReportingDefaults
+    readers: ReaderDefaults
     spool: SpoolDefaults
 
 

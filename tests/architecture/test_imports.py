@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("protocols", "edge", "cloud", "simulators")
 FOREIGN_TO_PROTOCOLS = {"msgspec", "biip"}
 COMPOSITION_ROOTS = {
-    "edge": {"agent", "__main__", "check", "probe", "status"},
+    "edge": {"agent", "__main__", "building", "check", "probe", "status"},
     "cloud": {"service", "roles", "__main__", "check", "settings"},
 }
 SHARED = {

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 
 from edge.decode.device import Decoders
 from edge.settings import Bus, Device, Site, Uplink
-from edge.sources.base import Sample, Source
+from edge.sources.base import Sample
+from edge.sources.bus import ModbusBus
 from edge.sources.registry import build_sources
 from protocols.catalog.point_map import Controller, PointMap
 from protocols.clock import SystemClock
@@ -80,7 +81,7 @@ def devices(count: int, period_s: float = 0.1, controller: str = "board") -> tup
 @asynccontextmanager
 async def running(
     *buses: Bus, controllers: Iterable[Controller] = (BOARD,)
-) -> AsyncIterator[tuple[list[Source], Heard]]:
+) -> AsyncIterator[tuple[list[ModbusBus], Heard]]:
     """Run buses for a test."""
     heard = Heard()
     sources, faults = build_sources(

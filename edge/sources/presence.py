@@ -1,0 +1,42 @@
+"""Which sightings of a tag are a new visit: each time a tag comes to a reader is told once."""
+
+from collections import OrderedDict
+
+TAGS_MAX = 10_000
+"""Tags remembered; beyond it the one not seen for longest is forgotten, and may be told again."""
+RESUME_MS = 1_000
+"""What is seen within so long after a reader came back was there before, if it was there then."""
+
+
+class Presence:
+    """Remembers the tags at one reader; pure, times are ms since boot."""
+
+    def __init__(self, away_ms: int) -> None:
+        """Start with nothing there.
+
+        Args:
+            away_ms: a tag not seen for longer has been away.
+
+        """
+        self._away_ms = away_ms
+        self._until_ms: OrderedDict[bytes, int] = OrderedDict()
+
+    def arrives(self, key: bytes, at_ms: int) -> bool:
+        """Take a sighting; tell whether it begins a new visit."""
+        until_ms = self._until_ms.get(key)
+        self._until_ms[key] = max(at_ms + self._away_ms, until_ms or 0)
+        self._until_ms.move_to_end(key)
+        if len(self._until_ms) > TAGS_MAX:
+            self._until_ms.popitem(last=False)
+        return until_ms is None or at_ms > until_ms
+
+    def leaves(self, key: bytes) -> None:
+        """Take the word of a reader that a tag has left."""
+        self._until_ms.pop(key, None)
+
+    def resumes(self, broke_at_ms: int, at_ms: int) -> None:
+        """Go on after an outage of the reader: what was there when it broke may still be."""
+        still = at_ms + RESUME_MS + self._away_ms
+        for key, until_ms in self._until_ms.items():
+            if until_ms >= broke_at_ms:
+                self._until_ms[key] = still

@@ -1,0 +1,92 @@
+"""From sightings of tags and bar codes to scans: each physical reading once, each as a record."""
+
+from collections.abc import Iterator
+
+from edge.sources.base import (
+    Recognised,
+    RecogniseTag,
+    RecogniseText,
+    Scanned,
+    Seen,
+    TagGone,
+    TagSeen,
+    TextSeen,
+)
+from edge.sources.presence import Presence
+
+
+class _Scans:
+    """What tags and texts have in common: the scan that is made of them, and its counters."""
+
+    def __init__(self, *, reader: str, step: str | None) -> None:
+        self._reader, self._step = reader, step
+        self.counters = {"scans": 0, "scans_unread": 0}
+        """`scans_unread`: nothing of it could be told, not even a UID."""
+
+    def _scan(
+        self, found: Recognised, at_boot_ms: int, rssi_dbm: int | None = None
+    ) -> Iterator[Scanned]:
+        for finding in found.findings:
+            name = f"finding_{finding}"
+            self.counters[name] = self.counters.get(name, 0) + 1
+        if not found.codes:
+            self.counters["scans_unread"] += 1
+            return
+        self.counters["scans"] += 1
+        yield Scanned(
+            reader=self._reader,
+            step=self._step,
+            at_boot_ms=at_boot_ms,
+            codes=found.codes,
+            findings=found.findings,
+            rssi_dbm=rssi_dbm,
+        )
+
+
+class TagScans(_Scans):
+    """Handles a tag reader."""
+
+    def __init__(
+        self, *, reader: str, step: str | None, recognise: RecogniseTag, presence: Presence
+    ) -> None:
+        super().__init__(reader=reader, step=step)
+        self._recognise, self._presence = recognise, presence
+
+    def handle(self, seen: Seen, at_boot_ms: int) -> Iterator[Scanned]:
+        """Report a tag that has come; the same tag again only after it was away.
+
+        A torn reading is reported; the whole one that follows while the tag stays is, too.
+        """
+        if isinstance(seen, TagGone):
+            self._presence.leaves(seen.key)
+            self._presence.leaves(_whole(seen.key))
+        elif isinstance(seen, TagSeen):
+            arrives = self._presence.arrives(seen.key, at_boot_ms)
+            if seen.complete:
+                arrives = self._presence.arrives(_whole(seen.key), at_boot_ms)
+            if arrives:
+                yield from self._scan(self._recognise(seen), at_boot_ms, seen.rssi_dbm)
+
+    def resumed(self, broke_at_ms: int, at_boot_ms: int) -> None:
+        """Take the tags that were there for still there."""
+        self._presence.resumes(broke_at_ms, at_boot_ms)
+
+
+class TextScans(_Scans):
+    """Handles a bar code scanner: each text that it sends is a physical reading."""
+
+    def __init__(self, *, reader: str, step: str | None, recognise: RecogniseText) -> None:
+        super().__init__(reader=reader, step=step)
+        self._recognise = recognise
+
+    def handle(self, seen: Seen, at_boot_ms: int) -> Iterator[Scanned]:
+        """Report a text."""
+        if isinstance(seen, TextSeen):
+            yield from self._scan(self._recognise(seen.raw), at_boot_ms)
+
+    def resumed(self, broke_at_ms: int, at_boot_ms: int) -> None:
+        """Need nothing: a text is whole or was never sent."""
+
+
+def _whole(key: bytes) -> bytes:
+    return b"whole:" + key

@@ -1,0 +1,40 @@
+"""Each visit of a tag is told once, whatever the reader does meanwhile."""
+
+from edge.sources.presence import TAGS_MAX, Presence
+
+
+def test_a_tag_that_stays_is_told_once() -> None:
+    presence = Presence(away_ms=2_000)
+    assert presence.arrives(b"A", 0)
+    assert not any(presence.arrives(b"A", at) for at in range(100, 60_000, 1_900))
+
+
+def test_a_tag_that_was_away_is_told_again() -> None:
+    presence = Presence(away_ms=2_000)
+    presence.arrives(b"A", 0)
+    assert not presence.arrives(b"A", 2_000)
+    assert presence.arrives(b"A", 4_001)
+
+
+def test_the_readers_word_that_it_left_counts_at_once() -> None:
+    presence = Presence(away_ms=2_000)
+    presence.arrives(b"A", 0)
+    presence.leaves(b"A")
+    assert presence.arrives(b"A", 10)
+
+
+def test_what_was_there_before_an_outage_is_not_told_again_after_it() -> None:
+    presence = Presence(away_ms=2_000)
+    presence.arrives(b"left long ago", 0)
+    presence.arrives(b"A", 10_000)
+    presence.resumes(broke_at_ms=10_500, at_ms=100_000)
+    assert not presence.arrives(b"A", 100_400)
+    assert presence.arrives(b"left long ago", 100_400)
+
+
+def test_memory_is_bounded() -> None:
+    presence = Presence(away_ms=10**9)
+    for number in range(TAGS_MAX + 1):
+        presence.arrives(number.to_bytes(4), number)
+    assert presence.arrives((0).to_bytes(4), TAGS_MAX)
+    assert not presence.arrives(TAGS_MAX.to_bytes(4), TAGS_MAX)
