@@ -19,6 +19,7 @@ from cloud.model.ownership import read_all, want
 from cloud.service import Role, Service
 from cloud.settings import broker_address, host_and_port, load_settings
 from protocols.errors import FixConfiguration, StopService
+from protocols.logs import log_to_stderr
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,7 +46,7 @@ def serve(
     ] = "",
 ) -> None:
     """Serve until SIGTERM. The first admin token comes from $SUYUAN_ADMIN_TOKEN."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_stderr()
     logging.getLogger("alembic").setLevel(logging.WARNING)
     roles = tuple(role or Role)
     if bool(broker) == bool(embedded_broker) and Role.INGEST in roles:

@@ -19,6 +19,7 @@ import typer
 
 from edge.settings import Site, load_site
 from protocols.errors import Fault, FixConfiguration, StopService
+from protocols.logs import log_to_stderr
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,7 +44,7 @@ def run(site: SiteFile, state: StateDir, overlay: Overlay = None) -> None:
     """Read and send until SIGTERM. The broker's password comes from $SUYUAN_MQTT_PASSWORD."""
     from edge.agent import only_one  # noqa: PLC0415  # the other commands need no MQTT
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_stderr()
     try:
         loaded = load_site(site)
         with only_one(state):
@@ -77,15 +78,49 @@ def probe(site: SiteFile, overlay: Overlay = None) -> None:
 
 
 @app.command()
-def status(state: StateDir) -> None:
+def status(
+    state: StateDir,
+    watch: Annotated[bool, typer.Option(help="Live counters in the terminal until Ctrl-C")] = False,
+) -> None:
     """Print what the daemon on this folder knows of itself, as JSON."""
     from edge.status import read_status  # noqa: PLC0415  # as above
+
+    if watch:
+        from edge.watch import watch as show  # noqa: PLC0415  # needs the terminal library
+
+        raise typer.Exit(show(state))
 
     found = read_status(state)
     if found is None:
         typer.echo(f"{state}: no daemon runs here, and there is no spool", err=True)
         raise typer.Exit(1)
     typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+
+
+@app.command()
+def doctor(
+    site: SiteFile,
+    state: StateDir,
+    overlay: Overlay = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line")] = False,
+) -> None:
+    """Examine devices, permissions, clock, broker, certificate, disk: exit 1 if one is at fault."""
+    from edge.doctor.examine import examine  # noqa: PLC0415  # as above
+
+    faults = 0
+    for finding in examine(site, state, overlay):
+        faults += finding.level == "fault"
+        if as_json:
+            typer.echo(msgspec.json.encode(finding).decode())
+            continue
+        mark, colour = {"ok": ("ok", "green"), "warning": ("!", "yellow"), "fault": ("X", "red")}[
+            finding.level
+        ]
+        typer.secho(f"{mark:>3}  {finding.what}: {finding.found}", fg=colour)
+        if finding.advice:
+            typer.echo(f"     -> {finding.advice}")
+    if faults:
+        raise typer.Exit(1)
 
 
 def main() -> None:

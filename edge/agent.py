@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.batches import Batch
 from edge.commands import Commands
@@ -29,6 +29,9 @@ from protocols.clock import Clock, boot_id
 from protocols.errors import Fault, RetryLater, StopService
 from protocols.messages import State
 from protocols.records import Record, Scan, Status, Verdict
+
+if TYPE_CHECKING:
+    from edge.metrics import MetricsServer
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +126,7 @@ class Agent:
 
         """
         server = StatusServer(self._folder, self.status)
+        metrics = self._start_metrics()
         sources = [asyncio.create_task(self._keep_reading(one)) for one in self._sources]
         sources.append(asyncio.create_task(self._tell_status()))
         sender = asyncio.create_task(self._sender.run())
@@ -144,6 +148,8 @@ class Agent:
             await self._link.say_goodbye()
             await _end([link, writer])
             await server.stop()
+            if metrics is not None:
+                await metrics.stop()
             await self._close_spool(flush=stop.is_set())
 
     def status(self) -> dict[str, Any]:
@@ -305,6 +311,19 @@ class Agent:
 
     def _uptime_s(self) -> float:
         return (self._clock.boot_ms() - self._started_ms) / 1000
+
+    def _start_metrics(self) -> "MetricsServer | None":
+        address = self._site.local.metrics_address
+        if address is None:
+            return None
+        from edge.metrics import MetricsServer  # noqa: PLC0415  # 4 MB that most can spare
+
+        server = MetricsServer(*address, self.status)
+        try:
+            server.start()
+        except OSError as error:
+            log.warning("no metrics page on %s: %s", self._site.local.metrics, error)
+        return server
 
     async def _start_server(self, server: StatusServer) -> None:
         try:

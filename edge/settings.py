@@ -145,6 +145,21 @@ class SpoolSettings(Struct, frozen=True, kw_only=True):
     """At the bound the oldest `data` batches go, and a gap record says so."""
 
 
+class Local(Struct, frozen=True, kw_only=True):
+    """What the gateway offers to others on its own network."""
+
+    metrics: Annotated[str, Meta(pattern=r"^[^:\s]{1,255}:[0-9]{1,5}$")] | None = None
+    """host:port of a Prometheus `/metrics` page; none when left out. It needs no password."""
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Host and port of the page."""
+        if self.metrics is None:
+            return None
+        host, _, port = self.metrics.rpartition(":")
+        return host, int(port)
+
+
 class Site(Struct, frozen=True, kw_only=True):
     """Everything one gateway does."""
 
@@ -156,6 +171,7 @@ class Site(Struct, frozen=True, kw_only=True):
     scanners: tuple[Scanner, ...] = ()
     scales: tuple[Scale, ...] = ()
     spool: SpoolSettings = SpoolSettings()
+    local: Local = Local()
 
 
 def load_site(path: Path) -> Site:

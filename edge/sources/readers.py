@@ -45,7 +45,7 @@ def build_readers(
     faults: list[Fault] = []
     for key, one in _named(site):
         try:
-            opener: Opener = importlib.import_module(DRIVERS[one.kind]).opener
+            open_driver = driver_of(one)
         except ImportError as error:
             expected = "a kind whose library is installed (pip install 'suyuan[readers]')"
             faults.append(Fault(_FILE, f"{key}.kind", expected, f"{one.kind!r}: {error}"))
@@ -63,13 +63,24 @@ def build_readers(
                 name=one.id,
                 kind=one.kind,
                 device=one.device,
-                open_driver=opener(one),
+                open_driver=open_driver,
                 handler=handler,
                 clock=clock,
                 rng=rng,
             )
         )
     return sources, faults
+
+
+def driver_of(one: Reader | Scanner) -> OpenDriver:
+    """Return what opens a reader or scanner.
+
+    Raises:
+        ImportError: its library is not installed.
+
+    """
+    opener: Opener = importlib.import_module(DRIVERS[one.kind]).opener
+    return opener(one)
 
 
 def _named(site: Site) -> Iterator[tuple[str, Reader | Scanner]]:

@@ -11,11 +11,11 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("protocols", "edge", "cloud", "simulators")
 FOREIGN_TO_PROTOCOLS = {"msgspec", "biip"}
 COMPOSITION_ROOTS = {
-    "edge": {"agent", "__main__", "building", "check", "probe", "status"},
+    "edge": {"agent", "__main__", "building", "check", "doctor", "probe", "status", "watch"},
     "cloud": {"service", "roles", "__main__", "check", "settings"},
 }
 SHARED = {
-    "edge": {"settings", "batches", "frames", "timekeeper"},
+    "edge": {"settings", "batches", "frames", "timekeeper", "metrics"},
     "cloud": {"model", "migrations", "metrics", "embedded_broker"},
 }
 
@@ -76,4 +76,4 @@ def test_firmware_config_holds_data_only() -> None:
     assert files
     system = {p for p in files if p.parent.name == "system"}
     assert {p.suffix for p in set(files) - system} <= {".toml"}
-    assert {p.suffix for p in system} <= {".toml", ".conf", ".acl", ".service"}
+    assert {p.suffix for p in system} <= {".toml", ".conf", ".acl", ".service", ".rules"}
