@@ -9,11 +9,13 @@ MINUTES ?= 10
 MOVES ?= 20
 RUNS ?= 3
 ROWS ?=
+ARCH ?= $(shell uname -m)
+WHEELHOUSE ?= build/wheelhouse-$(ARCH)
 PEERS ?= lines,points,batch,single
 LENGTH = $(if $(filter command,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
 .PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards \
-    bench-edge bench-cloud bench-catchup bench-growth bench-engines lock format clean
+    bench-edge bench-cloud bench-catchup bench-growth bench-engines wheelhouse lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -84,6 +86,16 @@ bench-growth: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/python -m tests.benchmarks.growth --runs $(RUNS) $(LENGTH)
 
+## wheelhouse: all that a gateway installs, in one folder, for a machine without internet; ARCH=aarch64
+wheelhouse: $(VENV)/.dev
+	rm -rf $(WHEELHOUSE) && mkdir -p $(WHEELHOUSE)
+	$(BIN)/pip download --quiet --disable-pip-version-check -r requirements-edge.lock \
+	    -d $(WHEELHOUSE) --only-binary=:all: --python-version 311 --implementation cp \
+	    $(foreach glibc,2014 _2_17 _2_28,--platform manylinux$(glibc)_$(ARCH))
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps . -w $(WHEELHOUSE)
+	cp requirements-edge.lock $(WHEELHOUSE)/
+	@echo "$(WHEELHOUSE): $$(ls $(WHEELHOUSE)/*.whl | wc -l) wheels, $$(du -sh $(WHEELHOUSE) | cut -f1)"
+
 ## format: put the code into its one format
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -99,6 +111,9 @@ lock: $(VENV)/.dev
 	    --no-emit-index-url --no-header --extra edge --extra cloud --extra influxdb --extra postgres \
 	    --extra dev pyproject.toml \
 	    -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header --extra edge --constraint requirements.lock pyproject.toml \
+	    -o requirements-edge.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --extra readers --constraint requirements-dev.lock \
 	    pyproject.toml -o requirements-readers.lock
