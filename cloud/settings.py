@@ -54,6 +54,12 @@ class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention_days: Positive = 90
 
 
+class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What readers and scanners saw."""
+
+    retention_days: Positive = 400
+
+
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to log in at the broker; the password comes from $SUYUAN_MQTT_PASSWORD."""
 
@@ -86,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: LogSettings = LogSettings()
     ingest: IngestSettings = IngestSettings()
     feed: FeedSettings = FeedSettings()
+    scans: ScanSettings = ScanSettings()
     broker: BrokerSettings = BrokerSettings()
     tls: TlsSettings = TlsSettings()
 

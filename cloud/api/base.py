@@ -14,6 +14,7 @@ from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
+from cloud.model.scan import KeptScan
 from cloud.model.session import Session
 from cloud.telemetry.base import Aggregate, Series
 from protocols.clock import Clock
@@ -87,6 +88,22 @@ class Feed(Protocol):
         ...
 
 
+class Scans(Protocol):
+    """Finds what readers and scanners saw."""
+
+    async def __call__(
+        self,
+        *,
+        gateway: str | None = None,
+        reader: str | None = None,
+        code: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> list[KeptScan]:
+        """Return scans, the latest first; `code`: exactly this value in any scheme."""
+        ...
+
+
 class Telemetry(Protocol):
     """The reading side of a telemetry store; blocking, so called in a thread."""
 
@@ -147,6 +164,10 @@ class Health(Protocol):
         ...
 
 
+async def _no_scans(**_asked: object) -> list[KeptScan]:
+    return []
+
+
 def _no_assets(_gateway_id: str) -> Sequence[str]:
     return ()
 
@@ -167,6 +188,7 @@ class Services:
     latest: Callable[[str], Mapping[str, LatestValue]]
     assets_of: Callable[[str], Sequence[str]] = _no_assets
     """Assets that this gateway reported last."""
+    scans: Scans = _no_scans
     ready: Callable[[], tuple[bool, str]]
     """(ready, what is missing)."""
     metrics: Callable[[], bytes]

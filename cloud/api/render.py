@@ -10,6 +10,7 @@ from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
+from cloud.model.scan import KeptScan
 from protocols.clock import iso
 
 
@@ -45,6 +46,11 @@ def latest_fields(value: LatestValue) -> dict[str, Any]:
 def alarm_fields(alarm: Alarm) -> dict[str, Any]:
     """Return an alarm as JSON-ready fields, a superset of a feed item's."""
     return _timed(msgspec.structs.asdict(alarm))
+
+
+def scan_fields(scan: KeptScan) -> dict[str, Any]:
+    """Return a scan as JSON-ready fields."""
+    return _timed(msgspec.structs.asdict(scan))
 
 
 def gateway_fields(

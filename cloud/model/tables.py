@@ -161,6 +161,32 @@ gateway = Table(
     Column("counters", Text, nullable=False),  # JSON object of its last status record
 )
 
+scan = Table(
+    "scan",
+    state_metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("gateway", String(64), nullable=False),
+    Column("spool", String(32), nullable=False),
+    Column("stream", String(8), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("record_index", Integer, nullable=False),
+    Column("reader", String(128), nullable=False),
+    Column("step", String(128)),
+    Column("observed_at", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("time_unknown", Boolean, nullable=False),
+    Column("codes", Text, nullable=False),  # JSON [{"scheme", "value"}, ...]
+    Column("findings", Text, nullable=False),  # JSON list of words
+    Column("verdict", Text),  # JSON object
+    Column("operator", Text),
+    Column("rssi_dbm", Integer),
+    UniqueConstraint(
+        "gateway", "spool", "stream", "seq", "record_index", name="one_scan_per_record"
+    ),
+    Index("scan_by_gateway", "gateway", "id"),
+    Index("scan_by_receipt", "received_at"),
+)
+
 cursor = Table(
     "cursor",
     state_metadata,

@@ -14,11 +14,13 @@ from sqlalchemy import Connection
 
 from cloud.alarms.desk import AlarmDesk
 from cloud.model import ownership
+from cloud.model.cursors import save_positions
 from cloud.model.logged import Positions
 from cloud.model.ownership import Holding, Watch
 from cloud.roles.common import Common
 from cloud.rules.consumer import RulesConsumer
-from cloud.rules.store import save_positions
+from cloud.scans.consumer import ScansConsumer
+from cloud.scans.store import trim_scans
 from cloud.telemetry.base import TelemetryStore
 from cloud.telemetry.consumer import TelemetryConsumer
 from protocols.errors import RetryLater, StopService
@@ -60,6 +62,7 @@ class ConsumeRole:
             clock=common.clock,
             dead_letter=common.dead_letter("telemetry"),
         )
+        self._scans = ScansConsumer(log=common.log, database=common.state_db)
         common.on_log.append(self._wake)
 
     async def start(self) -> None:
@@ -114,9 +117,11 @@ class ConsumeRole:
             return
         self._trimmed = time.monotonic()
         settings, now_ms = self._common.settings, self._common.clock.wall_ms()
-        passed = [self.rules.positions(), self._telemetry.positions()]
+        passed = [one.positions() for one in (self.rules, self._telemetry, self._scans)]
         await self._common.log.trim(now_ms - settings.log.retention_days * DAY_MS, passed)
         await self._common.feed.trim(now_ms - settings.feed.retention_days * DAY_MS)
+        scans_before = now_ms - settings.scans.retention_days * DAY_MS
+        await self._common.state_db.write(lambda c: trim_scans(c, scans_before))
         retention_ms = settings.telemetry.retention_days * DAY_MS
         await asyncio.to_thread(self._store.drop_before, now_ms - retention_ms)
 
@@ -134,6 +139,7 @@ class ConsumeRole:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.rules.run(), name="rules")
             group.create_task(self._telemetry.run(), name="telemetry")
+            group.create_task(self._scans.run(), name="scans")
             group.create_task(self._beat(self._epoch), name="beat")
 
     async def _try_to_begin(self) -> Holding:
@@ -148,6 +154,7 @@ class ConsumeRole:
             await asyncio.to_thread(self._common.log.refresh, partitions)
             await self.rules.start()
             await self._telemetry.start()
+            await self._scans.start()
         return row
 
     async def _beat(self, epoch: int) -> None:
@@ -164,6 +171,8 @@ class ConsumeRole:
 
     def _wake(self) -> None:
         if self.active:
-            self._common.log.release([self.rules.judged(), self._telemetry.positions()])
+            passed = [self.rules.judged(), self._telemetry.positions(), self._scans.read()]
+            self._common.log.release(passed)
             self.rules.wake()
             self._telemetry.wake()
+            self._scans.wake()

@@ -3,11 +3,12 @@
 import asyncio
 import time
 
+from cloud.model.cursors import load_positions
 from cloud.model.logged import Positions
 from cloud.model.ownership import Watch, read_all
 from cloud.roles.common import Common
 from cloud.roles.consume import CONSUME, LEASE_S, TELEMETRY
-from cloud.rules.store import RULES, load_positions
+from cloud.rules.store import RULES
 
 
 class ConsumersElsewhere:

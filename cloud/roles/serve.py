@@ -9,8 +9,10 @@ from cloud.feed.sse import stream
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
+from cloud.model.scan import KeptScan
 from cloud.roles.common import Common
 from cloud.rules.follower import ValuesFollower
+from cloud.scans.store import find_scans
 from cloud.telemetry.base import TelemetryStore
 from cloud.web import pages
 
@@ -66,6 +68,7 @@ class ServeRole:
             telemetry=store,
             latest=values[0],
             assets_of=values[1],
+            scans=self._scans,
             ready=ready,
             metrics=metrics,
             access=common.access,
@@ -93,6 +96,9 @@ class ServeRole:
 
     def _kept_elsewhere(self, gateway: str) -> bool:
         return self._own_ledger(gateway) is None
+
+    async def _scans(self, **asked: Any) -> list[KeptScan]:
+        return await self._common.state_db.read(lambda c: find_scans(c, **asked))
 
     async def _ledger(self, gateway: str) -> Sequence[SpoolLedger]:
         own = self._own_ledger(gateway)

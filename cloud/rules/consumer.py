@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from cloud.log.base import LogReader
 from cloud.model.asset import LatestValue
+from cloud.model.cursors import load_positions, save_positions
 from cloud.model.database import Database
 from cloud.model.logged import LoggedBatch, LogGroup, PlacedReadings, Positions
 from cloud.model.shards import stream_of
@@ -157,9 +158,9 @@ class RulesConsumer:
         self._wake.set()
 
     def _load(self, connection: Connection) -> None:
-        self._done = store.load_positions(connection, store.RULES)
+        self._done = load_positions(connection, store.RULES)
         del self._done[COMMITS]
-        self._values_at = store.load_positions(connection, store.VALUES)
+        self._values_at = load_positions(connection, store.VALUES)
         for asset, packed in store.load_values(connection):
             self._engine.restore_values(asset, packed)
         now_ms = self._clock.wall_ms()
@@ -366,9 +367,9 @@ class RulesConsumer:
                 return  # it was done; only the answer got lost
             store.save_alerts(connection, alerts)
             store.save_values(connection, packed)
-            store.save_positions(connection, store.RULES, done)
+            save_positions(connection, store.RULES, done)
             if values_at is not None:
-                store.save_positions(connection, store.VALUES, values_at)
+                save_positions(connection, store.VALUES, values_at)
             if transitions:
                 self._apply(connection, transitions)
 

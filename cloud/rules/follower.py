@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from cloud.log.base import LogReader
 from cloud.model.asset import LatestValue
+from cloud.model.cursors import load_positions
 from cloud.model.database import Database
 from cloud.model.logged import Positions
 from cloud.rules import store
@@ -46,7 +47,7 @@ class ValuesFollower:
         await self._database.read(self._load)
 
     def _load(self, connection: Connection) -> None:
-        self._done = store.load_positions(connection, store.VALUES)
+        self._done = load_positions(connection, store.VALUES)
         for asset, packed in store.load_values(connection):
             self._engine.restore_values(asset, packed)
 

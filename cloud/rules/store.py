@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Connection, and_, bindparam, delete, select
 
 from cloud.model import tables
-from cloud.model.logged import Positions
+from cloud.model.cursors import save_positions
 from cloud.model.rows import replace_rows
 from cloud.rules.evaluate import IDLE, AlertState, ProofState
 from cloud.rules.judge import AlertKey
@@ -38,22 +38,6 @@ _COUNT = (
 )
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[_Stored] = msgspec.msgpack.Decoder(_Stored)
-
-
-def load_positions(connection: Connection, consumer: str) -> Positions:
-    """Read a cursor."""
-    table = tables.cursor
-    query = select(table.c.partition, table.c.position).where(table.c.consumer == consumer)
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
-def save_positions(connection: Connection, consumer: str, positions: Positions) -> None:
-    """Write a cursor."""
-    rows = [
-        {"consumer": consumer, "partition": partition, "position": position}
-        for partition, position in positions.items()
-    ]
-    replace_rows(connection, tables.cursor, rows)
 
 
 def begin_reign(connection: Connection, name: str) -> int:

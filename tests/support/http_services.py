@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI
@@ -16,8 +17,10 @@ from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database
 from cloud.model.ledger import SpoolLedger
+from cloud.model.scan import KeptScan
 from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
+from cloud.scans.store import find_scans
 from cloud.telemetry.base import Aggregate, Series
 from cloud.web.pages import mount
 from protocols.clock import Clock, ManualClock, SystemClock
@@ -223,6 +226,10 @@ async def open_world(
         return ledgers.get(gateway_id, [])
 
     ready: Callable[[], tuple[bool, str]] = lambda: world[0].ready  # noqa: E731
+
+    async def scans(**asked: Any) -> list[KeptScan]:
+        return await database.read(lambda c: find_scans(c, **asked))
+
     services = Services(
         registry=registry,
         gateways=gateways,
@@ -232,6 +239,7 @@ async def open_world(
         stream=feed.stream,
         telemetry=telemetry,
         latest=lambda asset: latest.get(asset, {}),
+        scans=scans,
         assets_of=lambda gateway: [LIFT] if gateway == "gw-jilin-0001" else [],
         ready=ready,
         metrics=lambda: b"suyuan_up 1\n",

@@ -3,9 +3,12 @@ import pytest
 
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
+from cloud.scans.store import insert_scans, rows_of
 from cloud.web.console import CARDS_MAX, LINES_MAX
 from protocols.messages import State
+from protocols.records import Code, Scan
 from tests.support.http_services import LIFT, World, entrapment
+from tests.support.log_groups import NOON_MS, batch
 
 NASTY = "<script>alert(1)</script>\"'"
 
@@ -161,3 +164,22 @@ async def test_static_files_may_be_kept_only_by_their_hash(operator: httpx.Async
     assert plain.headers["cache-control"] == "no-cache"
     assert (await operator.get("/static/../pages.py")).status_code == 404
     assert (await operator.get("/static/%2e%2e/pages.py")).status_code == 404
+
+
+async def test_scans_show_codes_and_findings_and_are_found(
+    operator: httpx.AsyncClient, world: World
+) -> None:
+    nasty = Code("raw", NASTY)
+    scan = Scan(
+        reader="fill-1",
+        at=NOON_MS,
+        codes=[Code("tag_uid", "04A1"), nasty],
+        findings=["incomplete_read"],
+    )
+    await world.database.write(lambda c: insert_scans(c, rows_of(batch(scan))))
+    page = (await operator.get("/scans")).text
+    assert NASTY not in page
+    assert "04A1" in page
+    assert "incomplete_read" in page
+    assert "04A1" in (await operator.get("/parts/scans?code=04A1")).text
+    assert "04A1" not in (await operator.get("/parts/scans?code=04A2")).text

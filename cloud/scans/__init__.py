@@ -1,0 +1,1 @@
+"""What readers and scanners saw, kept so that people can look it up."""
