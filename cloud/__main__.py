@@ -1,4 +1,4 @@
-"""The command line of the cloud: `suyuan-cloud serve`, `check` and `shards`."""
+"""The command line of the cloud: `suyuan-cloud serve`, `check`, `shards`, and who may come in."""
 
 import asyncio
 import logging
@@ -18,6 +18,8 @@ from cloud.model.database import Database
 from cloud.model.ownership import read_all, want
 from cloud.service import Role, Service
 from cloud.settings import broker_address, host_and_port, load_settings
+from cloud.trust.commands import broker as run_broker
+from cloud.trust.commands import ca_app, gateway_app
 from protocols.errors import FixConfiguration, StopService
 from protocols.logs import log_to_stderr
 
@@ -26,6 +28,9 @@ app = typer.Typer(
     add_completion=False,
     help="The service: takes what gateways send, keeps it, raises alarms, shows them.",
 )
+app.add_typer(ca_app, name="ca")
+app.add_typer(gateway_app, name="gateway")
+app.command("broker")(run_broker)
 
 
 @app.command()
@@ -55,7 +60,7 @@ def serve(
     try:
         settings = load_settings(config)
         url = broker or f"mqtt://{embedded_broker or 'localhost'}"
-        address = broker_address(url, settings.broker)
+        address = broker_address(url, settings.broker, data)
         called = name or ("cloud" if set(roles) == set(Role) else "-".join(roles))
         where = host_and_port(http, "--http")
         inside = None

@@ -19,6 +19,12 @@ class Metrics:
             "Length of the last full collection",
             registry=self._registry,
         )
+        self.refusals = Counter(
+            "suyuan_broker_refusals",
+            "What the broker refused since this process started, by kind",
+            ["kind"],
+            registry=self._registry,
+        )
         self._ingest = self._gauge(
             "suyuan_ingest_total", "What the ingester met since its start, by outcome", "outcome"
         )

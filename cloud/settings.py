@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from cloud.ingest.subscriber import BrokerAddress
+from cloud.trust.setup import SERVICE_FILES, ca_folder, has_authority
 from protocols.border import load_toml
 from protocols.errors import Fault, FixConfiguration
 
@@ -61,12 +62,26 @@ class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to log in at the broker; the password comes from $SUYUAN_MQTT_PASSWORD."""
+    """How to log in at the broker; the password comes from $SUYUAN_MQTT_PASSWORD.
+
+    Without certificate files those of the authority in the data folder are used, if there is one.
+    """
 
     username: str = ""
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
+    log_file: str = ""
+    """mosquitto's log, for what it refuses; empty: that of `suyuan-cloud broker`."""
+
+
+class TrustSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The certificates of gateways."""
+
+    certificate_days: Annotated[float, Meta(ge=0.0001, le=3650)] = 90
+    """How long one holds; it is renewed when a third is left."""
+    renewal_grace_days: Annotated[float, Meta(ge=0, le=3650)] = 180
+    """So long after its end one that was not revoked may still be renewed."""
 
 
 class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feed: FeedSettings = FeedSettings()
     scans: ScanSettings = ScanSettings()
     broker: BrokerSettings = BrokerSettings()
+    trust: TrustSettings = TrustSettings()
     tls: TlsSettings = TlsSettings()
 
 
@@ -107,8 +123,8 @@ def load_settings(path: Path | None) -> Settings:
     return Settings() if path is None else load_toml(path, Settings)
 
 
-def broker_address(url: str, settings: BrokerSettings) -> BrokerAddress:
-    """Read `mqtt://host:port` or `mqtts://host:port`.
+def broker_address(url: str, settings: BrokerSettings, data: Path) -> BrokerAddress:
+    """Read `mqtt://host:port` or `mqtts://host:port`; `data` may hold our own certificate.
 
     Raises:
         FixConfiguration: any other URL.
@@ -122,13 +138,17 @@ def broker_address(url: str, settings: BrokerSettings) -> BrokerAddress:
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or port == -1:
         fault = Fault("command line", "--broker", "mqtt://HOST:PORT or mqtts://HOST:PORT", url)
         raise FixConfiguration([fault])
+    files = [settings.ca_file, settings.cert_file, settings.key_file]
+    if parts.scheme == "mqtts" and not any(files) and has_authority(data):
+        files = [str(ca_folder(data) / name) for name in SERVICE_FILES]
+    ca_file, cert_file, key_file = files
     return BrokerAddress(
         host=parts.hostname,
         port=port or (8883 if parts.scheme == "mqtts" else 1883),
         tls=parts.scheme == "mqtts",
-        ca_file=settings.ca_file or None,
-        cert_file=settings.cert_file or None,
-        key_file=settings.key_file or None,
+        ca_file=ca_file or None,
+        cert_file=cert_file or None,
+        key_file=key_file or None,
         username=settings.username or None,
         password=os.environ.get("SUYUAN_MQTT_PASSWORD"),
     )

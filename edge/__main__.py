@@ -1,4 +1,4 @@
-"""The command line of a gateway: `suyuan-edge run`, `check`, `probe`, `status`."""
+"""The command line of a gateway: `suyuan-edge enroll`, `run`, `check`, `probe`, `status`."""
 
 import asyncio
 import gc
@@ -18,7 +18,7 @@ import msgspec
 import typer
 
 from edge.settings import Site, load_site
-from protocols.errors import Fault, FixConfiguration, StopService
+from protocols.errors import Fault, FixConfiguration, RefuseInput, RetryLater, StopService
 from protocols.logs import log_to_stderr
 
 app = typer.Typer(
@@ -43,10 +43,13 @@ LEAVE_AFTER_S = 2.0
 def run(site: SiteFile, state: StateDir, overlay: Overlay = None) -> None:
     """Read and send until SIGTERM. The broker's password comes from $SUYUAN_MQTT_PASSWORD."""
     from edge.agent import only_one  # noqa: PLC0415  # the other commands need no MQTT
+    from edge.identity.using import with_identity  # noqa: PLC0415  # nor certificates
 
     log_to_stderr()
     try:
-        loaded = load_site(site)
+        if not site.exists():
+            raise StopService(_no_site(site, state))
+        loaded = with_identity(load_site(site), site, state)
         with only_one(state):
             _run_again_when_damaged(site, loaded, state, overlay)
     except FixConfiguration as error:
@@ -55,6 +58,31 @@ def run(site: SiteFile, state: StateDir, overlay: Overlay = None) -> None:
     except (StopService, OSError) as error:
         typer.echo(f"stopped: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+@app.command()
+def enroll(
+    server: Annotated[str, typer.Option(help="Where the service is, https://HOST")],
+    code: Annotated[str, typer.Option(help="One-time code of `suyuan-cloud gateway invite`")],
+    state: StateDir,
+) -> None:
+    """Get this gateway its certificate. May be repeated with the same code until it succeeds."""
+    from edge.agent import only_one  # noqa: PLC0415  # as in `run`
+    from edge.identity.asking import ask  # noqa: PLC0415
+    from edge.identity.enrol import SITE_FILE, enrol  # noqa: PLC0415
+
+    try:
+        with only_one(state):
+            given = enrol(server, code, state, ask)
+    except RefuseInput as error:
+        typer.echo(f"refused: {error}", err=True)
+        raise typer.Exit(2) from None
+    except (RetryLater, StopService, OSError) as error:
+        typer.echo(f"not enrolled: {error}; try again with the same code", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"enrolled as {given.gateway_id}; it will send to {given.broker}")
+    typer.echo(f"say in {state / SITE_FILE} what to read, then")
+    typer.echo(f"suyuan-edge run --site {state / SITE_FILE} --state {state}")
 
 
 @app.command()
@@ -187,6 +215,14 @@ def _run_loop(main: Coroutine[Any, Any, None]) -> None:
         asyncio.run(main)
     else:
         uvloop.run(main)
+
+
+def _no_site(site: Path, state: Path) -> str:
+    """Say what to do about a site file that is not there."""
+    beside = state / "site.toml"
+    if beside.exists():
+        return f"no site file {site}; use --site {beside}, which enrolment left"
+    return f"no site file {site}; `suyuan-edge enroll` leaves one to begin with in {state}"
 
 
 def _version() -> str:

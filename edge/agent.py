@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 from edge.batches import Batch
 from edge.commands import Commands
 from edge.frames import Collector, Make
+from edge.identity.asking import ask
+from edge.identity.files import CERTIFICATE, IdentityFolder
+from edge.identity.renewal import Renewer
 from edge.settings import Site
 from edge.sources.base import Sample, Scanned, Source
 from edge.spool.base import Spool
@@ -117,6 +120,7 @@ class Agent:
             {"ping": lambda _: {}}, timekeeper=self._timekeeper, reply=self._reply
         )
         self._link = self._make_link(rng, password, site_sha256)
+        self._renewer = self._make_renewer(rng)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, then stop cleanly within 10 s.
@@ -129,6 +133,8 @@ class Agent:
         metrics = self._start_metrics()
         sources = [asyncio.create_task(self._keep_reading(one)) for one in self._sources]
         sources.append(asyncio.create_task(self._tell_status()))
+        if self._renewer is not None:
+            sources.append(asyncio.create_task(self._renewer.run()))
         sender = asyncio.create_task(self._sender.run())
         link = asyncio.create_task(self._link.run())
         writer = asyncio.create_task(self._writer.run())
@@ -167,6 +173,7 @@ class Agent:
                 "broker": self._site.uplink.broker,
                 "why": self._link.why,
             },
+            "identity": self._renewer.status() if self._renewer else None,
             "spool": {
                 "id": self._spool.id,
                 "in_memory": isinstance(self._spool, MemorySpool),
@@ -196,6 +203,8 @@ class Agent:
         }
         for part in (self._collector, self._writer, self._schedule, self._link, self._commands):
             counters |= part.counters
+        if self._renewer is not None:
+            counters |= self._renewer.counters
         for source in self._sources:
             for name, value in _numbers(source.status().get("counters", {})):
                 counters[name] = counters.get(name, 0) + value
@@ -241,6 +250,25 @@ class Agent:
             urgent=self._schedule.alarm_waits,
             rng=rng,
         )
+
+    def _make_renewer(self, rng: random.Random) -> Renewer | None:
+        """Renew the certificate of enrolment, if that is the one in use."""
+        folder = IdentityFolder(self._folder)
+        if self._site.uplink.cert_file != folder.file(CERTIFICATE):
+            return None
+        return Renewer(
+            folder,
+            now_ms=self._synced_ms,
+            told_expired=lambda: self._link.certificate_expired,
+            renewed=self._link.reconnect,
+            ask=ask,
+            rng=rng,
+        )
+
+    def _synced_ms(self) -> int | None:
+        """Return the time since 1970, None while nobody knows it."""
+        synced = self._timekeeper.stamp().clock == "synced"
+        return self._timekeeper.now_ms() if synced else None
 
     def _certificate_floor_ms(self) -> int | None:
         return None if self._timekeeper.system_trusted() else self._timekeeper.floor_ms

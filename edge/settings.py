@@ -165,7 +165,8 @@ class Site(Struct, frozen=True, kw_only=True):
 
     schema: Literal[1]
     gateway_id: str
-    uplink: Uplink
+    uplink: Uplink = Uplink(broker="")
+    """A site file without it: what enrolment left in the state folder (edge/identity)."""
     buses: tuple[Bus, ...] = ()
     readers: tuple[Reader, ...] = ()
     scanners: tuple[Scanner, ...] = ()

@@ -2,7 +2,17 @@
 
 from fastapi import FastAPI
 
-from cloud.api import alarms, assets, feed, gateways, health, problems, readings, scans
+from cloud.api import (
+    alarms,
+    assets,
+    enrolment,
+    feed,
+    gateways,
+    health,
+    problems,
+    readings,
+    scans,
+)
 from cloud.api.base import Access, Health, Services
 from cloud.api.guard import caller_of
 from cloud.api.limits import BodyLimit, SecurityHeaders
@@ -12,7 +22,7 @@ def create_app(services: Services) -> FastAPI:
     """Build the application: the API, and whatever `services.mounts` adds (the pages)."""
     app = _new()
     caller = caller_of(services.access)
-    for resource in (health, assets, readings, gateways, scans, alarms, feed):
+    for resource in (health, assets, readings, gateways, scans, enrolment, alarms, feed):
         app.include_router(resource.router(services, caller))
     for mount in services.mounts:
         mount(app, services)

@@ -14,10 +14,13 @@ from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
+from cloud.model.refusal import Refusal
 from cloud.model.scan import KeptScan
 from cloud.model.session import Session
+from cloud.model.trust import GatewayIdentity
 from cloud.telemetry.base import Aggregate, Series
 from protocols.clock import Clock
+from protocols.enrolment import Code, EnrolRequest, RenewRequest
 
 
 class Registry(Protocol):
@@ -150,6 +153,56 @@ class Access(Protocol):
         ...
 
 
+class Proven(Protocol):
+    """A body, and in hexadecimal what proves that it is ours."""
+
+    @property
+    def body(self) -> bytes:
+        """JSON."""
+        ...
+
+    @property
+    def proof(self) -> str:
+        """Goes into a header."""
+        ...
+
+
+class Trust(Protocol):
+    """The authority; blocking, so called in a thread. RefuseInput names what is wrong."""
+
+    def invite(self, gateway_id: str, *, valid_hours: float = ...) -> tuple[Code, int]:
+        """Return a one-time code, and until when it is good."""
+        ...
+
+    def enrol(self, request: EnrolRequest, *, address: str) -> Proven:
+        """Give an invited gateway its certificate."""
+        ...
+
+    def renew(self, request: RenewRequest, *, address: str) -> Proven:
+        """Give a gateway its next certificate."""
+        ...
+
+    def revoke(self, gateway_id: str) -> int:
+        """Revoke a gateway's certificates; returns how many."""
+        ...
+
+    def cut_off(self, gateway_id: str) -> str:
+        """End its connection; returns a sentence for people."""
+        ...
+
+    def identity(self, gateway_id: str) -> GatewayIdentity | None:
+        """Return what is known of a gateway, None when it was never invited."""
+        ...
+
+    def identities(self) -> list[GatewayIdentity]:
+        """The same of all."""
+        ...
+
+    def refusals(self, limit: int = ...) -> list[Refusal]:
+        """Return what the broker refused, the latest first."""
+        ...
+
+
 class Health(Protocol):
     """What every process tells of itself."""
 
@@ -194,6 +247,8 @@ class Services:
     metrics: Callable[[], bytes]
     """Prometheus text."""
     access: Access
+    trust: Trust | None = None
+    """None: this service has no authority."""
     clock: Clock
     stopping: asyncio.Event
     base_url: str = ""

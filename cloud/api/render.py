@@ -10,7 +10,9 @@ from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
+from cloud.model.refusal import Refusal
 from cloud.model.scan import KeptScan
+from cloud.model.trust import GatewayIdentity
 from protocols.clock import iso
 
 
@@ -61,6 +63,18 @@ def gateway_fields(
     fields["registered"] = registered
     fields["spools"] = [_timed(msgspec.structs.asdict(spool)) for spool in spools]
     return fields
+
+
+def identity_fields(identity: GatewayIdentity) -> dict[str, Any]:
+    """Return a gateway's invitation and certificates as JSON-ready fields."""
+    fields = _timed(msgspec.structs.asdict(identity))
+    fields["certificates"] = [_timed(msgspec.structs.asdict(one)) for one in identity.certificates]
+    return fields
+
+
+def refusal_fields(refusal: Refusal) -> dict[str, Any]:
+    """Return what a broker refused as JSON-ready fields."""
+    return _timed(msgspec.structs.asdict(refusal))
 
 
 def _timed(fields: dict[str, Any]) -> dict[str, Any]:

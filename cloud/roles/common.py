@@ -60,6 +60,8 @@ class Common:
         self.metrics = Metrics()
         self.on_log: list[Callable[[], None]] = []
         """Called when there is something new in the log."""
+        self.on_close: list[Callable[[], None]] = []
+        """Called last of all."""
 
     def rules(self) -> RuleSet:
         """Read the rules that are shipped, and the site's own."""
@@ -120,8 +122,8 @@ class Common:
         with contextlib.suppress(RetryLater):
             await self.registry.flush()
             await self.gateways.flush()
-        self.log_db.close()
-        self.state_db.close()
+        for close in (self.log_db.close, self.state_db.close, *self.on_close):
+            close()
 
     def _heard_of_log(self, text: str) -> None:
         self.log.heard_notice(text)

@@ -11,6 +11,7 @@ from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
 from cloud.model.scan import KeptScan
 from cloud.roles.common import Common
+from cloud.roles.trust import TrustPart
 from cloud.rules.follower import ValuesFollower
 from cloud.scans.store import find_scans
 from cloud.telemetry.base import TelemetryStore
@@ -56,6 +57,7 @@ class ServeRole:
             common.on_log.append(follower.wake)
             values = follower.latest, follower.assets_of
         settings = common.settings
+        self._trust = TrustPart(common)
         self.services = Services(
             registry=common.registry,
             gateways=common.gateways,
@@ -72,6 +74,7 @@ class ServeRole:
             ready=ready,
             metrics=metrics,
             access=common.access,
+            trust=self._trust.desk,
             clock=common.clock,
             base_url=settings.base_url,
             language=settings.language,
@@ -87,7 +90,10 @@ class ServeRole:
 
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""
-        return {} if self._follower is None else {"follow values": self._follower.run()}
+        parts = {"watch broker": self._trust.run()}
+        if self._follower is not None:
+            parts["follow values"] = self._follower.run()
+        return parts
 
     async def keep_house(self) -> None:
         """Read what other processes wrote of gateways; about once a second."""

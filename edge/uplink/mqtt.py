@@ -14,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.settings import Uplink
 from edge.uplink.backoff import Backoff
+from edge.uplink.refusal import EXPIRED, explain, word_of
 from protocols.errors import RetryLater
 from protocols.messages import State
 from protocols.paho_loop import PahoLoop
@@ -81,8 +82,12 @@ class MqttLink:
         self._step = asyncio.Event()
         self._lost: str | None = None
         self._granted = False
+        self._said = ""
+        """What the library last complained of before the connection stood."""
         self.up = False
         self.why = "not connected yet"
+        self.certificate_expired = False
+        """The broker refused our certificate as out of date."""
         self.counters = {"connects": 0, "connections_lost": 0, "connects_failed": 0}
 
     async def run(self) -> None:
@@ -92,8 +97,11 @@ class MqttLink:
             try:
                 await self._connect()
                 await self._stay()
+                if self._loop is not None:  # it still stands when it was we who gave it up
+                    await self._loop.disconnect()
             except (RetryLater, TimeoutError) as error:
-                self.why = str(error) or "no answer from the broker"
+                self.why = explain(str(error)) or "no answer from the broker"
+                self.certificate_expired = word_of(str(error)) == EXPIRED
                 self.counters["connects_failed"] += 1
                 log.info("no link: %s", self.why)
                 if self._loop is not None:
@@ -133,9 +141,15 @@ class MqttLink:
         await loop.disconnect()
         self._client = self._loop = None
 
+    def reconnect(self) -> None:
+        """Connect anew, for instance with a new certificate; what flies is sent again."""
+        self.certificate_expired = False
+        self._backoff.reset()
+        self._on_lost("connecting anew")
+
     async def _connect(self) -> None:
         client = self._make_client()
-        self._lost, self._granted = None, False
+        self._lost, self._granted, self._said = None, False, ""
         loop = PahoLoop(
             client,
             host=self._uplink.host,
@@ -152,7 +166,9 @@ class MqttLink:
                 await self._step.wait()
                 self._step.clear()
         if self._lost is not None:
-            raise RetryLater(self._lost)
+            raise RetryLater(f"{self._lost}: {self._said}" if self._said else self._lost)
+        client.on_log = None  # from here on it would cost something with each message
+        self.certificate_expired = False
         client.publish(of(self._gateway_id, "state"), self._online, 1, retain=True)
         self.up, self.why = True, ""
         self.counters["connects"] += 1
@@ -191,6 +207,7 @@ class MqttLink:
             client.username_pw_set(self._uplink.username, self._password)
         if self._uplink.tls:
             client.tls_set_context(self._context())
+        client.on_log = self._complaint
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_publish = lambda _c, _u, mid, _r, _p: self._events.puback(mid)
@@ -239,6 +256,10 @@ class MqttLink:
             self._events.ack(bytes(message.payload))
         elif message.topic.endswith("/down/command"):
             self._events.command(bytes(message.payload))
+
+    def _complaint(self, _c: Any, _u: Any, level: int, text: str) -> None:
+        if level == mqtt.MQTT_LOG_ERR:
+            self._said = text
 
     def _on_lost(self, reason: str) -> None:
         self._lost = self._lost or reason

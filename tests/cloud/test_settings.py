@@ -40,14 +40,14 @@ def test_load_settings_reports_every_fault(tmp_path: Path) -> None:
     ],
 )
 def test_broker_address_reads_url(url: str, host: str, port: int, tls: bool) -> None:
-    address = broker_address(url, BrokerSettings())
+    address = broker_address(url, BrokerSettings(), Path("nowhere"))
     assert (address.host, address.port, address.tls) == (host, port, tls)
 
 
 @pytest.mark.parametrize("url", ["http://a", "mqtt://", "127.0.0.1:1883", "mqtt://a:x"])
 def test_broker_address_other_url_refused(url: str) -> None:
     with pytest.raises(FixConfiguration, match="mqtt://HOST:PORT"):
-        broker_address(url, BrokerSettings())
+        broker_address(url, BrokerSettings(), Path("nowhere"))
 
 
 @pytest.mark.parametrize("text", ["80", "host:", "host:0", "host:99999", ":80"])

@@ -1,9 +1,5 @@
-"""The mosquitto settings that we ship, with certificates, against the real thing."""
+"""The broker on the settings that `suyuan-cloud ca init` makes: who may say and hear what."""
 
-import os
-import pwd
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,69 +9,48 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from protocols.topics import of
-from tests.support.certificates import issue, make_authority
-from tests.support.mosquitto import MOSQUITTO, free_port, wait_for_port
-
-SYSTEM = Path(__file__).parents[2] / "firmware_config" / "system"
+from tests.support.mosquitto import MOSQUITTO
+from tests.support.stack import wait_until
+from tests.support.trust_stack import TrustStack
 
 pytestmark = pytest.mark.skipif(
-    not Path(MOSQUITTO).exists() or shutil.which("openssl") is None,
-    reason="mosquitto or openssl is not installed",
+    not Path(MOSQUITTO).exists(), reason="mosquitto is not installed (Debian: mosquitto)"
 )
 
 
-class Shipped:
-    """mosquitto with our files, only its paths and port changed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        make_authority(folder)
-        for name in ("server", "suyuan-cloud", "gw-1", "gw-2"):
-            issue(folder, name)
-        text = (SYSTEM / "mosquitto.conf").read_text()
-        text = text.replace("/etc/suyuan/broker", str(folder)).replace("8883", str(self.port))
-        text = text.replace("/etc/mosquitto/conf.d/mosquitto.acl", str(SYSTEM / "mosquitto.acl"))
-        text = text.replace("/var/lib/mosquitto/", f"{folder}/")
-        (folder / "mosquitto.conf").write_text(text)
-        self.process: subprocess.Popen[bytes] | None = None
+class Shipped(TrustStack):
+    """The broker alone, and clients with certificates of its authority."""
 
     def start(self) -> None:
-        """Start it as this user."""
-        acl = self.folder / "mosquitto.acl"
-        shutil.copy(SYSTEM / "mosquitto.acl", acl)
-        config = self.folder / "mosquitto.conf"
-        text = config.read_text().replace(str(SYSTEM / "mosquitto.acl"), str(acl))
-        user = pwd.getpwuid(os.getuid()).pw_name
-        config.write_text(f"{text}\nuser {user}\n")
-        self.process = subprocess.Popen(
-            [MOSQUITTO, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_for_port(self.port, self.process)
+        """Make authority and certificates; start the broker."""
+        self.init()
+        self.start_broker()
+        self.certify("gw-1", "gw-2")
 
-    def client(self, name: str) -> mqtt.Client:
-        """Connect as NAME."""
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name)
-        ca, certificate, key = (
-            str(self.folder / file) for file in ("ca.crt", f"{name}.crt", f"{name}.key")
-        )
-        client.tls_set(ca, certificate, key)
+    def client(self, name: str, *, client_id: str = "") -> mqtt.Client:
+        """Connect with the certificate of NAME."""
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id or name)
+        ca = self.data / "ca"
+        service = name == "suyuan-cloud"
+        folder = ca if service else self.folder
+        client.tls_set(str(ca / "ca.crt"), str(folder / f"{name}.crt"), str(folder / f"{name}.key"))
         connected = threading.Event()
         client.on_connect = lambda *_: connected.set()
-        client.connect("127.0.0.1", self.port)
+        client.connect("127.0.0.1", self.service_port if service else self.port)
         client.loop_start()
         assert connected.wait(5)
         return client
 
 
-@pytest.fixture
-def shipped(tmp_path: Path) -> Iterator[Shipped]:
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shipped]:
     """A running one."""
-    one = Shipped(tmp_path)
-    one.start()
-    yield one
-    if one.process is not None:
-        one.process.terminate()
-        one.process.wait(10)
+    one = Shipped(tmp_path_factory.mktemp("shipped"))
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()
 
 
 def _listen(client: mqtt.Client, topic: str) -> tuple[list[str], threading.Event]:
@@ -93,6 +68,12 @@ def _listen(client: mqtt.Client, topic: str) -> tuple[list[str], threading.Event
     return heard, got
 
 
+def _end(*clients: mqtt.Client) -> None:
+    for client in clients:
+        client.disconnect()
+        client.loop_stop()
+
+
 def test_gateway_writes_below_its_own_id_only(shipped: Shipped) -> None:
     cloud, gateway = shipped.client("suyuan-cloud"), shipped.client("gw-1")
     heard, got = _listen(cloud, "suyuan/v1/+/+/up/data")
@@ -100,9 +81,7 @@ def test_gateway_writes_below_its_own_id_only(shipped: Shipped) -> None:
     gateway.publish(of("gw-1", "up/data"), b"own", 1)
     assert got.wait(5)
     assert heard == [of("gw-1", "up/data")]
-    for client in (cloud, gateway):
-        client.disconnect()
-        client.loop_stop()
+    _end(cloud, gateway)
 
 
 def test_gateway_reads_its_own_acks_only(shipped: Shipped) -> None:
@@ -112,6 +91,34 @@ def test_gateway_reads_its_own_acks_only(shipped: Shipped) -> None:
     cloud.publish(of("gw-1", "down/ack"), b"{}", 1)
     assert got.wait(5)
     assert heard == [of("gw-1", "down/ack")]
-    for client in (cloud, gateway):
-        client.disconnect()
-        client.loop_stop()
+    _end(cloud, gateway)
+
+
+def test_gateway_cannot_take_the_connection_of_another(shipped: Shipped) -> None:
+    """Not by giving the other one's client id: the name of the certificate is the id."""
+    victim = shipped.client("gw-2")
+    lost = threading.Event()
+    victim.on_disconnect = lambda *_: lost.set()
+    intruder = shipped.client("gw-1", client_id="gw-2")
+    assert not lost.wait(0.5)
+    _end(victim, intruder)
+
+
+def test_service_keeps_several_connections(shipped: Shipped) -> None:
+    first = shipped.client("suyuan-cloud", client_id="suyuan-ingest-alarm")
+    lost = threading.Event()
+    first.on_disconnect = lambda *_: lost.set()
+    second = shipped.client("suyuan-cloud", client_id="suyuan-ingest-data")
+    assert not lost.wait(0.5)
+    _end(first, second)
+
+
+def test_what_passes_is_not_kept_and_what_is_refused_is(shipped: Shipped) -> None:
+    gateway = shipped.client("gw-1")
+    gateway.publish(of("gw-1", "up/data"), b"own", 1)
+    gateway.publish(of("gw-2", "up/data"), b"forged", 1).wait_for_publish(5)
+    _end(gateway)
+    log = shipped.data / "ca" / "broker" / "run" / "broker.log"
+    denied = f"Denied PUBLISH from gw-1 (d0, q1, r0, m2, '{of('gw-2', 'up/data')}'"
+    wait_until(lambda: denied in log.read_text(), timeout_s=5, what="the refusal in the log")
+    assert of("gw-1", "up/data") not in log.read_text()

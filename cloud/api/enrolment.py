@@ -1,0 +1,101 @@
+"""Enrolment of gateways, which proves itself and needs no token; and their identity, for admins."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
+
+from cloud.api.base import Services, Trust
+from cloud.api.parameters import check_names, whole
+from cloud.api.render import answer, identity_fields, refusal_fields
+from protocols.clock import iso
+from protocols.enrolment import (
+    ENROL_PATH,
+    PROOF_HEADER,
+    RENEW_PATH,
+    SIGNATURE_HEADER,
+    EnrolRequest,
+    RenewRequest,
+)
+from protocols.errors import RefuseInput
+from protocols.ids import check_gateway_id
+
+T = TypeVar("T")
+REFUSALS = 100
+REFUSALS_MAX = 1_000
+JSON = "application/json"
+
+
+class InviteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an invitation may say."""
+
+    valid_hours: float = 24.0
+
+
+def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
+    """Build /api/v1/enroll and /api/v1/enroll/renew, and what admins do about identities."""
+    routes = APIRouter()
+    admin = [Depends(caller)]
+
+    @routes.post(ENROL_PATH)
+    async def enrol(request: Request) -> Response:
+        desk, body = _desk(services), _read(await request.body(), EnrolRequest)
+        made = await asyncio.to_thread(desk.enrol, body, address=_address(request))
+        return Response(made.body, media_type=JSON, headers={PROOF_HEADER: made.proof})
+
+    @routes.post(RENEW_PATH)
+    async def renew(request: Request) -> Response:
+        desk, body = _desk(services), _read(await request.body(), RenewRequest)
+        made = await asyncio.to_thread(desk.renew, body, address=_address(request))
+        return Response(made.body, media_type=JSON, headers={SIGNATURE_HEADER: made.proof})
+
+    @routes.post("/api/v1/gateways/{gateway_id}/invite", dependencies=admin)
+    async def invite(gateway_id: str, request: Request) -> Response:
+        desk, body = _desk(services), _read(await request.body() or b"{}", InviteBody)
+        code, expires_at = await asyncio.to_thread(
+            desk.invite, gateway_id, valid_hours=body.valid_hours
+        )
+        return answer({"code": str(code), "expires_at": iso(expires_at)}, status=201)
+
+    @routes.post("/api/v1/gateways/{gateway_id}/revoke", dependencies=admin)
+    async def revoke(gateway_id: str) -> Response:
+        desk = _desk(services)
+        count = await asyncio.to_thread(desk.revoke, gateway_id)
+        connection = await asyncio.to_thread(desk.cut_off, gateway_id)
+        return answer({"revoked": count, "connection": connection})
+
+    @routes.get("/api/v1/gateways/{gateway_id}/identity", dependencies=admin)
+    async def identity(gateway_id: str) -> Response:
+        desk = _desk(services)
+        found = await asyncio.to_thread(desk.identity, check_gateway_id(gateway_id))
+        if found is None:
+            raise RefuseInput("not_found", f"gateway {gateway_id} was never invited")
+        return answer(identity_fields(found))
+
+    @routes.get("/api/v1/refusals", dependencies=admin)
+    async def refusals(request: Request) -> Response:
+        check_names(request.query_params, ("limit",))
+        limit = whole(request.query_params, "limit", REFUSALS, low=1, high=REFUSALS_MAX)
+        found = await asyncio.to_thread(_desk(services).refusals, limit)
+        return answer([refusal_fields(one) for one in found])
+
+    return routes
+
+
+def _desk(services: Services) -> Trust:
+    if services.trust is None:
+        raise RefuseInput("no_authority", "run `suyuan-cloud ca init` and start the service again")
+    return services.trust
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "?"
+
+
+def _read(raw: bytes, type_: type[T]) -> T:
+    try:
+        return msgspec.json.decode(raw, type=type_)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise RefuseInput("bad_request", str(error)[:300]) from None

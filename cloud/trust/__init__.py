@@ -1,0 +1,1 @@
+"""Who is who: the authority, invitations, certificates, and what the broker refused."""

@@ -1,0 +1,1 @@
+"""Who this gateway is: its key and certificate, and how it gets them."""

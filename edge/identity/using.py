@@ -1,0 +1,47 @@
+"""Where to send, and as whom: what the site file says, else what enrolment left."""
+
+from pathlib import Path
+
+import msgspec
+
+from edge.identity.files import CA, CERTIFICATE, KEY, IdentityFolder
+from edge.settings import Site
+from protocols.errors import Fault, FixConfiguration
+
+ADVICE = "a value, or a state folder where `suyuan-edge enroll` was run"
+
+
+def with_identity(site: Site, file: Path, state: Path) -> Site:
+    """Return the site with its uplink filled in; whatever the site file names stays.
+
+    Raises:
+        FixConfiguration: it names no broker and nobody enrolled, or somebody else did.
+
+    """
+    folder = IdentityFolder(state)
+    folder.settle()
+    uplink = site.uplink
+    if not folder.exists():
+        if not uplink.broker:
+            raise FixConfiguration([Fault(str(file), "uplink.broker", ADVICE, "nothing")])
+        return site
+    if uplink.broker and not uplink.tls:
+        return site
+    own = not uplink.cert_file
+    try:
+        told = folder.uplink()
+    except FixConfiguration:
+        if not uplink.broker:
+            raise
+        told = None
+    if told is not None and own and told.gateway_id != site.gateway_id:
+        expected = f'"{told.gateway_id}", as which {state} is enrolled'
+        raise FixConfiguration([Fault(str(file), "gateway_id", expected, site.gateway_id)])
+    uplink = msgspec.structs.replace(
+        uplink,
+        broker=uplink.broker or (told.broker if told else ""),
+        ca_file=uplink.ca_file or folder.file(CA),
+        cert_file=uplink.cert_file or folder.file(CERTIFICATE),
+        key_file=uplink.key_file or folder.file(KEY),
+    )
+    return msgspec.structs.replace(site, uplink=uplink)
