@@ -111,6 +111,8 @@ class Reader(Struct, frozen=True, kw_only=True):
     """A tag not seen for longer has been away: the next sighting is another reading."""
     power_dbm: Annotated[float, Meta(ge=0, le=33)] | None = None
     """Of a UHF reader; as it is set when none is given."""
+    banks: tuple[Literal["tid", "user"], ...] = ("tid", "user")
+    """What a UHF reader reads of a tag's memory beside its EPC, once a visit."""
 
 
 class Scanner(Struct, frozen=True, kw_only=True):

@@ -12,8 +12,9 @@ from msgspec import Struct
 
 HEAD, END = 0xBB, 0x7E
 FRAME_OVERHEAD_BYTES = 7
-PARAMETER_BYTES_MAX = 512
-"""A longer length field is noise: no reply of these modules comes near it."""
+PARAMETER_BYTES_MAX = 160
+"""A longer length field is noise: the longest that we ask for is 32 words of a tag with the longest
+EPC, 129 bytes."""
 COMMAND, REPLY, NOTICE = 0x00, 0x01, 0x02
 ROUNDS = 0xFFFF
 """Rounds of one multiple inventory; it ends by itself after them."""
