@@ -30,9 +30,7 @@ class UhfModule:
         self.bend: Callable[[bytes], bytes] = bytes
         """Changes each frame on its way out: cuts it, flips bits."""
         self.deaf = False
-        """It answers nothing."""
-        self.rounds_max = 0xFFFF
-        """An inventory ends after so many rounds, whatever was asked."""
+        """It answers nothing, and an inventory that runs ends."""
         self.power_dbm: float | None = None
         self._link = link
         self._line: _Line | None = None
@@ -80,8 +78,8 @@ class _Line:
             if self._master in ready:
                 self._buffer += os.read(self._master, 4096)
                 self._take_frames()
+            self._rounds = 0 if self._module.deaf else max(0, self._rounds - 1)
             if self._rounds:
-                self._rounds -= 1
                 self._inventory()
 
     def _take_frames(self) -> None:
@@ -103,7 +101,7 @@ class _Line:
         elif command == _INVENTORY:
             self._inventory()
         elif command == _MANY:
-            self._rounds = min(int.from_bytes(parameters[1:3], "big"), self._module.rounds_max)
+            self._rounds = int.from_bytes(parameters[1:3], "big")
         elif command == _STOP:
             self._rounds = 0
             self._reply(command, b"\0")
