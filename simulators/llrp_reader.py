@@ -126,6 +126,8 @@ class _Client:
             self._answer(head & 0x3FF, body, number)
 
     def _answer(self, kind: int, body: bytes, number: int) -> None:
+        if kind == 64:
+            return
         if kind == 72:
             self._reader.acks += 1
         elif kind in self._reader.refuse:
