@@ -1,6 +1,6 @@
 """A UHF module of the R200 / M100 family behind a pseudo-terminal; it can be pulled and put back.
 
-It speaks the vendor's frames by code of its own, so that it also checks the gateway's.
+It writes the vendor's frames by code of its own, so that it also checks the gateway's.
 """
 
 import os
@@ -12,6 +12,7 @@ import tty
 from collections.abc import Callable
 from pathlib import Path
 
+from protocols.tag_memory import crc16
 from simulators.uhf_tags import TagField
 
 ROUND_S = 0.01
@@ -122,7 +123,9 @@ class _Line:
         tags = self._module.field.seen()
         for tag in tags:
             body = tag.pc + tag.epc
-            self._send(2, _INVENTORY, bytes([tag.rssi_dbm & 0xFF]) + body + _crc(body))
+            self._send(
+                2, _INVENTORY, bytes([tag.rssi_dbm & 0xFF]) + body + crc16(body).to_bytes(2, "big")
+            )
         if not tags:
             self._reply(_ERROR, bytes([_NO_TAG]))
 
@@ -146,13 +149,3 @@ class _Line:
         body = struct.pack(">BBH", kind, command, len(parameters)) + parameters
         found = b"\xbb" + body + bytes([sum(body) & 0xFF, 0x7E])
         os.write(self._master, self._module.noise + self._module.bend(found))
-
-
-def _crc(data: bytes) -> bytes:
-    """CRC-16 of ISO/IEC 13239 as a Gen2 tag sends it."""
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-    return (crc ^ 0xFFFF).to_bytes(2, "big")

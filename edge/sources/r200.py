@@ -10,6 +10,8 @@ from enum import IntEnum
 
 from msgspec import Struct
 
+from protocols.tag_memory import crc16
+
 HEAD, END = 0xBB, 0x7E
 FRAME_OVERHEAD_BYTES = 7
 PARAMETER_BYTES_MAX = 160
@@ -105,22 +107,12 @@ def power(dbm: float) -> bytes:
     return frame(COMMAND, Command.POWER, struct.pack(">H", round(dbm * 100)))
 
 
-def tag_crc(data: bytes) -> int:
-    """Return the CRC-16 that a Gen2 tag sends of its PC and EPC (ISO/IEC 13239, inverted)."""
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-    return crc ^ 0xFFFF
-
-
 def sighting(parameters: bytes) -> Sighting | None:
     """Read an inventory notice; None unless the tag's own CRC and length fit."""
     if len(parameters) < 5:
         return None
     rssi, body, crc = parameters[0], parameters[1:-2], parameters[-2:]
-    if tag_crc(body) != int.from_bytes(crc, "big"):
+    if crc16(body) != int.from_bytes(crc, "big"):
         return None
     pc, epc = body[:2], body[2:]
     if len(epc) != (pc[0] >> 3) * 2:
