@@ -180,14 +180,14 @@ def _read_epc(layout: Layout, seen: TagSeen) -> _Told:
 
 
 def _check_originality(layout: Layout, seen: TagSeen) -> _Told:
-    """Check the chip maker's signature where the chip has one."""
-    signature, uid = seen.banks.get("signature"), seen.uid or b""
+    """Check the chip maker's signature where the chip has one; all 00 is none."""
+    signature, uid = seen.banks.get("signature", b""), seen.uid or b""
     for form in layout.originality:
         version = seen.banks.get("version", b"")
         fits = uid.startswith(bytes.fromhex(form.uid)) and version.startswith(
             bytes.fromhex(form.version)
         )
-        if signature is not None and fits:
+        if any(signature) and fits:
             key = secp128r1.public_key(bytes.fromhex(form.public_key))
             if not secp128r1.verify(key, uid, signature):
                 return _Told(findings=("bad_signature",))

@@ -206,7 +206,8 @@ def load_layouts(overlay: Path | None) -> tuple[dict[str, Layout], list[Fault]]:
     """
     layouts: dict[str, Layout] = {}
     faults: list[Fault] = []
-    for path, shipped in data_files("tags", overlay):
+    files = sorted(data_files("tags", overlay), key=lambda file: not file[1])  # shipped ones first
+    for path, shipped in files:
         try:
             layout = load_layout(path, shipped=shipped)
         except FixConfiguration as error:
