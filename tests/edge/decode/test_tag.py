@@ -71,6 +71,14 @@ def test_what_is_wrong_with_a_text_is_told() -> None:
     assert told(ntag(message(ndef.TextRecord("doubtful")))) == (OWN, ("bad_check_digit",))
 
 
+def test_what_is_more_than_a_record_carries_is_cut_and_told() -> None:
+    texts = [ndef.TextRecord(str(number)) for number in range(100)]
+    banks = {"ndef": message(*texts)}
+    found = DECODER.recognise(TagSeen(key=UID, technology="type4", uid=UID, banks=banks))
+    assert (len(found.codes), found.findings) == (64, ("codes_cut",))
+    assert found.codes[0].scheme == "tag_uid"
+
+
 def test_records_of_other_types_tell_nothing() -> None:
     assert told(ntag(message(ndef.Record("text/vcard", "", b"BEGIN")))) == (OWN, ())
 
