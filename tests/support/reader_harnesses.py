@@ -20,10 +20,12 @@ class Kind(NamedTuple):
     """Takes an empty folder; plugs everything in, no tag there."""
     missing: Callable[[], str | None]
     """Says what this machine lacks, if anything."""
+    lanes_max: int = 1_000
+    """How many of it can run in one process."""
 
 
 HARNESSES = {
-    "pcsc": Kind(PcscHarness, pcsc_missing),
+    "pcsc": Kind(PcscHarness, pcsc_missing, lanes_max=1),
     "nfc_pn532": Kind(Pn532Harness, nfc_missing),
     "uhf_serial": Kind(UhfModuleHarness, uhf_missing),
     "llrp": Kind(LlrpHarness, uhf_missing),
