@@ -130,7 +130,7 @@ class TagDecoder:
 
 def prove(layout: Layout, file: str) -> list[Fault]:
     """Read the samples of a layout and tell each that does not come out as it says."""
-    decoder = TagDecoder([layout], lambda raw: Recognised((Code("text", raw.decode("utf-8")),)))
+    decoder = TagDecoder([layout], lambda raw: Recognised((Code("raw", raw.decode("utf-8")),)))
     faults = []
     for index, sample in enumerate(layout.samples):
         found = decoder.recognise(_as_seen(sample))

@@ -25,7 +25,7 @@ SAMPLES = [
 
 
 def as_text(raw: bytes) -> Recognised:
-    return Recognised((Code("text", raw.decode()),))
+    return Recognised((Code("raw", raw.decode()),))
 
 
 ALL = TagDecoder(LAYOUTS.values(), as_text)
