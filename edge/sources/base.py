@@ -55,10 +55,10 @@ class TagSeen(msgspec.Struct, frozen=True, kw_only=True):
 
     key: bytes
     """Tells this tag from others on the reader: its UID, or its EPC."""
-    technology: Literal["type2", "type3", "type4", "type5", "gen2"]
-    """NFC Forum tag type of an HF tag, or EPC Gen2."""
+    technology: Literal["type2", "type3", "type4", "type5", "other", "gen2"]
+    """NFC Forum type of an HF tag, or EPC Gen2; `other`: a card of which only the UID is read."""
     uid: bytes | None = None
-    """None where there is none (UHF)."""
+    """None where there is none (UHF), or a new one each time the tag comes."""
     banks: dict[str, bytes] = {}
     """By name: HF `cc` (capability container), `user` (memory from its first user page or block,
     CC included for type 5), `ndef` (the message of type 3 and 4, without length), `version`,
@@ -66,6 +66,8 @@ class TagSeen(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = True
     """False: it was torn away, or a bank could not be read, so that `banks` are cut or missing."""
     rssi_dbm: int | None = None
+    stays: bool = False
+    """True: it is there until the reader says `TagGone`, seen again or not."""
 
 
 class TagGone(msgspec.Struct, frozen=True):

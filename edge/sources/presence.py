@@ -1,5 +1,6 @@
 """Which sightings of a tag are a new visit: each time a tag comes to a reader is told once."""
 
+import math
 from collections import OrderedDict
 
 TAGS_MAX = 10_000
@@ -19,20 +20,28 @@ class Presence:
 
         """
         self._away_ms = away_ms
-        self._until_ms: OrderedDict[bytes, int] = OrderedDict()
+        self._until_ms: OrderedDict[bytes, float] = OrderedDict()
 
-    def arrives(self, key: bytes, at_ms: int) -> bool:
-        """Take a sighting; tell whether it begins a new visit."""
+    def arrives(self, key: bytes, at_ms: int, *, stays: bool = False) -> bool:
+        """Take a sighting; tell whether it begins a new visit.
+
+        Args:
+            key: the tag.
+            at_ms: when it was seen.
+            stays: it is there until `leaves` says otherwise, seen again or not.
+
+        """
         until_ms = self._until_ms.get(key)
-        self._until_ms[key] = max(at_ms + self._away_ms, until_ms or 0)
+        self._until_ms[key] = math.inf if stays else max(at_ms + self._away_ms, until_ms or 0)
         self._until_ms.move_to_end(key)
         if len(self._until_ms) > TAGS_MAX:
             self._until_ms.popitem(last=False)
         return until_ms is None or at_ms > until_ms
 
-    def leaves(self, key: bytes) -> None:
-        """Take the word of a reader that a tag has left."""
-        self._until_ms.pop(key, None)
+    def leaves(self, key: bytes, at_ms: int) -> None:
+        """Take the word of a reader that a tag has left; it has been away after `away_ms`."""
+        if key in self._until_ms:
+            self._until_ms[key] = at_ms + self._away_ms
 
     def resumes(self, broke_at_ms: int, at_ms: int) -> None:
         """Go on after an outage of the reader: what was there when it broke may still be."""

@@ -58,12 +58,13 @@ class TagScans(_Scans):
         A torn reading is reported; the whole one that follows while the tag stays is, too.
         """
         if isinstance(seen, TagGone):
-            self._presence.leaves(seen.key)
-            self._presence.leaves(_whole(seen.key))
+            self._presence.leaves(seen.key, at_boot_ms)
+            self._presence.leaves(_whole(seen.key), at_boot_ms)
         elif isinstance(seen, TagSeen):
-            arrives = self._presence.arrives(seen.key, at_boot_ms)
+            stays = seen.stays
+            arrives = self._presence.arrives(seen.key, at_boot_ms, stays=stays)
             if seen.complete:
-                arrives = self._presence.arrives(_whole(seen.key), at_boot_ms)
+                arrives = self._presence.arrives(_whole(seen.key), at_boot_ms, stays=stays)
             if arrives:
                 yield from self._scan(self._recognise(seen), at_boot_ms, seen.rssi_dbm)
 

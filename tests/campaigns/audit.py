@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -109,19 +110,24 @@ def audit_values(data: Path, audit: Audit, log_url: str = "") -> None:
 Value = tuple[str, str, int]
 
 
+def logged_batches(url: str) -> Iterator[LoggedBatch]:
+    """Return all batches of a cloud's log; the service may be running."""
+    database = Database(url, name="audit")
+    bodies = database.read_now(lambda c: c.execute(select(tables.log.c.body)).scalars().all())
+    database.close()
+    for body in bodies:
+        yield from msgspec.msgpack.decode(zstandard.decompress(body), type=tuple[LoggedBatch, ...])
+
+
 def _logged_values(url: str) -> Counter[Value]:
     values: Counter[Value] = Counter()
-    database = Database(url, name="audit")
-    for body in database.read_now(lambda c: c.execute(select(tables.log.c.body)).scalars().all()):
-        batches = msgspec.msgpack.decode(zstandard.decompress(body), type=tuple[LoggedBatch, ...])
-        for one in chain.from_iterable(batch.readings() for batch in batches):
-            for name, column in one.values.items():
-                values.update(
-                    (one.asset, name, at)
-                    for at, value in zip(one.at, column, strict=True)
-                    if value is not None
-                )
-    database.close()
+    for one in chain.from_iterable(batch.readings() for batch in logged_batches(url)):
+        for name, column in one.values.items():
+            values.update(
+                (one.asset, name, at)
+                for at, value in zip(one.at, column, strict=True)
+                if value is not None
+            )
     return values
 
 

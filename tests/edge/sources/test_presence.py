@@ -16,11 +16,23 @@ def test_a_tag_that_was_away_is_told_again() -> None:
     assert presence.arrives(b"A", 4_001)
 
 
-def test_the_readers_word_that_it_left_counts_at_once() -> None:
+def test_a_tag_that_stays_by_its_readers_word_is_there_until_it_leaves_for_long_enough() -> None:
     presence = Presence(away_ms=2_000)
-    presence.arrives(b"A", 0)
-    presence.leaves(b"A")
-    assert presence.arrives(b"A", 10)
+    presence.arrives(b"A", 0, stays=True)
+    assert not presence.arrives(b"A", 60_000, stays=True)
+    presence.leaves(b"A", 60_000)
+    assert not presence.arrives(b"A", 61_000, stays=True)  # it flickers at the field's edge
+    presence.leaves(b"A", 62_000)
+    assert presence.arrives(b"A", 64_001, stays=True)
+
+
+def test_a_tag_that_stays_through_an_outage_is_told_once() -> None:
+    presence = Presence(away_ms=2_000)
+    presence.arrives(b"A", 0, stays=True)
+    presence.resumes(broke_at_ms=60_000, at_ms=90_000)
+    assert not presence.arrives(b"A", 91_000, stays=True)
+    presence.resumes(broke_at_ms=100_000, at_ms=110_000)
+    assert presence.arrives(b"A", 114_000, stays=True)  # it left meanwhile and came back
 
 
 def test_what_was_there_before_an_outage_is_not_told_again_after_it() -> None:
