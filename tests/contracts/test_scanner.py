@@ -65,8 +65,10 @@ def test_each_text_is_told_once_whatever_ends_it(post: Post) -> None:
 
 def test_control_characters_stay_in_the_text(post: Post) -> None:
     post.start()
-    post.rig.scan("]C1\x1d91A\x1d92\x03\x1bB")
-    post.told("]C1\x1d91A\x1d92\x03\x1bB")
+    post.rig.scan("A\x1d92\x03\x1bB")
+    post.told("A\x1d92\x03\x1bB")
+    post.rig.scan("]C1010690123456789221A1\x1d10L7")
+    post.told("A\x1d92\x03\x1bB", "(01)06901234567892(21)A1(10)L7")
 
 
 def test_a_burst_is_told_in_order(post: Post) -> None:
@@ -109,4 +111,5 @@ def test_a_text_that_is_too_long_is_a_record_and_the_next_is_whole(post: Post) -
     for text in ("x" * 4096, "y" * 5000, "z"):
         post.rig.scan(text)
     post.told("x" * 4096, "y" * 4096, "z")
+    assert [one["findings"] for one in post.edge.told] == [[], ["too_long"], []]
     assert post.counter("texts_too_long") == 1
