@@ -177,11 +177,14 @@ async def _run(site: Site, digest: str, state: Path, overlay: Path | None) -> No
     from edge.agent import Agent  # noqa: PLC0415  # as in `run`
     from edge.building import build_all  # noqa: PLC0415
     from protocols.catalog.controller import load_controllers  # noqa: PLC0415
+    from protocols.catalog.schemes import load_schemes  # noqa: PLC0415
     from protocols.clock import SystemClock  # noqa: PLC0415
 
     clock, rng = SystemClock(), random.Random()  # noqa: S311  # jitter only
     controllers, faults = load_controllers(overlay)
-    sources, set_aside = build_all(site, controllers, clock, rng)
+    schemes, scheme_faults = load_schemes(overlay)
+    faults += scheme_faults
+    sources, set_aside = build_all(site, controllers, clock, rng, schemes=schemes.values())
     for fault in (*faults, *set_aside):
         logging.getLogger(__name__).warning("set aside: %s", fault)
     stop = asyncio.Event()

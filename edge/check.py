@@ -7,11 +7,12 @@ from edge.settings import Site, load_site
 from edge.sources.registry import device_fault
 from protocols.border import read_toml
 from protocols.catalog.controller import Controller, load_controllers
+from protocols.catalog.schemes import load_schemes
 from protocols.errors import Fault, FixConfiguration
 
 
 def check(site: Path, overlay: Path | None = None) -> list[Fault]:
-    """Return all faults of a site file and of the controller files that it may use.
+    """Return all faults of a site file and of the data files that it may use.
 
     A device whose controller is faulty or unknown is a fault too; `run` would set it aside.
     """
@@ -20,7 +21,7 @@ def check(site: Path, overlay: Path | None = None) -> list[Fault]:
         faults.append(Fault(str(overlay), "--overlay", "a folder", "nothing of that kind"))
         overlay = None
     controllers, controller_faults = load_controllers(overlay)
-    faults += controller_faults
+    faults += [*controller_faults, *load_schemes(overlay)[1]]
     try:
         found = load_site(site)
     except FixConfiguration as error:

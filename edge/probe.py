@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from edge.settings import Site, load_site
 from edge.sources.base import Columns, Decoder, Registers, Sample, Scanned, Source
 from protocols.catalog.controller import load_controllers
 from protocols.catalog.point_map import Controller, PointMap, Table
+from protocols.catalog.schemes import Scheme, load_schemes
 from protocols.clock import Clock, SystemClock
 from protocols.errors import FixConfiguration
 from protocols.modbus.registers import decode, width
@@ -124,14 +125,21 @@ class Probe:
     """Reads a site's devices as `run` would, and shows them instead of sending them."""
 
     def __init__(
-        self, site: Site, controllers: dict[str, Controller], clock: Clock, rng: random.Random
+        self,
+        site: Site,
+        controllers: dict[str, Controller],
+        clock: Clock,
+        rng: random.Random,
+        schemes: Iterable[Scheme] = (),
     ) -> None:
         self.devices: list[Watched] = []
         self._clock = clock
         self._decoders = Decoders()
         self._scans: list[str] = []
         self._scans_seen = 0
-        self.sources, self.faults = build_all(site, controllers, clock, rng, self._watch)
+        self.sources, self.faults = build_all(
+            site, controllers, clock, rng, self._watch, schemes=schemes
+        )
 
     async def run(self, console: Console, *, seconds: float | None = None) -> None:
         """Show values until cancelled, or for so long."""
@@ -212,10 +220,12 @@ def run_probe(
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         return 2
     controllers, faults = load_controllers(overlay)
+    schemes, scheme_faults = load_schemes(overlay)
 
     async def main() -> None:
-        probe = Probe(site, controllers, SystemClock(), random.Random())  # noqa: S311
-        for fault in [*faults, *probe.faults]:
+        rng = random.Random()  # noqa: S311
+        probe = Probe(site, controllers, SystemClock(), rng, schemes.values())
+        for fault in [*faults, *scheme_faults, *probe.faults]:
             console.print(f"set aside: {fault}", markup=False, highlight=False, soft_wrap=True)
         await probe.run(console, seconds=seconds)
 
