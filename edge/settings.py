@@ -111,6 +111,8 @@ class Reader(Struct, frozen=True, kw_only=True):
     """A tag not seen for longer has been away: the next sighting is another reading."""
     power_dbm: Annotated[float, Meta(ge=0, le=33)] | None = None
     """Of a UHF reader; as it is set when none is given."""
+    banks: tuple[Literal["tid", "user"], ...] = ("tid", "user")
+    """What a UHF reader reads of a tag's memory beside its EPC, once a visit."""
 
 
 class Scanner(Struct, frozen=True, kw_only=True):
@@ -123,6 +125,10 @@ class Scanner(Struct, frozen=True, kw_only=True):
     step: Words | None = None
     baud_rate: Annotated[int, Meta(ge=300, le=4_000_000)] | None = None
     """Of a serial scanner."""
+    pair: Id | None = None
+    """The reader at the same place: what both scan of one thing must name the same."""
+    pair_within_s: Annotated[float, Meta(gt=0, le=600)] = 10.0
+    """A scan at one belongs to the last one at the other if it is no older than this."""
 
 
 class Scale(Struct, frozen=True, kw_only=True):
@@ -214,6 +220,7 @@ class _Sense:
         for key, asset in _named(raw, "asset", "scales"):
             if not ASSET_ID.fullmatch(asset):
                 self._add(key, "an asset id such as scale:fill-1", asset)
+        self._check_pairs(raw)
         self._once(_named(raw, "id", "buses", "readers", "scanners", "scales"), "an id of its own")
         self._once(_assets(raw), "each asset once")
         self._once(_lines(buses), "each serial line once, with all its devices")
@@ -250,6 +257,12 @@ class _Sense:
             if first != index:
                 expected = f"another unit than {key}.devices[{first}] has"
                 self._add(f"{here}.unit_id", expected, device.unit_id)
+
+    def _check_pairs(self, raw: dict[str, Any]) -> None:
+        readers = [name for _, name in _named(raw, "id", "readers")]
+        for key, pair in _named(raw, "pair", "scanners"):
+            if pair not in readers:
+                self._add(key, f"the id of a reader ({', '.join(readers) or 'none'})", pair)
 
     def _check_keys(self, key: str, bus: Bus) -> None:
         line = ("device", "baud_rate", "parity", "stop_bits")

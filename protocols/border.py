@@ -6,6 +6,7 @@ structs are converted field by field and only the leaves are left to msgspec.
 
 import tomllib
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 import msgspec
@@ -54,6 +55,8 @@ def convert(
     data: object, type_: type[T], *, file: str, faults: list[Fault], key: str = ""
 ) -> T | None:
     """Convert plain data to `type_`; on faults append them all and return None."""
+    if data is not None and (table := _optional_struct(type_)) is not None:
+        type_ = table
     if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
         return cast("T | None", _convert_struct(data, type_, file=file, faults=faults, key=key))
     item = get_args(type_)[0] if get_origin(type_) in (list, tuple) else None
@@ -65,6 +68,16 @@ def convert(
     except msgspec.ValidationError as error:
         faults.append(Fault(file, key or "file", _expectation(str(error), type_), _show(data)))
         return None
+
+
+def _optional_struct(type_: Any) -> Any:
+    """Return the struct of `struct | None`."""
+    if get_origin(type_) is not UnionType:
+        return None
+    structs = [
+        one for one in get_args(type_) if isinstance(one, type) and issubclass(one, msgspec.Struct)
+    ]
+    return structs[0] if len(structs) == 1 and len(get_args(type_)) == 2 else None
 
 
 def _convert_items(

@@ -8,7 +8,7 @@ from edge.settings import Reader, Scanner, Site
 from edge.sources.base import OpenDriver, RecogniseTag, RecogniseText, Source
 from edge.sources.device import DeviceSource, Handler
 from edge.sources.presence import Presence
-from edge.sources.scans import TagScans, TextScans
+from edge.sources.scans import Judge, TagScans, TextScans
 from protocols.clock import Clock
 from protocols.errors import Fault
 
@@ -32,10 +32,19 @@ def build_readers(
     *,
     recognise_tag: RecogniseTag,
     recognise_text: RecogniseText,
+    judge: Judge,
     clock: Clock,
     rng: random.Random,
 ) -> tuple[list[Source], list[Fault]]:
     """Make the sources of a site's readers and scanners.
+
+    Args:
+        site: what to read.
+        recognise_tag: tells the codes of a tag.
+        recognise_text: tells the codes of a bar code.
+        judge: adds what a scan's counterpart at the same place says against it.
+        clock: stamps what is read.
+        rng: jitter of reconnecting.
 
     Returns:
         The sources, and a fault for each that is set aside because its library is not installed.
@@ -54,10 +63,14 @@ def build_readers(
         if isinstance(one, Reader):
             presence = Presence(round(one.away_s * 1000))
             handler = TagScans(
-                reader=one.id, step=one.step, recognise=recognise_tag, presence=presence
+                reader=one.id,
+                step=one.step,
+                recognise=recognise_tag,
+                presence=presence,
+                judge=judge,
             )
         else:
-            handler = TextScans(reader=one.id, step=one.step, recognise=recognise_text)
+            handler = TextScans(reader=one.id, step=one.step, recognise=recognise_text, judge=judge)
         sources.append(
             DeviceSource(
                 name=one.id,

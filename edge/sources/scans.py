@@ -1,6 +1,6 @@
 """From sightings of tags and bar codes to scans: each physical reading once, each as a record."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from edge.sources.base import (
     Recognised,
@@ -14,42 +14,62 @@ from edge.sources.base import (
 )
 from edge.sources.presence import Presence
 
+Judge = Callable[[Scanned], Scanned]
+"""Adds to a scan what its counterpart at the same place says against it."""
+
+
+def _as_it_is(scan: Scanned) -> Scanned:
+    return scan
+
 
 class _Scans:
     """What tags and texts have in common: the scan that is made of them, and its counters."""
 
-    def __init__(self, *, reader: str, step: str | None) -> None:
-        self._reader, self._step = reader, step
+    def __init__(self, *, reader: str, step: str | None, judge: Judge) -> None:
+        self._reader, self._step, self._judge = reader, step, judge
         self.counters = {"scans": 0, "scans_unread": 0}
         """`scans_unread`: nothing of it could be told, not even a UID."""
 
     def _scan(
         self, found: Recognised, at_boot_ms: int, rssi_dbm: int | None = None
     ) -> Iterator[Scanned]:
-        for finding in found.findings:
-            name = f"finding_{finding}"
-            self.counters[name] = self.counters.get(name, 0) + 1
         if not found.codes:
+            self._count(found.findings)
             self.counters["scans_unread"] += 1
             return
-        self.counters["scans"] += 1
-        yield Scanned(
-            reader=self._reader,
-            step=self._step,
-            at_boot_ms=at_boot_ms,
-            codes=found.codes,
-            findings=found.findings,
-            rssi_dbm=rssi_dbm,
+        scan = self._judge(
+            Scanned(
+                reader=self._reader,
+                step=self._step,
+                at_boot_ms=at_boot_ms,
+                codes=found.codes,
+                findings=found.findings,
+                rssi_dbm=rssi_dbm,
+            )
         )
+        self._count(scan.findings)
+        self.counters["scans"] += 1
+        yield scan
+
+    def _count(self, findings: Iterable[str]) -> None:
+        for finding in findings:
+            name = f"finding_{finding}"
+            self.counters[name] = self.counters.get(name, 0) + 1
 
 
 class TagScans(_Scans):
     """Handles a tag reader."""
 
     def __init__(
-        self, *, reader: str, step: str | None, recognise: RecogniseTag, presence: Presence
+        self,
+        *,
+        reader: str,
+        step: str | None,
+        recognise: RecogniseTag,
+        presence: Presence,
+        judge: Judge = _as_it_is,
     ) -> None:
-        super().__init__(reader=reader, step=step)
+        super().__init__(reader=reader, step=step, judge=judge)
         self._recognise, self._presence = recognise, presence
 
     def handle(self, seen: Seen, at_boot_ms: int) -> Iterator[Scanned]:
@@ -76,8 +96,15 @@ class TagScans(_Scans):
 class TextScans(_Scans):
     """Handles a bar code scanner: each text that it sends is a physical reading."""
 
-    def __init__(self, *, reader: str, step: str | None, recognise: RecogniseText) -> None:
-        super().__init__(reader=reader, step=step)
+    def __init__(
+        self,
+        *,
+        reader: str,
+        step: str | None,
+        recognise: RecogniseText,
+        judge: Judge = _as_it_is,
+    ) -> None:
+        super().__init__(reader=reader, step=step, judge=judge)
         self._recognise = recognise
 
     def handle(self, seen: Seen, at_boot_ms: int) -> Iterator[Scanned]:

@@ -100,3 +100,26 @@ def test_unknown_controller_is_told_beside_faults_of_shape(tmp_path: Path) -> No
     found = lines(tmp_path, site)
     assert any(line.startswith("site.toml: gateway_id") for line in found)
     assert any("devices[0].controller" in line and "'acme'" in line for line in found)
+
+
+def test_faulty_tag_files_and_samples_that_do_not_come_out_are_faults(tmp_path: Path) -> None:
+    tags = tmp_path / "overlay" / "tags"
+    tags.mkdir(parents=True)
+    shipped = (data_root() / "tags" / "type3-ndef.toml").read_text()
+    (tags / "type3-ndef.toml").write_text(shipped.replace("q.example/C7", "q.example/C8"))
+    (tags / "own.toml").write_text("schema = 1\n")
+    found = lines(tmp_path, write_site(tmp_path), tmp_path / "overlay")
+    assert any(line.startswith("overlay/tags/own.toml: id: expected a value") for line in found)
+    wrong = [line for line in found if "type3-ndef" in line]
+    assert [line.split(": ")[1] for line in wrong] == ["samples[0].codes"]
+
+
+def test_a_pair_that_is_no_reader_is_named(tmp_path: Path) -> None:
+    site = write_site(tmp_path)
+    scanner = '[[scanners]]\nid = "gate"\nkind = "barcode_serial"\ndevice = "x"\npair = "{}"\n'
+    text = site.read_text()
+    site.write_text(text + scanner.format("fill-1"))
+    assert lines(tmp_path, site) == []
+    site.write_text(text + scanner.format("fill-2"))
+    (only,) = lines(tmp_path, site)
+    assert only.startswith("site.toml: scanners[0].pair: expected the id of a reader (fill-1)")

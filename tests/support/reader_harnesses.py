@@ -9,6 +9,8 @@ from tests.support.nfc import missing as nfc_missing
 from tests.support.pcsc import PcscHarness
 from tests.support.pcsc import missing as pcsc_missing
 from tests.support.readers import Harness
+from tests.support.uhf import LlrpHarness, UhfModuleHarness
+from tests.support.uhf import missing as uhf_missing
 
 
 class Kind(NamedTuple):
@@ -25,4 +27,6 @@ class Kind(NamedTuple):
 HARNESSES = {
     "pcsc": Kind(PcscHarness, pcsc_missing, lanes_max=1),
     "nfc_pn532": Kind(Pn532Harness, nfc_missing),
+    "uhf_serial": Kind(UhfModuleHarness, uhf_missing),
+    "llrp": Kind(LlrpHarness, uhf_missing),
 }

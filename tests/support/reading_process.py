@@ -15,11 +15,9 @@ from typing import Any
 
 import msgspec
 
-from edge.building import build_all
+from edge.building import build_all, load_catalog
 from edge.settings import load_site
 from edge.sources.base import Sample, Scanned, Source
-from protocols.catalog.controller import load_controllers
-from protocols.catalog.schemes import load_schemes
 from protocols.clock import SystemClock
 from tests.support.stack import ROOT
 
@@ -139,15 +137,8 @@ async def _run(sources: list[Source]) -> None:
 
 
 def _main(site: Path) -> None:
-    controllers, _ = load_controllers(None)
-    schemes, _ = load_schemes(None)
-    sources, faults = build_all(
-        load_site(site),
-        controllers,
-        SystemClock(),
-        random.Random(1),
-        schemes=schemes.values(),
-    )
+    catalog, _ = load_catalog(None)
+    sources, faults = build_all(load_site(site), catalog, SystemClock(), random.Random(1))
     if faults:
         raise SystemExit("\n".join(map(str, faults)))
     asyncio.run(_run(sources))
