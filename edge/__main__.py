@@ -175,23 +175,12 @@ def _run_again_when_damaged(site_file: Path, site: Site, state: Path, overlay: P
 
 async def _run(site: Site, digest: str, state: Path, overlay: Path | None) -> None:
     from edge.agent import Agent  # noqa: PLC0415  # as in `run`
-    from edge.building import build_all, good_layouts  # noqa: PLC0415
-    from edge.decode.sun import sun_keys  # noqa: PLC0415
-    from protocols.catalog.controller import load_controllers  # noqa: PLC0415
+    from edge.building import build_all, load_catalog  # noqa: PLC0415
     from protocols.clock import SystemClock  # noqa: PLC0415
 
     clock, rng = SystemClock(), random.Random()  # noqa: S311  # jitter only
-    controllers, faults = load_controllers(overlay)
-    layouts, tag_faults = good_layouts(overlay)
-    sources, set_aside = build_all(
-        site,
-        controllers,
-        clock,
-        rng,
-        layouts=layouts.values(),
-        sun_keys=sun_keys(os.environ),
-    )
-    faults += tag_faults
+    catalog, faults = load_catalog(overlay, site)
+    sources, set_aside = build_all(site, catalog, clock, rng)
     for fault in (*faults, *set_aside):
         logging.getLogger(__name__).warning("set aside: %s", fault)
     stop = asyncio.Event()

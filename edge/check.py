@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from edge.building import good_layouts
+from edge.building import load_catalog
 from edge.settings import Site, load_site
 from edge.sources.registry import device_fault
 from protocols.border import read_toml
-from protocols.catalog.controller import Controller, load_controllers
+from protocols.catalog.controller import Controller
 from protocols.errors import Fault, FixConfiguration
 
 
 def check(site: Path, overlay: Path | None = None) -> list[Fault]:
-    """Return all faults of a site file and of the controller and tag files that it may use.
+    """Return all faults of a site file and of the data files that it may use.
 
     A device whose controller is faulty or unknown is a fault too; `run` would set it aside.
     """
@@ -20,8 +20,9 @@ def check(site: Path, overlay: Path | None = None) -> list[Fault]:
     if overlay is not None and not overlay.is_dir():
         faults.append(Fault(str(overlay), "--overlay", "a folder", "nothing of that kind"))
         overlay = None
-    controllers, controller_faults = load_controllers(overlay)
-    faults += [*controller_faults, *good_layouts(overlay)[1]]
+    catalog, wrong = load_catalog(overlay)
+    faults += wrong
+    controllers = catalog.controllers
     try:
         found = load_site(site)
     except FixConfiguration as error:

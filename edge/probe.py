@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,13 +13,11 @@ from rich.live import Live
 from rich.table import Table as Listing
 from rich.text import Text
 
-from edge.building import build_all, good_layouts
+from edge.building import Catalog, build_all, load_catalog
 from edge.decode.device import Decoders
 from edge.settings import Site, load_site
 from edge.sources.base import Columns, Decoder, Registers, Sample, Scanned, Source
-from protocols.catalog.controller import load_controllers
 from protocols.catalog.point_map import Controller, PointMap, Table
-from protocols.catalog.tags import Layout
 from protocols.clock import Clock, SystemClock
 from protocols.errors import FixConfiguration
 from protocols.modbus.registers import decode, width
@@ -127,19 +125,16 @@ class Probe:
     def __init__(
         self,
         site: Site,
-        controllers: dict[str, Controller],
+        catalog: Catalog,
         clock: Clock,
         rng: random.Random,
-        layouts: Iterable[Layout] = (),
     ) -> None:
         self.devices: list[Watched] = []
         self._clock = clock
         self._decoders = Decoders()
         self._scans: list[str] = []
         self._scans_seen = 0
-        self.sources, self.faults = build_all(
-            site, controllers, clock, rng, self._watch, layouts=layouts
-        )
+        self.sources, self.faults = build_all(site, catalog, clock, rng, self._watch)
 
     async def run(self, console: Console, *, seconds: float | None = None) -> None:
         """Show values until cancelled, or for so long."""
@@ -219,13 +214,12 @@ def run_probe(
     except FixConfiguration as error:
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         return 2
-    controllers, faults = load_controllers(overlay)
-    layouts, tag_faults = good_layouts(overlay)
+    catalog, faults = load_catalog(overlay)
 
     async def main() -> None:
         rng = random.Random()  # noqa: S311
-        probe = Probe(site, controllers, SystemClock(), rng, layouts.values())
-        for fault in [*faults, *tag_faults, *probe.faults]:
+        probe = Probe(site, catalog, SystemClock(), rng)
+        for fault in [*faults, *probe.faults]:
             console.print(f"set aside: {fault}", markup=False, highlight=False, soft_wrap=True)
         await probe.run(console, seconds=seconds)
 

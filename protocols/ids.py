@@ -7,6 +7,7 @@ from functools import lru_cache
 from protocols.errors import RefuseInput
 
 ASSET_ID = re.compile(r"([a-z][a-z0-9_]{0,31}):([A-Za-z0-9._-]{1,64})")
+SCHEME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 GATEWAY_ID = re.compile(r"[a-z0-9-]{1,64}")
 POINT_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 SPOOL_ID = re.compile(r"[0-9a-f]{32}")

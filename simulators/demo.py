@@ -7,7 +7,6 @@ lifts over real Modbus, and drives entrapments through all of it.
 import asyncio
 import contextlib
 import random
-import secrets
 import shutil
 import signal
 import tempfile
@@ -17,7 +16,6 @@ from pathlib import Path
 from protocols.clock import SystemClock
 from protocols.errors import StopService, SuyuanError
 from simulators import actions
-from simulators.api import Api
 from simulators.city import ServedLift
 from simulators.demo_city import load_city
 from simulators.drill import NORMAL_TIMEOUT_S, Drill, Subject
@@ -25,14 +23,13 @@ from simulators.feed_watch import FeedWatch, Heard
 from simulators.lift import Evidence
 from simulators.lines import open_lines
 from simulators.modbus_server import run_city
-from simulators.processes import Family, free_port, module_command, module_environment
+from simulators.platform import Platform
 from simulators.site import SiteBus, site_text
 from simulators.tell import Teller
 from simulators.traffic import Pattern
 from simulators.waiting import until
 
 GATEWAY = "gw-demo-1"
-READY_TIMEOUT_S = 60.0
 FIRST_VALUES_TIMEOUT_S = 40.0
 EVIDENCE: tuple[Evidence, ...] = ("alarm_button", "at_level", "off_level")
 
@@ -53,10 +50,7 @@ class Demo:
         self._folder, self._tell, self._pause_s = folder, tell, pause_s
         self._clock = SystemClock()
         self._play, self._entries = load_city()
-        self._family = Family(folder)
-        self._http, self._broker = free_port(), free_port()
-        self._token = secrets.token_urlsafe(12)
-        self._api = Api(self._http, self._token)
+        self._platform = Platform(folder, tell)
         self._rng = random.Random()
 
     async def run(self, *, once: bool) -> None:
@@ -67,12 +61,12 @@ class Demo:
 
         """
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(self._stop)
+            stack.callback(self._platform.stop)
             drill = await self._start(stack)
             if once:
                 await self._once(drill)
             else:
-                self._invite()
+                self._platform.invite()
                 await self._endless(drill)
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> Drill:
@@ -81,19 +75,19 @@ class Demo:
         )
         await stack.enter_async_context(_background(run_city(self._play.city)))
         self._tell_lines(buses)
-        await self._start_cloud()
+        await self._platform.start_cloud()
         await self._register()
-        feed = FeedWatch(self._api, self._clock, self._tell_alarm)
+        feed = FeedWatch(self._platform.api, self._clock, self._tell_alarm)
         await stack.enter_async_context(_background(feed.run()))
-        await self._start_gateway(buses)
+        await self._platform.start_gateway(site_text(GATEWAY, self._platform.broker_url, buses))
         await self._first_values()
         return Drill(
             city=self._play.city,
-            api=self._api,
+            api=self._platform.api,
             feed=feed,
             tell=self._tell,
             clock=self._clock,
-            alive=self._family.check,
+            alive=self._platform.check,
         )
 
     def _tell_lines(self, buses: list[SiteBus]) -> None:
@@ -106,77 +100,35 @@ class Demo:
                 f"{count} simulated lifts on {bus.kind} {where}",
             )
 
-    async def _start_cloud(self) -> None:
-        arguments = [
-            *("serve", "--data", str(self._folder / "cloud"), "--http"),
-            *(f"127.0.0.1:{self._http}", "--embedded-broker", f"127.0.0.1:{self._broker}"),
-        ]
-        self._family.start(
-            "cloud",
-            module_command("cloud", *arguments),
-            {**module_environment(), "SUYUAN_ADMIN_TOKEN": self._token},
-        )
-
-        async def ready() -> bool | None:
-            status, _ = await self._api.call("GET", "/readyz")
-            return True if status == 200 else None
-
-        await until(
-            ready,
-            timeout_s=READY_TIMEOUT_S,
-            what="the service is ready",
-            alive=self._family.check,
-            every_s=0.1,
-        )
-        self._tell.say("消息代理与云服务已就绪", f"broker and service are ready, port {self._http}")
-
     async def _register(self) -> None:
         for entry in self._entries.values():
-            attributes = {
-                "district": entry.district,
-                "address": entry.address,
-                "rescue_code": entry.rescue_code,
-            }
-            status, answer = await self._api.call(
-                "PUT",
-                f"/api/v1/assets/{entry.asset}",
-                {
-                    "kind": "elevator",
-                    "name": entry.name,
-                    "gateways": [GATEWAY],
-                    "attributes": attributes,
+            await self._platform.register(
+                entry.asset,
+                kind="elevator",
+                name=entry.name,
+                gateway=GATEWAY,
+                attributes={
+                    "district": entry.district,
+                    "address": entry.address,
+                    "rescue_code": entry.rescue_code,
                 },
             )
-            if status not in (200, 201):
-                raise StopService(f"registering {entry.asset} was answered {status}: {answer}")
         self._tell.say(f"已登记 {len(self._entries)} 台电梯", "lifts registered")
-
-    async def _start_gateway(self, buses: list[SiteBus]) -> None:
-        site = self._folder / "site.toml"
-        broker = f"mqtt://127.0.0.1:{self._broker}"
-        await asyncio.to_thread(
-            site.write_text, site_text(GATEWAY, broker, buses), encoding="utf-8"
-        )
-        state = self._folder / "gateway"
-        self._family.start(
-            "gateway",
-            module_command("edge", "run", "--site", str(site), "--state", str(state)),
-            module_environment(),
-        )
-        self._tell.say("网关已启动", "gateway started")
 
     async def _first_values(self) -> None:
         for entry in self._entries.values():
 
             async def known(asset: str = entry.asset) -> bool | None:
-                status, answer = await self._api.call("GET", f"/api/v1/assets/{asset}/latest")
+                status, answer = await self._platform.api.call(
+                    "GET", f"/api/v1/assets/{asset}/latest"
+                )
                 return True if status == 200 and "car_position" in answer["points"] else None
 
             await until(
                 known,
                 timeout_s=FIRST_VALUES_TIMEOUT_S,
                 what=f"first values of {entry.asset}",
-                alive=self._family.check,
+                alive=self._platform.check,
                 every_s=0.1,
             )
         self._tell.say("所有电梯的数据已到达云端", "values of every lift have arrived")
@@ -197,7 +149,7 @@ class Demo:
             try:
                 await drill.entrap(subject, evidence, GATEWAY)
             except StopService as error:  # a laptop that slept; a child that ended is no excuse
-                self._family.check()
+                self._platform.check()
                 self._tell.say("没有等到", f"not seen: {error}")
             await self._pause()
             await drill.rescue(subject)
@@ -231,7 +183,7 @@ class Demo:
         loop = asyncio.get_running_loop()
         end_s = loop.time() + self._rng.uniform(*self._pause_s)
         while loop.time() < end_s:
-            self._family.check()
+            self._platform.check()
             await asyncio.sleep(0.5)
 
     def _trappable(self) -> list[ServedLift]:
@@ -254,18 +206,6 @@ class Demo:
             f"   推送 {heard.item.offset}：{names.get(asset, asset)}",
             f"feed: {data.get('alert')} {data.get('state')} {data.get('evidence') or ''}".rstrip(),
         )
-
-    def _invite(self) -> None:
-        self._tell.plain()
-        self._tell.plain(f"    控制台 | console:  http://127.0.0.1:{self._http}/")
-        self._tell.plain(f"    登录口令 | login:  {self._token}")
-        self._tell.plain("    Ctrl-C 结束 | Ctrl-C ends it")
-        self._tell.plain()
-
-    def _stop(self) -> None:
-        if self._family.children:
-            self._tell.say("正在停止所有进程", "stopping all processes")
-        self._family.stop()
 
 
 @contextlib.asynccontextmanager

@@ -72,6 +72,13 @@ def test_faulty_overlay_controller_is_named_with_the_device_that_needs_it(tmp_pa
     assert any(line.startswith("site.toml: buses[0].devices[0].controller") for line in found)
 
 
+def test_faulty_scheme_of_the_overlay_is_named(tmp_path: Path) -> None:
+    (tmp_path / "schemes").mkdir()
+    (tmp_path / "schemes" / "crate.toml").write_text('schema = 1\nid = "crate"\nforms = []\n')
+    found = lines(tmp_path, write_site(tmp_path), tmp_path)
+    assert "schemes/crate.toml: title: expected a value, found nothing: the key is missing" in found
+
+
 def test_overlay_that_is_no_folder_is_a_fault(tmp_path: Path) -> None:
     (fault,) = lines(tmp_path, write_site(tmp_path), tmp_path / "none")
     assert fault.startswith("none: --overlay: expected a folder")
