@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.decode.barcode import TextRecogniser
 from edge.decode.sun import SunKeys
 from edge.decode.tag import TagDecoder
 from edge.sources.base import Recognised, TagSeen
+from protocols.catalog.schemes import load_schemes
 from protocols.catalog.tags import load_layouts
 from protocols.records import Code
 from tests.protocols.test_secp128r1 import KEY, sign
@@ -60,6 +62,18 @@ OWN = {"tag_uid": UID.hex().upper()}
 def test_uri_and_text_records_go_through_the_recognition_of_texts() -> None:
     seen = ntag(message(ndef.UriRecord(URL), ndef.TextRecord("cylinder:A7")))
     assert told(seen) == (OWN | {"raw": URL, "cylinder": "A7"}, ())
+
+
+def test_a_digital_link_and_a_gs1_text_on_a_chip_name_the_same_asset() -> None:
+    decoder = TagDecoder(LAYOUTS.values(), TextRecogniser(load_schemes(None)[0].values()))
+    link = ndef.UriRecord("https://id.example/8003/00614141123452400")
+    same, other = "(8003)00614141123452400", "(8003)00614141123452401"
+    codes, findings = told(ntag(message(link, ndef.TextRecord(same))), decoder)
+    assert (codes["grai"], findings) == ("00614141123452400", ())
+    assert told(ntag(message(link, ndef.TextRecord(other))), decoder) == (OWN, ("codes_disagree",))
+    wrong = ndef.TextRecord("(8003)00614141123453400")
+    codes, findings = told(ntag(message(wrong)), decoder)
+    assert (set(codes), findings) == ({"tag_uid", "raw"}, ("bad_check_digit",))
 
 
 def test_records_that_name_two_things_name_none() -> None:
