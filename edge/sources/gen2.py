@@ -18,6 +18,9 @@ TRY_EVERY_S = 0.2
 REPEAT_S = 0.05
 """Sightings of tags that are told already are gathered for so long."""
 
+RSSI_BELOW_DBM = 30
+"""No tag answers as strong as a reader sends: such a number is none."""
+
 
 class Visit:
     """One tag from its coming until it has been away."""
@@ -84,7 +87,8 @@ class Visits:
         visit = self._visits.get(epc)
         if visit is None or (visit.told and now_s - visit.last_s > self._away_s):
             visit = self._visits[epc] = Visit(epc, self.wanted, now_s)
-        visit.last_s, visit.pc, visit.rssi = now_s, pc, rssi_dbm
+        visit.last_s, visit.pc = now_s, pc
+        visit.rssi = rssi_dbm if rssi_dbm is not None and rssi_dbm < RSSI_BELOW_DBM else None
         self._visits.move_to_end(epc)
         if len(self._visits) > TAGS_MAX:
             self._visits.popitem(last=False)

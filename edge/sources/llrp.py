@@ -48,9 +48,9 @@ def opener(reader: Reader) -> OpenDriver:
 
 def _address(device: str) -> tuple[str, int]:
     host, _, port = device.rpartition(":")
-    if host and port.isdecimal():
+    if port.isdecimal() and (":" not in host or host.endswith("]")):
         return host.strip("[]"), int(port)
-    return device, PORT
+    return device.strip("[]"), PORT
 
 
 class Client:
