@@ -40,6 +40,7 @@ POLL_S = 0.1
 TECHNOLOGIES = ("106A", "212F")
 ANSWER_S = 0.05
 """A type 2 tag answers within 5 ms (NFC Forum Digital 1.1); the rest is for the host."""
+WAKE_CALLS_MAX = 12
 _SERIAL_PATH = re.compile(r"/[\w./:@+,-]+")
 _WAKE_UP = bytes.fromhex("5555") + bytes(14)
 """A PN532 asleep takes its first bytes on the line for a call to wake up (user manual, 7.2.11)."""
@@ -216,11 +217,26 @@ def _open_serial(reader: Any, path: str) -> bool:
         raise OSError("expected the path of a serial line")
     transport = nfc.clf.transport.TTY(path)
     try:
-        transport.write(_WAKE_UP)
         chipset = nfc.clf.pn532.Chipset(transport, logger=nfc.clf.pn532.log)
-        chipset.sam_configuration("normal")
+        _wake(chipset)
         reader.device = nfc.clf.pn532.Device(chipset, logger=nfc.clf.pn532.log)
     except _BROKEN:
         transport.close()
         raise
     return True
+
+
+def _wake(chipset: Any) -> None:
+    """Call until the chip answers; each call waits 0.1 s for it.
+
+    Some USB adapters hold back what comes in the first second after they were opened.
+    """
+    for call in range(WAKE_CALLS_MAX):
+        try:
+            chipset.transport.write(_WAKE_UP)
+            chipset.sam_configuration("normal")
+        except OSError:
+            if call == WAKE_CALLS_MAX - 1:
+                raise
+        else:
+            break

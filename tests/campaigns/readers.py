@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from edge.sources.base import Scanned
+from edge.sources.presence import RESUME_MS
 from protocols.records import Code
 from tests.support.reader_harnesses import HARNESSES, Kind
 from tests.support.readers import Harness, Watched, watching, whole
@@ -63,15 +64,15 @@ class Account(msgspec.Struct):
 
 
 class Lane:
-    """One reader, its source, and the tags of the case under way; each visit is another tag."""
+    """One reader, its source, and the tags of the case under way."""
 
     def __init__(self, harness: Harness, watched: Watched, account: Account) -> None:
         self.harness, self.watched, self._account = harness, watched, account
         self._number = 0
         self._first = 0
         self._seen = 0
-        self.must: set[int] = set()
-        """Tags that must be told whole."""
+        self._must = Counter[int]()
+        """How often a tag must be told whole; one that is not here may be told once."""
 
     def new(self) -> int:
         """Take a tag that has never been here."""
@@ -84,9 +85,9 @@ class Lane:
 
     async def told(self, number: int) -> None:
         """Wait until a tag that stays is told; it must be."""
-        self.must.add(number)
+        self._must[number] += 1
         expected, began = whole(self.harness.told(number)), time.monotonic()
-        while all(scan.codes != expected for scan in self.watched.scans[self._seen :]):
+        while self._told_whole()[expected] < self._must[number]:
             if time.monotonic() - began > TOLD_S:
                 return  # `close_case` counts it
             await asyncio.sleep(0.01)
@@ -109,14 +110,12 @@ class Lane:
         await self.do(self.harness.take_away)
         await self.away()
         account, scans = self._account, self.watched.scans[self._seen :]
-        present = {
-            self.harness.told(number).key.hex(): whole(self.harness.told(number))
-            for number in range(self._first, self._number)
-        }
+        present = {key: whole(self.harness.told(n)) for n, key in self._present().items()}
         wrong = [scan for scan in scans if not _may_be(scan, present)]
-        full = Counter(scan.codes for scan in scans if not scan.findings)
-        lost = [n for n in self.must if not full[whole(self.harness.told(n))]]
-        doubled = [codes for codes, count in full.items() if count > 1]
+        told_whole = self._told_whole()
+        counts = {n: told_whole[present[key]] for n, key in self._present().items()}
+        lost = [n for n, count in counts.items() if count < self._must[n]]
+        doubled = [n for n, count in counts.items() if count > max(1, self._must[n])]
         account.scans += len(scans)
         account.torn += sum(bool(scan.findings) for scan in scans)
         account.wrong += len(wrong)
@@ -126,9 +125,17 @@ class Lane:
             told = [(scan.codes[0].value, scan.findings) for scan in scans]
             where = f"{self.watched.source.name}, {name}, tags {self._first} on"
             status = self.watched.source.status()
-            account.faults.append(f"{where}: wrong {wrong}, lost {lost}, told {told}; {status}")
-        self.must.clear()
+            found = f"wrong {wrong}, lost {lost}, twice {doubled}, told {told}"
+            account.faults.append(f"{where}: {found}; {status}")
+        self._must.clear()
         self._first, self._seen = self._number, len(self.watched.scans)
+
+    def _present(self) -> dict[int, str]:
+        """Return the keys of this case's tags."""
+        return {n: self.harness.told(n).key.hex() for n in range(self._first, self._number)}
+
+    def _told_whole(self) -> Counter[tuple[Code, ...]]:
+        return Counter(scan.codes for scan in self.watched.scans[self._seen :] if not scan.findings)
 
 
 def _may_be(scan: Scanned, present: dict[str, tuple[Code, ...]]) -> bool:
@@ -165,6 +172,23 @@ async def changes_during_unplug(lane: Lane, rng: random.Random) -> None:
     await lane.told(second)
 
 
+async def comes_back(lane: Lane, rng: random.Random) -> None:
+    """A tag leaves, perhaps while the reader is away, and comes back later: told twice."""
+    number, outage = lane.new(), rng.random() < 0.5
+    lane.harness.bring(number)
+    await lane.told(number)
+    if outage:
+        await lane.do(lane.harness.unplug)
+    await lane.do(lane.harness.take_away)
+    if outage:
+        await lane.do(lane.harness.plug_in)
+        await lane.back()
+        await asyncio.sleep(RESUME_MS / 1000)
+    await lane.away()
+    lane.harness.bring(number)
+    await lane.told(number)
+
+
 async def unplugged_while_reading(lane: Lane, rng: random.Random) -> None:
     """Pull the reader out at any moment after a tag has come."""
     number = lane.new()
@@ -187,7 +211,8 @@ async def daemon_restarts(lane: Lane, rng: random.Random) -> None:
     if not before:
         lane.harness.bring(number)
     await lane.back()
-    await lane.told(number)
+    if not before:
+        await lane.told(number)
     await asyncio.sleep(0.3)
 
 
@@ -223,6 +248,7 @@ CASES: dict[str, Case] = {
     for case in (
         stays_through_unplug,
         changes_during_unplug,
+        comes_back,
         unplugged_while_reading,
         daemon_restarts,
         burst,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simulators import demo
+from simulators import demo, platform
 from simulators.demo_city import load_city
 from simulators.processes import module_environment
 
@@ -52,7 +52,7 @@ def test_service_that_ends_at_once_is_told_with_the_end_of_its_log(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     code = "import sys; print('no room on the disk'); sys.exit(3)"
-    monkeypatch.setattr(demo, "module_command", lambda *_: [sys.executable, "-c", code])
+    monkeypatch.setattr(platform, "module_command", lambda *_: [sys.executable, "-c", code])
     lines: list[str] = []
     assert demo.run_demo(once=True, write=lines.append) == 1
     text = "\n".join(lines)

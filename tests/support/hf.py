@@ -8,8 +8,10 @@ from simulators.hf_field import HfField
 from simulators.hf_tags import Tag, Type2Tag, Type4Tag, ndef_tlv
 from tests.support.readers import Told
 
-TORN_AFTER = 9
-"""Commands that a tag answers before it is torn away: reading has begun, and takes longer."""
+
+def torn_after(number: int) -> int:
+    """Return how many commands a tag answers before it is torn away: reading has begun, no more."""
+    return 5 + number % 5
 
 
 def message(number: int) -> bytes:
@@ -72,12 +74,12 @@ class FieldHarness:
         time.sleep(self._notice_s)
 
     def tear(self, number: int) -> None:
-        self.field.place_until(tag(number), TORN_AFTER)
+        self.field.place_until(tag(number), torn_after(number))
         self._wait_for(None)
 
     def two_at_once(self, number: int, other: int) -> None:
         second = tag(other)
-        self.field.place_until(tag(number), TORN_AFTER, second)
+        self.field.place_until(tag(number), torn_after(number), second)
         self._wait_for(second)
 
     def _wait_for(self, last: Tag | None) -> None:

@@ -127,7 +127,7 @@ def test_noise_on_the_line_is_an_outage_and_never_another_tag(
 ) -> None:
     rng = random.Random(7)
     outages = 0
-    for turn in range(12):
+    for turn in range(9):
         technology = list(TAGS)[turn % len(TAGS)]
         field.place(TAGS[technology])
         driver = opened(tmp_path / "pn532")
@@ -179,6 +179,17 @@ def test_what_is_not_there_is_tried_later(path: str, why: str) -> None:
     with pytest.raises(RetryLater, match=why):
         opened(path)
     assert logging.getLogger("nfc").level == logging.CRITICAL
+
+
+def test_an_adapter_that_swallows_the_first_answers_is_waited_for(
+    field: HfField, chip: Pn532, tmp_path: Path
+) -> None:
+    answers = iter(range(5))
+    field.spoil = lambda out: out if next(answers, None) is None else b""
+    field.place(TAGS["type4"])
+    driver = opened(tmp_path / "pn532")
+    check(only_tag(driver), "type4")
+    driver.close()
 
 
 def test_a_line_where_nobody_answers_is_tried_later(
