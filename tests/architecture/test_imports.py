@@ -15,7 +15,7 @@ COMPOSITION_ROOTS = {
     "cloud": {"service", "roles", "__main__", "check", "settings"},
 }
 SHARED = {
-    "edge": {"settings", "batches", "frames", "timekeeper", "metrics"},
+    "edge": {"settings", "setup", "lock", "batches", "frames", "timekeeper", "metrics"},
     "cloud": {"model", "migrations", "metrics", "embedded_broker"},
 }
 
