@@ -12,7 +12,7 @@ PACKAGES = ("protocols", "edge", "cloud", "simulators")
 FOREIGN_TO_PROTOCOLS = {"msgspec", "biip"}
 COMPOSITION_ROOTS = {
     "edge": {"agent", "__main__", "building", "check", "doctor", "probe", "status", "watch"},
-    "cloud": {"service", "roles", "__main__", "check", "settings"},
+    "cloud": {"service", "roles", "__main__", "check", "settings", "commands_remote"},
 }
 SHARED = {
     "edge": {"settings", "setup", "lock", "batches", "frames", "timekeeper", "metrics"},
