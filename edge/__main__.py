@@ -65,9 +65,9 @@ def enroll(
     state: StateDir,
 ) -> None:
     """Get this gateway its certificate. May be repeated with the same code until it succeeds."""
-    from edge.lock import only_one  # noqa: PLC0415  # as in `run`
     from edge.identity.asking import ask  # noqa: PLC0415
     from edge.identity.enrol import SITE_FILE, enrol  # noqa: PLC0415
+    from edge.lock import only_one  # noqa: PLC0415  # as in `run`
 
     try:
         with only_one(state):

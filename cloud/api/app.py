@@ -11,9 +11,9 @@ from cloud.api import (
     health,
     problems,
     readings,
-    scans,
     remote,
     rollouts,
+    scans,
 )
 from cloud.api.base import Access, Health, Services
 from cloud.api.guard import caller_of

@@ -16,8 +16,8 @@ from cloud.model.asset import Asset, LatestValue
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
 from cloud.model.refusal import Refusal
-from cloud.model.scan import KeptScan
 from cloud.model.remote import CommandEntry, ConfigPush, Member, Rollout
+from cloud.model.scan import KeptScan
 from cloud.model.session import Session
 from cloud.model.trust import GatewayIdentity
 from cloud.telemetry.base import Aggregate, Series

@@ -14,7 +14,6 @@ from cloud.model.logged import LogGroup, Positions
 from cloud.model.shards import stream_of
 from cloud.remote.outcomes import take_reply
 from protocols.errors import RetryLater
-from protocols.limits import SEQ_MAX
 from protocols.records import Reply
 
 logger = logging.getLogger("suyuan.cloud.remote")
@@ -42,15 +41,12 @@ class RepliesConsumer:
         self._wake.set()
 
     def positions(self) -> Positions:
-        """Return the positions from which a restart would read; of stream `data` nothing."""
-        others = {name: SEQ_MAX for name in self._log.heads() if stream_of(name) != "alarm"}
-        return self._saved | others
+        """Return the positions from which a restart would read."""
+        return dict(self._saved)
 
     def read(self) -> Positions:
         """Return the positions up to which everything was looked at."""
-        return self._done | self.positions() | {
-            name: position for name, position in self._done.items() if stream_of(name) == "alarm"
-        }
+        return dict(self._done)
 
     async def start(self) -> None:
         """Read the cursor."""
@@ -74,6 +70,8 @@ class RepliesConsumer:
         found = False
         for partition, head in sorted(self._log.heads().items()):
             after = self._done.get(partition, 0)
+            if stream_of(partition) != "alarm":  # no reply comes there
+                self._done[partition] = self._saved[partition] = head
             if stream_of(partition) != "alarm" or after >= head:
                 continue
             groups = self._log.at_hand(partition, after, READ_GROUPS)

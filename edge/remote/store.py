@@ -8,7 +8,7 @@ A folder is complete before the pointer names it; the pointer changes by one ren
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from edge.remote.durable import remove_tree, sync_folder, write_durably
-from edge.setup import Setup, load_setup
+from edge.setup import Setup
 from protocols.errors import FixConfiguration, RefuseInput
 from protocols.signed import Configuration
 
@@ -28,6 +28,8 @@ TRIAL_STARTS_MAX = 1
 fault, but it must not keep the gateway from running."""
 HANDLED_MAX = 32
 
+Load = Callable[[Path, Path | None, int], Setup]
+"""(site file, overlay, version); FixConfiguration or OSError."""
 State = Literal["trying", "applied", "refused", "rolled_back", "superseded"]
 
 
@@ -69,16 +71,18 @@ class Pointer(Struct, frozen=True, kw_only=True):
 class ConfigStore:
     """The configurations of one state folder, beside the local file."""
 
-    def __init__(self, state: Path, site: Path, overlay: Path | None) -> None:
+    def __init__(self, state: Path, site: Path, overlay: Path | None, load: Load) -> None:
         """Look at what is there; nothing is written yet.
 
         Args:
             state: the daemon's folder.
             site: the local site file, version 0.
             overlay: the local overlay folder.
+            load: reads a site file with its overlay, and completes it.
 
         """
         self._folder, self._site, self._overlay = state / "config", site, overlay
+        self._read_setup = load
         self.pointer = self._read()
 
     @property
@@ -118,15 +122,15 @@ class ConfigStore:
                     previous=0,
                     outcome=Outcome(version=version, state="rolled_back", reason="damaged"),
                 )
-        return load_setup(self._site, self._overlay)
+        return self._read_setup(self._site, self._overlay, 0)
 
     def load(self, version: int) -> Setup:
         """Read a configuration. Raises FixConfiguration or OSError."""
-        return _load(self._folder / str(version), version)
+        return self._load_folder(self._folder / str(version), version)
 
     def load_staged(self, version: int) -> Setup:
         """Read what was staged. Raises FixConfiguration or OSError."""
-        return _load(self.staging, version)
+        return self._load_folder(self.staging, version)
 
     def stage(self, document: Configuration) -> None:
         """Write a configuration where it can be checked.
@@ -202,7 +206,7 @@ class ConfigStore:
         if not (pointer.version or tried) or pointer.local_sha256 == self._local_sha256():
             return
         try:
-            load_setup(self._site, self._overlay)
+            self._read_setup(self._site, self._overlay, 0)
         except FixConfiguration as error:
             log.error("the local file was changed and has faults; %s stays: %s", pointer, error)  # noqa: TRY400
             return
@@ -222,6 +226,12 @@ class ConfigStore:
                 why = "damaged"
         self.abandon(Outcome(version=trial.version, state="rolled_back", reason=why))
         return None
+
+    def _load_folder(self, folder: Path, version: int) -> Setup:
+        overlay = folder / "overlay"
+        return self._read_setup(
+            folder / "site.toml", overlay if overlay.is_dir() else None, version
+        )
 
     def _handled(self, digest: str) -> tuple[str, ...]:
         return (*self.pointer.handled, digest)[-HANDLED_MAX:]
@@ -270,8 +280,3 @@ class ConfigStore:
             with suppress(OSError):
                 digest.update(path.name.encode() + b"\n" + path.read_bytes())
         return digest.hexdigest()
-
-
-def _load(folder: Path, version: int) -> Setup:
-    overlay = folder / "overlay"
-    return load_setup(folder / "site.toml", overlay if overlay.is_dir() else None, version)

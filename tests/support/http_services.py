@@ -21,9 +21,9 @@ from cloud.model.ledger import SpoolLedger
 from cloud.model.scan import KeptScan
 from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
-from cloud.scans.store import find_scans
 from cloud.remote.book import RemoteBook
 from cloud.remote.releases import Releases
+from cloud.scans.store import find_scans
 from cloud.telemetry.base import Aggregate, Series
 from cloud.trust import signing
 from cloud.web.pages import mount
