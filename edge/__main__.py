@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     help="The gateway: reads devices, keeps what it read on disk, and pushes it over MQTT.",
 )
@@ -34,14 +35,31 @@ Overlay = Annotated[
     Path | None, typer.Option(help="Folder with controllers/ and the like of this site")
 ]
 
+Environments = Annotated[
+    Path | None, typer.Option(help="Folder of two environments, for updates; see docs/remote.md")
+]
+
 STARTS_MAX = 5
 """Starts within STARTS_WITHIN_S, after each of which the spool broke again; then it is given up."""
 STARTS_WITHIN_S = 60.0
 LEAVE_AFTER_S = 2.0
 
 
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version and end")
+    ] = False,
+) -> None:
+    if version:
+        typer.echo(_version())
+        raise typer.Exit
+
+
 @app.command()
-def run(site: SiteFile, state: StateDir, overlay: Overlay = None) -> None:
+def run(
+    site: SiteFile, state: StateDir, overlay: Overlay = None, environments: Environments = None
+) -> None:
     """Read and send until SIGTERM. The broker's password comes from $SUYUAN_MQTT_PASSWORD."""
     from edge.lock import only_one  # noqa: PLC0415  # the other commands need no MQTT
 
@@ -49,13 +67,15 @@ def run(site: SiteFile, state: StateDir, overlay: Overlay = None) -> None:
     try:
         store = _open_store(site, state, overlay)
         with only_one(state):
-            _run_again_when_damaged(store, state)
+            code = _run_again_when_damaged(store, state, environments)
     except FixConfiguration as error:
         _show_faults(error.faults)
         raise typer.Exit(2) from None
     except (StopService, OSError) as error:
         typer.echo(f"stopped: {error}", err=True)
         raise typer.Exit(1) from None
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -171,26 +191,27 @@ def _open_store(site: Path, state: Path, overlay: Path | None) -> "ConfigStore":
     return store
 
 
-def _run_again_when_damaged(store: "ConfigStore", state: Path) -> None:
+def _run_again_when_damaged(store: "ConfigStore", state: Path, environments: Path | None) -> int:
     """Run; a spool that breaks under way is salvaged by the next start, in this same process."""
     starts: list[float] = []
     while True:
         starts = [one for one in starts if time.monotonic() - one < STARTS_WITHIN_S]
         starts.append(time.monotonic())
         try:
-            _run_loop(_run(store, state))
+            return _run_loop(_run(store, state, environments))
         except StopService as error:
             if len(starts) >= STARTS_MAX:
                 raise
             logging.getLogger(__name__).warning("%s; starting again", error)
-        else:
-            return
 
 
-async def _run(store: "ConfigStore", state: Path) -> None:
+async def _run(store: "ConfigStore", state: Path, environments: Path | None) -> int:
+    """Run until stopped; return the exit code."""
     from edge.agent import Agent  # noqa: PLC0415  # as in `run`
     from edge.building import build_all  # noqa: PLC0415
     from edge.remote.config import Configurer  # noqa: PLC0415
+    from edge.remote.launch import RESTART_CODE  # noqa: PLC0415
+    from edge.remote.update import Updater  # noqa: PLC0415
     from protocols.clock import SystemClock  # noqa: PLC0415
 
     clock, rng = SystemClock(), random.Random()  # noqa: S311  # jitter only
@@ -211,13 +232,23 @@ async def _run(store: "ConfigStore", state: Path) -> None:
     )
     configurer = Configurer(store, agent, state=state, check=_all_faults)
     agent.attach(configurer, on_config=configurer.take)
+    codes = [0]
+    if environments is not None:
+
+        def restart() -> None:
+            codes.append(RESTART_CODE)
+            stop.set()
+
+        updater = Updater(environments, agent, state=state, restart=restart)
+        agent.attach(updater, operations={"update": updater.update})
     gc.collect()
     gc.freeze()  # code, catalog, devices: a full collection would look at all of it each time
     await agent.run(stop)
     # all is on disk; a name look-up that hangs in a thread must not hold the process
-    leave = threading.Timer(LEAVE_AFTER_S, os._exit, (0,))
+    leave = threading.Timer(LEAVE_AFTER_S, os._exit, codes[-1:])
     leave.daemon = True
     leave.start()
+    return codes[-1]
 
 
 def _all_faults(site: Path, overlay: Path | None) -> list[Fault]:
@@ -229,14 +260,13 @@ def _all_faults(site: Path, overlay: Path | None) -> list[Fault]:
     return find_faults(site, overlay) or building_faults(load_setup(site, overlay))
 
 
-def _run_loop(main: Coroutine[Any, Any, None]) -> None:
+def _run_loop(main: Coroutine[Any, Any, int]) -> int:
     """Run on uvloop where there is one."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
+        return asyncio.run(main)
+    return uvloop.run(main)
 
 
 def _no_site(site: Path, state: Path) -> str:

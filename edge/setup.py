@@ -19,6 +19,8 @@ class Setup(Struct, frozen=True, kw_only=True):
 
     version: int
     """Of the configuration that the cloud pushed; 0: the local file."""
+    file: Path
+    """The site file."""
     site: Site
     site_sha256: str
     overlay: Path | None
@@ -95,6 +97,7 @@ def load_setup(site: Path, overlay: Path | None, version: int = 0) -> Setup:
     controllers, faults = load_controllers(overlay)
     return Setup(
         version=version,
+        file=site,
         site=load_site(site),
         site_sha256=hashlib.sha256(site.read_bytes()).hexdigest(),
         overlay=overlay,

@@ -11,6 +11,7 @@ from protocols.limits import SEQ_MAX
 from protocols.records import Reply
 
 _CONFIG_STATES: tuple[str, ...] = get_args(ConfigState)
+_MEMBER_STATES: dict[str, MemberState] = {"updated": "updated", "trying": "accepted"}
 
 
 def take_reply(connection: Connection, gateway_id: str, reply: Reply, received_at: int) -> None:
@@ -19,9 +20,10 @@ def take_reply(connection: Connection, gateway_id: str, reply: Reply, received_a
     if what == "config" and _is_number(number):
         _take_config(connection, gateway_id, int(number), reply, received_at)
     elif what == "update" and _is_number(number):
+        state = _MEMBER_STATES.get(_word(reply.result, "state"), "failed")
         for member in rows.members_of(connection, gateway_id, int(number)):
-            state: MemberState = "updated" if reply.ok else "failed"
-            _set_member(connection, member, state, reply, received_at)
+            if state != "accepted" or member.state == "sent":
+                _set_member(connection, member, state, reply, received_at)
     else:
         _take_answer(connection, gateway_id, reply, received_at)
 

@@ -86,7 +86,9 @@ class Gateway:
             spool=SpoolSettings(bytes_max=2**20),
         )
         self.agent = Agent(
-            Setup(version=0, site=site, site_sha256="ab", overlay=None, controllers={}),
+            Setup(
+                version=0, file=Path(), site=site, site_sha256="ab", overlay=None, controllers={}
+            ),
             lambda _site, _controllers: ([self.source], []),
             state_dir=folder,
             clock=self.clock,
