@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from edge.building import load_catalog
+from edge.catalog import load_catalog
 from edge.settings import Site, load_site
 from edge.sources.registry import device_fault
 from protocols.border import read_toml

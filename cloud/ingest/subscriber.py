@@ -125,6 +125,10 @@ class Subscription:
         if self.ready:
             self._client.publish(topic, payload, 0)
 
+    def send(self, topic: str, payload: bytes, *, retain: bool) -> bool:
+        """Publish at QoS 1; False: the connection is away."""
+        return self.ready and not self._client.publish(topic, payload, 1, retain=retain).rc
+
     def _on_connected(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
             self._on_lost(f"refused by the broker: {reason}")
@@ -212,6 +216,10 @@ class Subscriber:
         """Publish an ack on the connection of its stream; a lost one costs a duplicate."""
         link = self._alarm if ack.stream == "alarm" else self._data
         link.publish(of(gateway, "down/ack"), msgspec.json.encode(ack))
+
+    def send(self, topic: str, payload: bytes, retain: bool) -> bool:
+        """Publish at QoS 1 to a gateway; False: the connection is away."""
+        return self._alarm.send(topic, payload, retain=retain)
 
 
 def _filters(stream: Stream, group: ShardGroup) -> list[str]:
