@@ -25,7 +25,7 @@ async def test_accept_stores_and_acknowledges_after_commit(rig: Rig) -> None:
     rig.ingester.accept(of(GATEWAY, "up/data"), envelope(1, _one(rig)))
     assert rig.acks == []
     await rig.settle()
-    assert [one.values for one in rig.stored()] == [{"speed": [1.0]}]
+    assert [one.columns() for one in rig.stored()] == [{"speed": [1.0]}]
     assert (rig.last_ack().through, rig.last_ack().received) == (1, [])
 
 
@@ -63,8 +63,8 @@ async def test_accept_same_key_other_records_kept_whole_and_told(rig: Rig) -> No
     await rig.own()
     await rig.send(envelope(1, _one(rig, 2.0)))
     assert rig.dead() == [("key_conflict", None)]
-    assert [one.values for one in rig.stored()] == [{"speed": [1.0]}]
-    own = [(one.asset, one.values) for one in rig.stored("alarm")]
+    assert [one.columns() for one in rig.stored()] == [{"speed": [1.0]}]
+    own = [(one.asset, one.columns()) for one in rig.stored("alarm")]
     assert own == [(f"gateway:{GATEWAY}", {"key_conflict": [True, False]})]
     assert rig.acks[-1][1].through == 1
 
@@ -105,7 +105,7 @@ async def test_accept_duplicate_keys_last_one_counts(rig: Rig) -> None:
     now = rig.clock.wall_ms()
     raw = b'[{"kind":"readings","asset":"elevator:1","at":[%d],"values":{"a":[1],"a":[2]}}]' % now
     await rig.send(envelope(1, raw))
-    assert [one.values for one in rig.stored()] == [{"a": [2]}]
+    assert [one.columns() for one in rig.stored()] == [{"a": [2]}]
 
 
 @pytest.mark.parametrize(
