@@ -282,9 +282,7 @@ class Ingester:
             self._backlog.settled(one, now_ms)
         rate = self._backlog.bytes_s(now_ms)
         acks = [(key.gateway, one.ack(now_ms, rate)) for key, one in pending.touched.items()]
-        groups = [(p, pending.batches[p], pending.keys.get(p, [])) for p in sorted(pending.batches)]
-
-        owned = dict(self._owned)
+        groups, owned = pending.groups(), dict(self._owned)
 
         def write(connection: Connection) -> list[LogGroup]:
             check(connection, owned)

@@ -1,4 +1,4 @@
-"""The log in a SQL database: one compressed row per commit and partition.
+"""The log in a SQL database: one compressed row per group, some groups in each commit.
 
 Appends happen inside the ingester's transaction, beside the watermarks, so a batch is stored and
 settled together or not at all. Reads serve consumers; what was committed lately comes from memory.
@@ -51,10 +51,13 @@ class LogStore:
         groups: Iterable[tuple[str, Sequence[LoggedBatch], Sequence[BatchKey]]],
         committed_at: int,
     ) -> list[LogGroup]:
-        """Write one group per partition inside the caller's transaction; see `committed`."""
-        made = []
+        """Write groups inside the caller's transaction; see `committed`.
+
+        Those of a partition come in order; their keys may stand with any of them.
+        """
+        made, heads = [], dict(self._heads)
         for partition, batches, keys in groups:
-            position = self._heads.get(partition, 0) + 1
+            position = heads[partition] = heads.get(partition, 0) + 1
             group = LogGroup(
                 partition=partition,
                 position=position,
@@ -161,7 +164,7 @@ class LogStore:
         found = self._database.read_now(lambda c: [_committed_after(c, *one) for one in behind])
         return min((at for at in found if at is not None), default=None)
 
-    def late_keys(self, partition: str, groups_max: int = 1_000) -> list[BatchKey]:
+    def late_keys(self, partition: str, groups_max: int = 5_000) -> list[BatchKey]:
         """Return the keys of the last groups, oldest first, to know a batch that comes again."""
         log = tables.log.c
         query = (

@@ -140,7 +140,7 @@ def flattened(values: Mapping[str, Sequence[Value]]) -> tuple[tuple[str, ...], l
 
 
 class LogGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """One commit of one partition of the log."""
+    """What one commit wrote to a partition of the log, or a piece of it."""
 
     partition: str
     """`{shard group}/{stream}`, for example `all/alarm`."""

@@ -61,5 +61,5 @@ def test_what_an_ended_connection_left_is_forgotten() -> None:
     client = BufferedClient(CallbackAPIVersion.VERSION2)
     client._piece = b"half a packet"
     assert client.unread()
-    client.forget_unread()
+    client.forget()
     assert not client.unread()
