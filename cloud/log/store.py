@@ -17,6 +17,7 @@ from cloud.model.database import Database
 from cloud.model.dead_letter import DeadLetter
 from cloud.model.logged import LoggedBatch, LogGroup, Positions
 from cloud.model.notices import LOG, announce
+from cloud.model.rows import insert_rows
 
 RECENT_BYTES_MAX = 32 * 1024 * 1024
 """Raw bytes of late groups kept in memory for consumers, by partition; several times as much once
@@ -29,7 +30,6 @@ ACCOUNTS_KEPT_MS = 400 * 24 * 3600 * 1000
 BatchKey = tuple[str, str, str, int, int]
 """(gateway, spool, stream, seq, CRC-32 of the records)."""
 
-_INSERT = insert(tables.log)
 _encoder = msgspec.msgpack.Encoder()
 _bodies = msgspec.msgpack.Decoder(tuple[LoggedBatch, ...])
 _keys = msgspec.msgpack.Decoder(list[BatchKey])
@@ -55,7 +55,7 @@ class LogStore:
 
         Those of a partition come in order; their keys may stand with any of them.
         """
-        made, heads = [], dict(self._heads)
+        made, rows, heads = [], [], dict(self._heads)
         for partition, batches, keys in groups:
             position = heads[partition] = heads.get(partition, 0) + 1
             group = LogGroup(
@@ -72,8 +72,9 @@ class LogStore:
                 "keys": _encoder.encode(list(keys)),
                 "body": body,
             }
-            connection.execute(_INSERT, row)
             made.append(group)
+            rows.append(row)
+        insert_rows(connection, tables.log, rows)
         announce(connection, LOG, " ".join(f"{one.partition} {one.position}" for one in made))
         return made
 
