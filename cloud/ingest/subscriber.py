@@ -96,7 +96,7 @@ class Subscription:
     async def _connect(self) -> None:
         self._lost.clear()
         self._granted.clear()
-        self._client.forget_unread()
+        self._client.forget()
         await self._link.connect()
         async with asyncio.timeout(CONNACK_TIMEOUT_S):
             await self._granted.wait()
