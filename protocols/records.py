@@ -41,7 +41,7 @@ class Verdict(Struct, frozen=True):
     rules_version: str = ""
 
 
-class Scan(Struct, frozen=True, kw_only=True, tag="scan", tag_field="kind"):
+class Scan(Struct, frozen=True, kw_only=True, tag="scan", tag_field="kind", omit_defaults=True):
     """One reading of a tag or bar code."""
 
     reader: Name

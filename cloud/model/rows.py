@@ -38,8 +38,16 @@ def _statements(
     while start < len(rows):
         count = min(ROWS_MAX, 1 << (len(rows) - start).bit_length() - 1)
         part = rows[start : start + count]
-        yield _sql(table, count, mark) + end, tuple(row[name] for row in part for name in names)
+        yield (
+            _sql(table, count, mark) + end,
+            tuple(_storable(row[name]) for row in part for name in names),
+        )
         start += count
+
+
+def _storable(value: Any) -> Any:
+    """Do to a text what the column type does elsewhere: PostgreSQL takes no NUL in it."""
+    return value.replace("\0", "\ufffd") if type(value) is str and "\0" in value else value
 
 
 @lru_cache

@@ -46,3 +46,10 @@ def test_a_row_that_is_there_is_not_inserted_again(database: Database) -> None:
     with pytest.raises(IntegrityError):
         database.write_now(lambda c: insert_rows(c, tables.boot, _boots(7, 4)))
     assert _stored(database) == {(f"gw-{n}", n) for n in range(3)}
+
+
+def test_a_text_with_nul_is_kept_without_it(database: Database) -> None:
+    row = {"gateway": "gw-1", "boot_id": "a\0b", "offset_ms": 1, "learned_at": 1}
+    database.write_now(lambda c: replace_rows(c, tables.boot, [row]))
+    found = database.read_now(lambda c: c.execute(select(tables.boot.c.boot_id)).scalars().all())
+    assert found == ["a\ufffdb"]
