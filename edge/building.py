@@ -42,10 +42,16 @@ def build_all(
 
     """
     buses, set_aside = build_sources(site, catalog.controllers, clock, rng, decoders or Decoders())
-    if not (site.readers or site.scanners):
-        return [*buses], set_aside
-    readers, lacking = _readers(site, catalog, clock, rng, environ, waiting)
-    return [*buses, *readers], [*set_aside, *lacking]
+    sources: list[Source] = [*buses]
+    if site.readers or site.scanners:
+        readers, lacking = _readers(site, catalog, clock, rng, environ, waiting)
+        sources, set_aside = [*sources, *readers], [*set_aside, *lacking]
+    if site.scales:
+        from edge.sources.scales import build_scales  # noqa: PLC0415
+
+        scales, unread = build_scales(site, catalog.scales, clock, rng)
+        sources, set_aside = [*sources, *scales], [*set_aside, *unread]
+    return sources, set_aside
 
 
 def _readers(

@@ -12,6 +12,7 @@ from protocols.errors import Fault
 if TYPE_CHECKING:  # a gateway without readers spares the 25 MB of GS1's tables
     from protocols.catalog.schemes import Scheme
     from protocols.catalog.tags import Layout
+    from protocols.weighing.protocol import ScaleProtocol
 
 
 class Catalog(NamedTuple):
@@ -20,6 +21,7 @@ class Catalog(NamedTuple):
     controllers: dict[str, Controller]
     layouts: "dict[str, Layout]"
     schemes: "dict[str, Scheme]"
+    scales: "dict[str, ScaleProtocol]"
 
 
 def load_catalog(overlay: Path | None, site: Site | None = None) -> tuple[Catalog, list[Fault]]:
@@ -31,13 +33,21 @@ def load_catalog(overlay: Path | None, site: Site | None = None) -> tuple[Catalo
 
     """
     controllers, faults = load_controllers(overlay)
-    if site is not None and not (site.readers or site.scanners):
-        return Catalog(controllers, {}, {}), faults
-    from protocols.catalog.schemes import load_schemes  # noqa: PLC0415
+    catalog = Catalog(controllers, {}, {}, {})
+    if site is None or site.readers or site.scanners:
+        from protocols.catalog.schemes import load_schemes  # noqa: PLC0415
 
-    layouts, layout_faults = _proven_layouts(overlay)
-    schemes, scheme_faults = load_schemes(overlay)
-    return Catalog(controllers, layouts, schemes), [*faults, *layout_faults, *scheme_faults]
+        layouts, layout_faults = _proven_layouts(overlay)
+        schemes, scheme_faults = load_schemes(overlay)
+        catalog = catalog._replace(layouts=layouts, schemes=schemes)
+        faults += [*layout_faults, *scheme_faults]
+    if site is None or site.scales:
+        from protocols.weighing.protocol import load_protocols  # noqa: PLC0415
+
+        scales, scale_faults = load_protocols(overlay)
+        catalog = catalog._replace(scales=scales)
+        faults += scale_faults
+    return catalog, faults
 
 
 def _proven_layouts(overlay: Path | None) -> "tuple[dict[str, Layout], list[Fault]]":
