@@ -13,6 +13,7 @@ import typer
 import uvloop
 
 from cloud.check import check_stores
+from cloud.commands_remote import remote
 from cloud.embedded_broker import EmbeddedBroker
 from cloud.model.database import Database
 from cloud.model.ownership import read_all, want
@@ -31,6 +32,9 @@ app = typer.Typer(
 app.add_typer(ca_app, name="ca")
 app.add_typer(gateway_app, name="gateway")
 app.command("broker")(run_broker)
+
+
+app.add_typer(remote, name="remote")
 
 
 @app.command()

@@ -86,7 +86,7 @@ def _damaged_groups(connection: Connection, partition: str) -> list[int]:
                 zstandard.decompress(body), type=tuple[LoggedBatch, ...]
             )
             for batch in batches:
-                list(batch.readings())
+                batch.readings()
         except (zstandard.ZstdError, msgspec.DecodeError):
             damaged.append(position)
     return damaged

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import hashlib
 import importlib.metadata
 import logging
 import os
@@ -12,17 +11,21 @@ import threading
 import time
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from edge.settings import Site, load_site
 from protocols.errors import Fault, FixConfiguration, RefuseInput, RetryLater, StopService
 from protocols.logs import log_to_stderr
 
+if TYPE_CHECKING:
+    from edge.decode.pairing import Waiting
+    from edge.remote.store import ConfigStore
+
 app = typer.Typer(
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     help="The gateway: reads devices, keeps what it read on disk, and pushes it over MQTT.",
 )
@@ -33,31 +36,47 @@ Overlay = Annotated[
     Path | None, typer.Option(help="Folder with controllers/ and the like of this site")
 ]
 
+Environments = Annotated[
+    Path | None, typer.Option(help="Folder of two environments, for updates; see docs/remote.md")
+]
+
 STARTS_MAX = 5
 """Starts within STARTS_WITHIN_S, after each of which the spool broke again; then it is given up."""
 STARTS_WITHIN_S = 60.0
 LEAVE_AFTER_S = 2.0
 
 
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version and end")
+    ] = False,
+) -> None:
+    if version:
+        typer.echo(_version())
+        raise typer.Exit
+
+
 @app.command()
-def run(site: SiteFile, state: StateDir, overlay: Overlay = None) -> None:
+def run(
+    site: SiteFile, state: StateDir, overlay: Overlay = None, environments: Environments = None
+) -> None:
     """Read and send until SIGTERM. The broker's password comes from $SUYUAN_MQTT_PASSWORD."""
-    from edge.agent import only_one  # noqa: PLC0415  # the other commands need no MQTT
-    from edge.identity.using import with_identity  # noqa: PLC0415  # nor certificates
+    from edge.lock import only_one  # noqa: PLC0415  # the other commands need no MQTT
 
     log_to_stderr()
     try:
-        if not site.exists():
-            raise StopService(_no_site(site, state))
-        loaded = with_identity(load_site(site), site, state)
+        store = _open_store(site, state, overlay)
         with only_one(state):
-            _run_again_when_damaged(site, loaded, state, overlay)
+            code = _run_again_when_damaged(store, state, environments)
     except FixConfiguration as error:
         _show_faults(error.faults)
         raise typer.Exit(2) from None
     except (StopService, OSError) as error:
         typer.echo(f"stopped: {error}", err=True)
         raise typer.Exit(1) from None
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -67,9 +86,9 @@ def enroll(
     state: StateDir,
 ) -> None:
     """Get this gateway its certificate. May be repeated with the same code until it succeeds."""
-    from edge.agent import only_one  # noqa: PLC0415  # as in `run`
     from edge.identity.asking import ask  # noqa: PLC0415
     from edge.identity.enrol import SITE_FILE, enrol  # noqa: PLC0415
+    from edge.lock import only_one  # noqa: PLC0415  # as in `run`
 
     try:
         with only_one(state):
@@ -156,64 +175,100 @@ def main() -> None:
     app()
 
 
-def _run_again_when_damaged(site_file: Path, site: Site, state: Path, overlay: Path | None) -> None:
+def _open_store(site: Path, state: Path, overlay: Path | None) -> "ConfigStore":
+    """Look at what the cloud pushed, and at the local file beside it."""
+    from edge.identity.using import with_identity  # noqa: PLC0415  # as in `run`
+    from edge.remote.store import ConfigStore  # noqa: PLC0415
+    from edge.setup import Setup, load_setup  # noqa: PLC0415
+
+    def load(file: Path, overlay: Path | None, version: int) -> Setup:
+        found = load_setup(file, overlay, version)
+        complete = with_identity(found.site, file, state)
+        return msgspec.structs.replace(found, site=complete)
+
+    store = ConfigStore(state, site, overlay, load)
+    if not site.exists() and not store.pointer.version:
+        raise StopService(_no_site(site, state))
+    return store
+
+
+def _run_again_when_damaged(store: "ConfigStore", state: Path, environments: Path | None) -> int:
     """Run; a spool that breaks under way is salvaged by the next start, in this same process."""
-    digest = hashlib.sha256(site_file.read_bytes()).hexdigest()
     starts: list[float] = []
     while True:
         starts = [one for one in starts if time.monotonic() - one < STARTS_WITHIN_S]
         starts.append(time.monotonic())
         try:
-            _run_loop(_run(site, digest, state, overlay))
+            return _run_loop(_run(store, state, environments))
         except StopService as error:
             if len(starts) >= STARTS_MAX:
                 raise
             logging.getLogger(__name__).warning("%s; starting again", error)
-        else:
-            return
 
 
-async def _run(site: Site, digest: str, state: Path, overlay: Path | None) -> None:
+async def _run(store: "ConfigStore", state: Path, environments: Path | None) -> int:
+    """Run until stopped; return the exit code."""
     from edge.agent import Agent  # noqa: PLC0415  # as in `run`
-    from edge.building import build_all, load_catalog  # noqa: PLC0415
+    from edge.building import build_all  # noqa: PLC0415
+    from edge.remote.config import Configurer  # noqa: PLC0415
+    from edge.remote.launch import RESTART_CODE  # noqa: PLC0415
+    from edge.remote.update import Updater  # noqa: PLC0415
     from protocols.clock import SystemClock  # noqa: PLC0415
 
     clock, rng = SystemClock(), random.Random()  # noqa: S311  # jitter only
-    catalog, faults = load_catalog(overlay, site)
-    sources, set_aside = build_all(site, catalog, clock, rng)
-    for fault in (*faults, *set_aside):
+    waiting: Waiting = {}
+    setup = store.choose()
+    for fault in setup.faults:
         logging.getLogger(__name__).warning("set aside: %s", fault)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     agent = Agent(
-        site,
-        sources,
+        setup,
+        lambda site, catalog: build_all(site, catalog, clock, rng, waiting=waiting),
         state_dir=state,
         clock=clock,
         rng=rng,
         version=_version(),
-        site_sha256=digest,
         password=os.environ.get("SUYUAN_MQTT_PASSWORD"),
-        faults=[*faults, *set_aside],
     )
+    configurer = Configurer(store, agent, state=state, check=_all_faults)
+    agent.attach(configurer, on_config=configurer.take)
+    codes = [0]
+    if environments is not None:
+
+        def restart() -> None:
+            codes.append(RESTART_CODE)
+            stop.set()
+
+        updater = Updater(environments, agent, state=state, restart=restart)
+        agent.attach(updater, operations={"update": updater.update})
     gc.collect()
     gc.freeze()  # code, catalog, devices: a full collection would look at all of it each time
     await agent.run(stop)
     # all is on disk; a name look-up that hangs in a thread must not hold the process
-    leave = threading.Timer(LEAVE_AFTER_S, os._exit, (0,))
+    leave = threading.Timer(LEAVE_AFTER_S, os._exit, codes[-1:])
     leave.daemon = True
     leave.start()
+    return codes[-1]
 
 
-def _run_loop(main: Coroutine[Any, Any, None]) -> None:
+def _all_faults(site: Path, overlay: Path | None) -> list[Fault]:
+    """Find what speaks against a pushed configuration: one device set aside is a fault, too."""
+    from edge.building import building_faults  # noqa: PLC0415  # as in `run`
+    from edge.check import check as find_faults  # noqa: PLC0415
+    from edge.setup import load_setup  # noqa: PLC0415
+
+    return find_faults(site, overlay) or building_faults(load_setup(site, overlay))
+
+
+def _run_loop(main: Coroutine[Any, Any, int]) -> int:
     """Run on uvloop where there is one."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
+        return asyncio.run(main)
+    return uvloop.run(main)
 
 
 def _no_site(site: Path, state: Path) -> str:

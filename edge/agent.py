@@ -1,37 +1,40 @@
 """The daemon: puts sources, collector, spool and uplink together, and takes them apart again."""
 
 import asyncio
-import fcntl
 import logging
-import os
 import random
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edge.batches import Batch
-from edge.commands import Commands
-from edge.frames import Collector, Make
+from edge.catalog import Catalog
+from edge.commands import Answer, Commands
+from edge.frames import Collector
 from edge.identity.asking import ask
 from edge.identity.files import CERTIFICATE, IdentityFolder
 from edge.identity.renewal import Renewer
+from edge.remote.log_tail import LogTail
+from edge.remote.operations import Operations
+from edge.running import Sources, end
 from edge.settings import Site
+from edge.setup import Setup
 from edge.sources.base import Sample, Scanned, Source
+from edge.sources.bus import ModbusBus
 from edge.spool.base import Spool
 from edge.spool.memory import MemorySpool
-from edge.spool.salvage import open_spool
+from edge.spool.opening import open_any_spool
 from edge.spool.writer import SpoolWriter
 from edge.status import StatusServer
 from edge.timekeeper import Timekeeper
 from edge.uplink.mqtt import Events, MqttLink
 from edge.uplink.schedule import Schedule
 from edge.uplink.sender import Sender
+from protocols.catalog.point_map import Table
 from protocols.clock import Clock, boot_id
-from protocols.errors import Fault, RetryLater, StopService
+from protocols.errors import Fault, RefuseInput, StopService
 from protocols.messages import State
-from protocols.records import Record, Scan, Status, Verdict
+from protocols.records import Record, Reply, Scan, Status, Verdict
 
 if TYPE_CHECKING:
     from edge.metrics import MetricsServer
@@ -40,16 +43,31 @@ log = logging.getLogger(__name__)
 
 STATUS_S = 60.0
 STATUS_FIRST_S = 5.0
-RESTART_FIRST_S = 1.0
-RESTART_MAX_S = 60.0
 DRAIN_S = 3.0
 """At a stop so long is waited for the acks of what was sent."""
-MEMORY_SPOOL_BYTES = 8 * 1024 * 1024
-LOCK = "lock"
 COUNTERS_MAX = 150
 
+PROOF_STEP_S = 0.1
+PROOF_LEAST_S = 1.0
+"""So long sources must have run at least before a new setup is called healthy."""
+
+Build = Callable[[Site, Catalog], tuple[list[Source], list[Fault]]]
+"""Makes the sources of a site, and a fault for each device that is set aside."""
 Judge = Callable[[Scanned], Verdict | None]
 """Decides about what was scanned; None where there is nothing to decide."""
+
+
+class Service(Protocol):
+    """Something that runs beside the daemon."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Its counters."""
+        ...
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        ...
 
 
 class Agent:
@@ -57,47 +75,47 @@ class Agent:
 
     def __init__(
         self,
-        site: Site,
-        sources: Sequence[Source],
+        setup: Setup,
+        build: Build,
         *,
         state_dir: Path,
         clock: Clock,
         rng: random.Random,
         version: str,
-        site_sha256: str,
         password: str | None = None,
-        faults: Sequence[Fault] = (),
         judge: Judge | None = None,
     ) -> None:
         """Make a daemon; `run` starts it.
 
         Args:
-            site: where to send and how much to keep.
-            sources: what to read.
+            setup: where to send, how much to keep, what to read.
+            build: makes sources.
             state_dir: folder of the spool; made if missing.
             clock: the machine's clocks.
             rng: jitter.
             version: of this software, for the fleet page.
-            site_sha256: of the site file, for the fleet page.
             password: of the broker.
-            faults: what was set aside, for `status`.
             judge: called at once with each scan; its verdict goes into the record.
 
         """
-        self._site, self._sources, self._folder = site, sources, state_dir
-        self._clock, self._faults, self._version = clock, faults, version
-        self._judge = judge
+        self.setup, self._build, self._folder = setup, build, state_dir
+        self._clock, self._version, self._judge = clock, version, judge
         self._boot_id = boot_id()
         self._started_ms = clock.boot_ms()
-        self._source_failures = dict.fromkeys((source.name for source in sources), 0)
-        self._spool = self._open_spool()
-        self._timekeeper = Timekeeper(clock, known_ms=self._spool.known_time_ms())
-        self._schedule = Schedule(
-            self._spool.id,
-            held=self._spool.held(),
-            last_seqs=self._spool.last_seqs(),
-            declared=self._spool.declared(),
+        self._faults, self._rates, self._acks = list(setup.faults), dict[str, float](), 0
+        self._log_tail = LogTail()
+        self._services: list[Service] = []
+        self._changing = asyncio.Lock()
+        self._marks = setup.marks()
+        self._running = Sources(self._make_sources(setup.site, setup), take=self._take, clock=clock)
+        self._spool = open_any_spool(
+            state_dir,
+            boot_id=self._boot_id,
+            clock=clock,
+            bytes_max=setup.site.spool.bytes_max,
         )
+        self._timekeeper = Timekeeper(clock, known_ms=self._spool.known_time_ms())
+        self._schedule = _schedule_of(self._spool)
         self._collector = Collector(
             clock, self._timekeeper, boot_id=self._boot_id, changed=self._changed
         )
@@ -116,11 +134,26 @@ class Agent:
             heard_time=self._timekeeper.heard,
             changed=self._changed,
         )
-        self._commands = Commands(
-            {"ping": lambda _: {}}, timekeeper=self._timekeeper, reply=self._reply
-        )
-        self._link = self._make_link(rng, password, site_sha256)
+        self._operations = Operations(self).by_name()
+        self._commands = Commands(self._operations, timekeeper=self._timekeeper, reply=self._answer)
+        self._on_config: Callable[[bytes], None] = lambda _: None
+        self._link = self._make_link(rng, password)
+        self._metrics: MetricsServer | None = None
         self._renewer = self._make_renewer(rng)
+        if self._renewer is not None:
+            self._services.append(self._renewer)
+
+    def attach(
+        self,
+        service: Service,
+        *,
+        operations: Mapping[str, Answer] | None = None,
+        on_config: Callable[[bytes], None] | None = None,
+    ) -> None:
+        """Let a service run beside the daemon, and take its share of what arrives; before `run`."""
+        self._services.append(service)
+        self._operations |= operations or {}
+        self._on_config = on_config or self._on_config
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, then stop cleanly within 10 s.
@@ -129,48 +162,51 @@ class Agent:
             StopService: the spool was damaged under way; a new run salvages it.
 
         """
+        logging.getLogger().addHandler(self._log_tail)
         server = StatusServer(self._folder, self.status)
-        metrics = self._start_metrics()
-        sources = [asyncio.create_task(self._keep_reading(one)) for one in self._sources]
-        sources.append(asyncio.create_task(self._tell_status()))
-        if self._renewer is not None:
-            sources.append(asyncio.create_task(self._renewer.run()))
+        self._metrics = self._start_metrics()
+        self._running.start()
+        telling = [asyncio.create_task(self._tell_status())]
+        telling += [asyncio.create_task(one.run()) for one in self._services]
         sender = asyncio.create_task(self._sender.run())
         link = asyncio.create_task(self._link.run())
         writer = asyncio.create_task(self._writer.run())
         stopping = asyncio.create_task(stop.wait())
-        working = {sender, link, writer}
+        working = {sender, link, writer, *telling[1:]}
         try:
             await self._start_server(server)
             await asyncio.wait({*working, stopping}, return_when=asyncio.FIRST_COMPLETED)
             for task in working:
                 if task.done():
                     task.result()
-            await _end(sources)
+            await end(telling)
+            await self._running.stop()
             await self._writer.flush()
             await self._drain()
         finally:
-            await _end([*sources, sender, stopping])
+            await end([*telling, sender, stopping])
+            await self._running.stop()
             await self._link.say_goodbye()
-            await _end([link, writer])
+            await end([link, writer])
             await server.stop()
-            if metrics is not None:
-                await metrics.stop()
+            await self._stop_metrics()
             await self._close_spool(flush=stop.is_set())
+            logging.getLogger().removeHandler(self._log_tail)
 
     def status(self) -> dict[str, Any]:
         """Return everything that is known of this daemon, as plain JSON data."""
         stamp = self._timekeeper.stamp()
         return {
             "running": True,
-            "gateway_id": self._site.gateway_id,
+            "gateway_id": self.setup.site.gateway_id,
             "version": self._version,
+            "config_version": self.setup.version,
             "boot_id": self._boot_id,
             "uptime_s": self._uptime_s(),
             "clock": {"state": stamp.clock, "now_ms": self._timekeeper.now_ms()},
             "link": {
                 "up": self._link.up,
-                "broker": self._site.uplink.broker,
+                "broker": self.setup.site.uplink.broker,
                 "why": self._link.why,
             },
             "identity": self._renewer.status() if self._renewer else None,
@@ -179,14 +215,14 @@ class Agent:
                 "in_memory": isinstance(self._spool, MemorySpool),
                 "failing": self._writer.failing,
                 "bytes": self._spool.bytes_held(),
-                "bytes_max": self._site.spool.bytes_max,
+                "bytes_max": self.setup.site.spool.bytes_max,
                 "losses_not_settled": self._schedule.open_losses(),
                 "waiting": [
                     {"spool": spool, "stream": stream, "batches": count}
                     for (spool, stream), count in self._schedule.waiting().items()
                 ],
             },
-            "sources": {source.name: source.status() for source in self._sources},
+            "sources": self._running.status(),
             "faults": [str(fault) for fault in self._faults],
             "counters": self.counters(),
         }
@@ -199,51 +235,124 @@ class Agent:
             "spool_in_memory": int(isinstance(self._spool, MemorySpool)),
             "clock_synced": int(self._timekeeper.stamp().clock == "synced"),
             "faults": len(self._faults),
-            "source_failures": sum(self._source_failures.values()),
+            "source_failures": self._running.failures,
         }
         for part in (self._collector, self._writer, self._schedule, self._link, self._commands):
             counters |= part.counters
-        if self._renewer is not None:
-            counters |= self._renewer.counters
-        for source in self._sources:
-            for name, value in _numbers(source.status().get("counters", {})):
+        for service in self._services:
+            counters |= service.counters
+        for status in self._running.status().values():
+            for name, value in _numbers(status.get("counters", {})):
                 counters[name] = counters.get(name, 0) + value
         return dict(list(counters.items())[:COUNTERS_MAX])
 
-    def _open_spool(self) -> Spool:
-        spool_id = uuid.uuid4().hex
-        try:
-            return open_spool(
-                self._folder,
-                spool_id=spool_id,
-                boot_id=self._boot_id,
-                clock=self._clock,
-                bytes_max=self._site.spool.bytes_max,
-            )
-        except RetryLater as error:
-            log.error("no spool on disk, so nothing outlives this run: %s", error)  # noqa: TRY400
-            return MemorySpool(
-                spool_id=spool_id,
-                boot_id=self._boot_id,
-                clock=self._clock,
-                bytes_max=MEMORY_SPOOL_BYTES,
-            )
+    # --- what may be asked of it from afar -----------------------------------------------------
 
-    def _make_link(self, rng: random.Random, password: str | None, site_sha256: str) -> MqttLink:
-        state = State(
-            online=True, boot_id=self._boot_id, version=self._version, site_sha256=site_sha256
+    async def apply(self, setup: Setup) -> None:
+        """Make another setup take effect; only what differs is stopped and started."""
+        before, self.setup = self.setup, setup
+        self._rates.clear()
+        self._faults = list(setup.faults)
+        await self._change_sources(setup)
+        self._link.tell(self._state())
+        if setup.site.uplink != before.site.uplink:
+            await self._link.move(setup.site.uplink)
+        if setup.site.local != before.site.local:
+            await self._stop_metrics()
+            self._metrics = self._start_metrics()
+
+    async def prove(self, within_s: float) -> str | None:
+        """Return None once connected, heard by the cloud and without a broken source; else why."""
+        failures, acks = self._running.failures, self._acks
+        loop = asyncio.get_running_loop()
+        began, why = loop.time(), "no_link"
+        while loop.time() < began + within_s:
+            await asyncio.sleep(PROOF_STEP_S)
+            if self._running.failures > failures:
+                return "source_broke"
+            why = "no_ack" if self._link.up else "no_link"
+            if self._link.up and self._acks > acks and loop.time() > began + PROOF_LEAST_S:
+                return None
+        return why
+
+    def reply(self, command_id: str, *, ok: bool, result: dict[str, Any]) -> None:
+        """Say something to the cloud, in stream `alarm`."""
+
+        def make(at: int) -> Record:
+            return Reply(at=at, command_id=command_id, ok=ok, result=result)
+
+        self._collector.add_record("alarm", self._clock.boot_ms(), make)
+
+    def cloud_ms(self) -> int:
+        """Return the time, ms since 1970, or when nobody knows it the least that it can be."""
+        now_ms = self._synced_ms()
+        return self._timekeeper.floor_ms if now_ms is None else now_ms
+
+    async def restart_source(self, name: str) -> None:
+        """Stop a source and start it again. RefuseInput `unknown_source`."""
+        async with self._changing:
+            await self._running.restart(name)
+
+    async def set_rate(self, asset: str, poll_interval_s: float | None) -> None:
+        """Poll an asset at another interval, None: as its site says; see `bus_of`."""
+        self.setup.bus_of(asset)
+        if poll_interval_s is None:
+            self._rates.pop(asset, None)
+        else:
+            self._rates[asset] = poll_interval_s
+        await self._change_sources(self.setup.at_rates(self._rates))
+
+    async def read_registers(self, asset: str, table: Table, address: int, count: int) -> list[int]:
+        """Read one block of an asset. RefuseInput `unknown_asset`, RetryLater."""
+        bus = self._running.find(self.setup.bus_of(asset))
+        if not isinstance(bus, ModbusBus):
+            raise RefuseInput("unknown_asset", f"{asset} is on no Modbus bus")
+        return await bus.ask(asset, table, address, count)
+
+    def log_tail(self, lines: int) -> list[str]:
+        """Return the newest lines of the log, oldest first."""
+        return self._log_tail.tail(lines)
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _make_sources(self, site: Site, setup: Setup) -> list[Source]:
+        sources, set_aside = self._build(site, setup.catalog)
+        for fault in set_aside:
+            log.warning("set aside: %s", fault)
+        self._faults += [fault for fault in set_aside if fault not in self._faults]
+        return sources
+
+    async def _change_sources(self, setup: Setup) -> None:
+        """Stop and start only the sources for which something else is said now."""
+        async with self._changing:
+            wanted, present = setup.marks(), self._marks
+            changed = frozenset(name for name in wanted if wanted[name] != present.get(name))
+            gone = [name for name in present if present[name] != wanted.get(name)]
+            new = self._make_sources(setup.only(changed), setup)
+            await self._running.replace(gone, new)
+            self._marks = wanted
+
+    def _state(self) -> State:
+        return State(
+            online=True,
+            boot_id=self._boot_id,
+            version=self._version,
+            site_sha256=self.setup.site_sha256,
         )
+
+    def _make_link(self, rng: random.Random, password: str | None) -> MqttLink:
         events = Events(
             up=lambda: self._sender.link_up(self._link),
             down=self._sender.link_down,
-            ack=self._sender.acked,
+            ack=self._acked,
             command=self._commands.take,
+            config=lambda payload: self._on_config(payload),  # noqa: PLW0108  # attached later
             puback=self._sender.pubacked,
         )
         return MqttLink(
-            self._site.uplink,
-            gateway_id=self._site.gateway_id,
-            state=state,
+            self.setup.site.uplink,
+            gateway_id=self.setup.site.gateway_id,
+            state=self._state(),
             password=password,
             events=events,
             floor_ms=self._certificate_floor_ms,
@@ -254,7 +363,7 @@ class Agent:
     def _make_renewer(self, rng: random.Random) -> Renewer | None:
         """Renew the certificate of enrolment, if that is the one in use."""
         folder = IdentityFolder(self._folder)
-        if self._site.uplink.cert_file != folder.file(CERTIFICATE):
+        if self.setup.site.uplink.cert_file != folder.file(CERTIFICATE):
             return None
         return Renewer(
             folder,
@@ -287,26 +396,12 @@ class Agent:
         synced = self._timekeeper.stamp().clock == "synced"
         return self._timekeeper.now_ms() if synced else max(batch.to_at, self._timekeeper.floor_ms)
 
-    def _reply(self, make: Make) -> None:
-        self._collector.add_record("alarm", self._clock.boot_ms(), make)
+    def _acked(self, payload: bytes) -> None:
+        self._acks += 1
+        self._sender.acked(payload)
 
-    async def _keep_reading(self, source: Source) -> None:
-        """Run a source; one that breaks is started again, ever more rarely."""
-        wait_s = RESTART_FIRST_S
-        while True:
-            began_ms = self._clock.boot_ms()
-            try:
-                await source.run(self._take)
-                reason = "it ended"
-            except Exception as error:  # the other sources must go on whatever one of them does
-                log.exception("source %s broke", source.name)
-                reason = repr(error)
-            if self._clock.boot_ms() - began_ms > RESTART_MAX_S * 1000:
-                wait_s = RESTART_FIRST_S
-            self._source_failures[source.name] += 1
-            log.warning("source %s starts again in %g s: %s", source.name, wait_s, reason)
-            await asyncio.sleep(wait_s)
-            wait_s = min(RESTART_MAX_S, 2 * wait_s)
+    def _answer(self, command_id: str, ok: bool, result: dict[str, Any]) -> None:
+        self.reply(command_id, ok=ok, result=result)
 
     def _take(self, told: Sample | Scanned) -> None:
         if isinstance(told, Sample):
@@ -341,7 +436,7 @@ class Agent:
         return (self._clock.boot_ms() - self._started_ms) / 1000
 
     def _start_metrics(self) -> "MetricsServer | None":
-        address = self._site.local.metrics_address
+        address = self.setup.site.local.metrics_address
         if address is None:
             return None
         from edge.metrics import MetricsServer  # noqa: PLC0415  # 4 MB that most can spare
@@ -350,8 +445,13 @@ class Agent:
         try:
             server.start()
         except OSError as error:
-            log.warning("no metrics page on %s: %s", self._site.local.metrics, error)
+            log.warning("no metrics page on %s: %s", self.setup.site.local.metrics, error)
         return server
+
+    async def _stop_metrics(self) -> None:
+        if self._metrics is not None:
+            await self._metrics.stop()
+            self._metrics = None
 
     async def _start_server(self, server: StatusServer) -> None:
         try:
@@ -378,34 +478,10 @@ class Agent:
         await self._writer.close()
 
 
-@contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Hold a state folder for this process; made if missing.
-
-    Raises:
-        StopService: another daemon holds it, or it cannot be made.
-
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            lock.write(f"{os.getpid()}\n")
-            lock.flush()
-            yield
-    except BlockingIOError:
-        raise StopService(f"another gateway daemon runs on {folder}") from None
-
-
-async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait for them; some libraries swallow a cancellation, so insist."""
-    waiting = {task for task in tasks if not task.done()}
-    for _ in range(10):
-        for task in waiting:
-            task.cancel()
-        if not waiting:
-            return
-        _, waiting = await asyncio.wait(waiting, timeout=0.3)
+def _schedule_of(spool: Spool) -> Schedule:
+    return Schedule(
+        spool.id, held=spool.held(), last_seqs=spool.last_seqs(), declared=spool.declared()
+    )
 
 
 def _numbers(counters: object) -> Iterator[tuple[str, int | float]]:

@@ -3,51 +3,20 @@
 import os
 import random
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from edge.catalog import Catalog
 from edge.decode.device import Decoders
 from edge.settings import Site
+from edge.setup import Setup
 from edge.sources.base import DecoderFactory, Source
 from edge.sources.readers import build_readers
 from edge.sources.registry import build_sources
-from protocols.catalog.controller import load_controllers
-from protocols.catalog.files import data_files
-from protocols.catalog.point_map import Controller
-from protocols.clock import Clock
+from protocols.clock import Clock, SystemClock
 from protocols.errors import Fault
 
 if TYPE_CHECKING:
-    from protocols.catalog.schemes import Scheme
-    from protocols.catalog.tags import Layout
-
-# A gateway that reads lifts only does without the decoding of codes: GS1's tables take 25 MB.
-
-
-class Catalog(NamedTuple):
-    """The data files without faults that a gateway reads its devices by, each kind by id."""
-
-    controllers: dict[str, Controller]
-    layouts: "dict[str, Layout]"
-    schemes: "dict[str, Scheme]"
-
-
-def load_catalog(overlay: Path | None, site: Site | None = None) -> tuple[Catalog, list[Fault]]:
-    """Read the shipped files and those of the overlay; a faulty one is told and left out.
-
-    Args:
-        overlay: folder of a site's own files.
-        site: only the kinds of file that this site needs; None: all.
-
-    """
-    controllers, faults = load_controllers(overlay)
-    if site is not None and not (site.readers or site.scanners):
-        return Catalog(controllers, {}, {}), faults
-    from protocols.catalog.schemes import load_schemes  # noqa: PLC0415
-
-    layouts, layout_faults = _proven_layouts(overlay)
-    schemes, scheme_faults = load_schemes(overlay)
-    return Catalog(controllers, layouts, schemes), [*faults, *layout_faults, *scheme_faults]
+    from edge.decode.pairing import Waiting
 
 
 def build_all(
@@ -58,6 +27,7 @@ def build_all(
     decoders: DecoderFactory | None = None,
     *,
     environ: Mapping[str, str] = os.environ,
+    waiting: "Waiting | None" = None,
 ) -> tuple[list[Source], list[Fault]]:
     """Make the sources of a site, and a fault for each device that is set aside.
 
@@ -68,17 +38,29 @@ def build_all(
         rng: jitter of reconnecting.
         decoders: makes the decoder of each asset on a bus.
         environ: may hold keys of NTAG 424 chips, see `edge.decode.sun`.
+        waiting: scans that may still meet their counterpart, when sources are built one by one.
 
     """
     buses, set_aside = build_sources(site, catalog.controllers, clock, rng, decoders or Decoders())
-    if not (site.readers or site.scanners):
-        return [*buses], set_aside
-    readers, lacking = _readers(site, catalog, clock, rng, environ)
-    return [*buses, *readers], [*set_aside, *lacking]
+    sources: list[Source] = [*buses]
+    if site.readers or site.scanners:
+        readers, lacking = _readers(site, catalog, clock, rng, environ, waiting)
+        sources, set_aside = [*sources, *readers], [*set_aside, *lacking]
+    if site.scales:
+        from edge.sources.scales import build_scales  # noqa: PLC0415
+
+        scales, unread = build_scales(site, catalog.scales, clock, rng)
+        sources, set_aside = [*sources, *scales], [*set_aside, *unread]
+    return sources, set_aside
 
 
 def _readers(
-    site: Site, catalog: Catalog, clock: Clock, rng: random.Random, environ: Mapping[str, str]
+    site: Site,
+    catalog: Catalog,
+    clock: Clock,
+    rng: random.Random,
+    environ: Mapping[str, str],
+    waiting: "Waiting | None",
 ) -> tuple[list[Source], list[Fault]]:
     from edge.decode.barcode import TextRecogniser  # noqa: PLC0415
     from edge.decode.pairing import Pair, Pairing  # noqa: PLC0415
@@ -87,11 +69,12 @@ def _readers(
 
     recognise_text = TextRecogniser(catalog.schemes.values())
     tags = TagDecoder(catalog.layouts.values(), recognise_text, sun_keys(environ))
-    pairing = Pairing(
+    pairs = [
         Pair(one.id, one.pair, round(one.pair_within_s * 1000))
         for one in site.scanners
         if one.pair is not None
-    )
+    ]
+    pairing = Pairing(pairs, waiting)
     return build_readers(
         site,
         recognise_tag=tags.recognise,
@@ -102,16 +85,7 @@ def _readers(
     )
 
 
-def _proven_layouts(overlay: Path | None) -> "tuple[dict[str, Layout], list[Fault]]":
-    """Read all tag layouts and let their samples prove them."""
-    from edge.decode.tag import prove  # noqa: PLC0415
-    from protocols.catalog.tags import load_layouts  # noqa: PLC0415
-
-    layouts, faults = load_layouts(overlay)
-    files = {path.stem: str(path) for path, _ in data_files("tags", overlay)}
-    for name in list(layouts):
-        wrong = prove(layouts[name], files[name])
-        if wrong:
-            faults += wrong
-            del layouts[name]
-    return layouts, faults
+def building_faults(setup: Setup) -> list[Fault]:
+    """Tell what of a setup cannot be read on this machine; nothing is opened."""
+    _, set_aside = build_all(setup.site, setup.catalog, SystemClock(), random.Random())  # noqa: S311
+    return set_aside

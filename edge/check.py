@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from edge.building import load_catalog
+from edge.catalog import load_catalog
 from edge.settings import Site, load_site
 from edge.sources.registry import device_fault
+from edge.sources.scales import scale_fault
 from protocols.border import read_toml
 from protocols.catalog.controller import Controller
 from protocols.errors import Fault, FixConfiguration
@@ -27,7 +28,12 @@ def check(site: Path, overlay: Path | None = None) -> list[Fault]:
         found = load_site(site)
     except FixConfiguration as error:
         return [*error.faults, *_unknown_controllers(site, controllers), *faults]
-    return [*_site_faults(site, found, controllers), *faults]
+    unread = [
+        fault
+        for index, scale in enumerate(found.scales)
+        if (fault := scale_fault(scale, catalog.scales, f"scales[{index}]", str(site))) is not None
+    ]
+    return [*_site_faults(site, found, controllers), *unread, *faults]
 
 
 def _unknown_controllers(path: Path, controllers: dict[str, Controller]) -> list[Fault]:

@@ -1,36 +1,40 @@
 """Orders from the cloud: each is answered once, with a record in stream `alarm`."""
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
-from edge.frames import Make
 from edge.timekeeper import Timekeeper
+from protocols.errors import RefuseInput, RetryLater
 from protocols.messages import Command, command_decoder
-from protocols.records import Record, Reply
 
 REMEMBERED_MAX = 256
 """A command delivered again within so many is not carried out again."""
 ID_LENGTH_MAX = 128
+UNDER_WAY_MAX = 8
+"""Further commands are answered with `busy`."""
+ANSWER_S = 30.0
+RESULT_BYTES_MAX = 128 * 1024
+"""A larger result is not sent: it would not fit into a batch."""
 
-Answer = Callable[[dict[str, Any]], dict[str, Any]]
-"""Carries out an operation; its result goes into the reply."""
+Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Carries out an operation; its result goes into the reply. RefuseInput and RetryLater are told."""
+Tell = Callable[[str, bool, dict[str, Any]], None]
+"""(command id, ok, result)"""
 
 
 class Commands:
     """Takes messages of `down/command`."""
 
     def __init__(
-        self,
-        operations: dict[str, Answer],
-        *,
-        timekeeper: Timekeeper,
-        reply: Callable[[Make], None],
+        self, operations: dict[str, Answer], *, timekeeper: Timekeeper, reply: Tell
     ) -> None:
         self._operations, self._timekeeper, self._reply = operations, timekeeper, reply
         self._seen: OrderedDict[str, None] = OrderedDict()
+        self._under_way: set[asyncio.Task[None]] = set()
         self.counters = {"commands": 0, "commands_refused": 0}
 
     def take(self, payload: bytes) -> None:
@@ -49,19 +53,36 @@ class Commands:
         if len(self._seen) > REMEMBERED_MAX:
             self._seen.popitem(last=False)
         self.counters["commands"] += 1
-        ok, result = self._carry_out(command)
+        refusal = self._refusal(command)
+        if refusal is not None:
+            self._reply(command.id, False, refusal)
+            return
+        task = asyncio.get_running_loop().create_task(self._carry_out(command))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
-        def make(at: int) -> Record:
-            return Reply(at=at, command_id=command.id, ok=ok, result=result)
-
-        self._reply(make)
-
-    def _carry_out(self, command: Command) -> tuple[bool, dict[str, Any]]:
-        stamp = self._timekeeper.stamp()
-        if stamp.clock == "synced" and self._timekeeper.now_ms() > command.expires_at:
-            return False, {"reason": "expired"}
-        operation = self._operations.get(command.op)
-        if operation is None:
+    def _refusal(self, command: Command) -> dict[str, Any] | None:
+        synced = self._timekeeper.stamp().clock == "synced"
+        if synced and self._timekeeper.now_ms() > command.expires_at:
+            return {"reason": "expired"}
+        if command.op not in self._operations:
             known = ", ".join(sorted(self._operations))
-            return False, {"reason": "unknown_op", "detail": f"expected one of {known}"}
-        return True, operation(command.args)
+            return {"reason": "unknown_op", "detail": f"expected one of {known}"}
+        if len(self._under_way) >= UNDER_WAY_MAX:
+            return {"reason": "busy", "detail": f"{UNDER_WAY_MAX} commands are under way"}
+        return None
+
+    async def _carry_out(self, command: Command) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                result = await self._operations[command.op](command.args)
+            if len(msgspec.json.encode(result)) > RESULT_BYTES_MAX:
+                raise RefuseInput("too_large", f"more than {RESULT_BYTES_MAX} bytes")
+        except RefuseInput as error:
+            self._reply(command.id, False, {"reason": error.reason, "detail": error.detail[:500]})
+        except TimeoutError:
+            self._reply(command.id, False, {"reason": "timeout"})
+        except (RetryLater, OSError) as error:
+            self._reply(command.id, False, {"reason": "failed", "detail": str(error)[:500]})
+        else:
+            self._reply(command.id, True, result)

@@ -13,7 +13,8 @@ from rich.live import Live
 from rich.table import Table as Listing
 from rich.text import Text
 
-from edge.building import Catalog, build_all, load_catalog
+from edge.building import build_all
+from edge.catalog import Catalog, load_catalog
 from edge.decode.device import Decoders
 from edge.settings import Site, load_site
 from edge.sources.base import Columns, Decoder, Registers, Sample, Scanned, Source

@@ -166,6 +166,13 @@ class Local(Struct, frozen=True, kw_only=True):
         return host, int(port)
 
 
+class Remote(Struct, frozen=True, kw_only=True):
+    """How what comes from the cloud is taken."""
+
+    proof_s: Annotated[float, Meta(ge=2, le=3600)] = 60.0
+    """A new configuration or version that is not proved healthy within so long is taken back."""
+
+
 class Site(Struct, frozen=True, kw_only=True):
     """Everything one gateway does."""
 
@@ -179,6 +186,7 @@ class Site(Struct, frozen=True, kw_only=True):
     scales: tuple[Scale, ...] = ()
     spool: SpoolSettings = SpoolSettings()
     local: Local = Local()
+    remote: Remote = Remote()
 
 
 def load_site(path: Path) -> Site:

@@ -158,13 +158,17 @@ class PahoLoop:
                 self._on_lost(reason)
 
     def _wants_write(self, _client: Any, _userdata: Any, _sock: Any) -> None:
-        """Nearly always the client sends at once by itself: look again before asking the kernel."""
+        """Send all that this turn of the loop has to say at its end, in one go."""
         if self._socket is not None and not self._write_asked:
             self._write_asked = True
-            asyncio.get_running_loop().call_soon(self._write_later)
+            asyncio.get_running_loop().call_soon(self._write_now)
 
-    def _write_later(self) -> None:
+    def _write_now(self) -> None:
+        """Nearly always the socket has room: the kernel is asked for it only when it has none."""
         self._write_asked = False
+        if self._socket is None or self._writing:
+            return
+        self._writable()
         if self._socket is not None and self._client.want_write():
             self._writing = True
             asyncio.get_running_loop().add_writer(self._socket, self._writable)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from pymodbus import FramerType
 from pymodbus.constants import ExcCodes
@@ -14,7 +14,8 @@ from pymodbus.simulator.simcore import SimCore
 from protocols.clock import Clock
 from protocols.errors import RetryLater
 from protocols.modbus.registers import Table
-from simulators.city import City, ServedLift
+from simulators.city import City
+from simulators.dialect import Image
 
 Parity = Literal["N", "E", "O"]
 UNITS_PER_LINE_MAX = 247
@@ -29,18 +30,35 @@ _TABLES: dict[int, Table] = {
 }
 
 
+class Served(Protocol):
+    """A device behind its registers: a lift, or a scale."""
+
+    unit_id: int
+    where: str
+    """Port or device where it is served, for people."""
+    image: Image
+    silent: bool
+    delay_s: float
+    refused: int
+    """Requests answered with an exception."""
+
+    def fetched(self, table: Table, address: int, count: int, now_ms: int) -> None:
+        """Note that a client has read these registers."""
+        ...
+
+
 class Board:
-    """One lift as a Modbus client sees it.
+    """One device as a Modbus client sees it.
 
     Args:
-        served: the lift.
+        served: the device.
         clock: says when a register was read.
         bridged: answer 0 for short gaps between listed registers, as many boards do; else they
             are refused as ILLEGAL DATA ADDRESS.
 
     """
 
-    def __init__(self, served: ServedLift, clock: Clock, *, bridged: bool = True) -> None:
+    def __init__(self, served: Served, clock: Clock, *, bridged: bool = True) -> None:
         self._served, self._clock = served, clock
         gap = BRIDGED_GAP_MAX if bridged else 0
         self._known = {
@@ -51,7 +69,7 @@ class Board:
         """Answer a read request.
 
         Raises:
-            NoSuchIdException: the lift is silent.
+            NoSuchIdException: the device is silent.
 
         """
         served = self._served
@@ -127,17 +145,17 @@ class LineServers:
 
     async def serve_tcp(
         self,
-        lifts: Iterable[ServedLift],
+        devices: Iterable[Served],
         port: int,
         *,
         host: str = "127.0.0.1",
         rtu_framing: bool = False,
     ) -> None:
-        """Serve lifts with different unit ids on one TCP port.
+        """Serve devices with different unit ids on one TCP port.
 
         Raises:
             RetryLater: the port is taken.
-            ValueError: two lifts with one unit id.
+            ValueError: two devices with one unit id.
 
         """
         server = ModbusTcpServer(
@@ -146,22 +164,22 @@ class LineServers:
             address=(host, port),
             ignore_missing_devices=True,
         )
-        await self._start(server, lifts, f"{host}:{port}")
+        await self._start(server, devices, f"{host}:{port}")
 
     async def serve_rtu(
         self,
-        lifts: Iterable[ServedLift],
+        devices: Iterable[Served],
         device: str,
         *,
         baud_rate: int = 9600,
         parity: Parity = "N",
         stop_bits: int = 1,
     ) -> None:
-        """Serve lifts with different unit ids on one serial line.
+        """Serve devices with different unit ids on one serial line.
 
         Raises:
             RetryLater: the device cannot be opened.
-            ValueError: two lifts with one unit id.
+            ValueError: two devices with one unit id.
 
         """
         server = ModbusSerialServer(
@@ -172,7 +190,7 @@ class LineServers:
             stopbits=stop_bits,
             ignore_missing_devices=True,
         )
-        await self._start(server, lifts, device)
+        await self._start(server, devices, device)
 
     async def stop(self) -> None:
         """Close every port and line."""
@@ -183,13 +201,13 @@ class LineServers:
     async def _start(
         self,
         server: ModbusTcpServer | ModbusSerialServer,
-        lifts: Iterable[ServedLift],
+        devices: Iterable[Served],
         where: str,
     ) -> None:
-        chosen = list(lifts)
+        chosen = list(devices)
         boards = {s.unit_id: Board(s, self._clock, bridged=self._bridged) for s in chosen}
         if len(boards) != len(chosen):
-            raise ValueError(f"two lifts at {where} have the same unit id")
+            raise ValueError(f"two devices at {where} have the same unit id")
         server.context = Line(boards)
         try:
             await server.serve_forever(background=True)

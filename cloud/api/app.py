@@ -11,6 +11,8 @@ from cloud.api import (
     health,
     problems,
     readings,
+    remote,
+    rollouts,
     scans,
 )
 from cloud.api.base import Access, Health, Services
@@ -22,8 +24,10 @@ def create_app(services: Services) -> FastAPI:
     """Build the application: the API, and whatever `services.mounts` adds (the pages)."""
     app = _new()
     caller = caller_of(services.access)
-    for resource in (health, assets, readings, gateways, scans, enrolment, alarms, feed):
+    resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
+    for resource in (*resources, feed):
         app.include_router(resource.router(services, caller))
+    app.include_router(rollouts.files(services))
     for mount in services.mounts:
         mount(app, services)
     return app

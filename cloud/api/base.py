@@ -6,6 +6,7 @@ The composition root fills `Services` with the real parts; tests fill it with sm
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from fastapi import FastAPI
@@ -15,12 +16,14 @@ from cloud.model.asset import Asset, LatestValue
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
 from cloud.model.refusal import Refusal
+from cloud.model.remote import CommandEntry, ConfigPush, Member, Rollout
 from cloud.model.scan import KeptScan
 from cloud.model.session import Session
 from cloud.model.trust import GatewayIdentity
 from cloud.telemetry.base import Aggregate, Series
 from protocols.clock import Clock
 from protocols.enrolment import Code, EnrolRequest, RenewRequest
+from protocols.signed import Release
 
 
 class Registry(Protocol):
@@ -221,6 +224,79 @@ async def _no_scans(**_asked: object) -> list[KeptScan]:
     return []
 
 
+class Releases(Protocol):
+    """The releases of the gateway's software."""
+
+    def serials(self) -> Sequence[int]:
+        """Return the numbers of all, newest first."""
+        ...
+
+    def release(self, serial: int) -> Release:
+        """Return one; RefuseInput `not_found`."""
+        ...
+
+    def file(self, serial: int, name: str) -> Path:
+        """Return a wheel's path; RefuseInput `not_found`."""
+        ...
+
+
+class Remote(Protocol):
+    """What is asked of gateways."""
+
+    @property
+    def releases(self) -> Releases:
+        """The releases."""
+        ...
+
+    async def command(
+        self, gateway_id: str, *, op: str, args: Mapping[str, Any], expires_in_s: int, by: str
+    ) -> CommandEntry:
+        """Take a command; RefuseInput `too_large`, `too_many_commands`."""
+        ...
+
+    async def commands(self, gateway_id: str, limit: int) -> Sequence[CommandEntry]:
+        """Return the newest commands, newest first."""
+        ...
+
+    async def find_command(self, gateway_id: str, command_id: str) -> CommandEntry | None:
+        """Return one."""
+        ...
+
+    async def push(
+        self,
+        gateway_id: str,
+        *,
+        site: str,
+        overlay: Mapping[str, str],
+        not_after: int | None,
+        by: str,
+    ) -> ConfigPush:
+        """Sign and send a configuration; RefuseInput `bad_site`, `bad_path`, `too_large`."""
+        ...
+
+    async def pushes(self, gateway_id: str, limit: int) -> Sequence[ConfigPush]:
+        """Return the newest configurations, newest first."""
+        ...
+
+    async def roll_out(
+        self, plan: Rollout, gateways: Sequence[str]
+    ) -> tuple[Rollout, Sequence[Member]]:
+        """Begin a rollout; RefuseInput `not_found`, `bad_request`."""
+        ...
+
+    async def rollout(self, rollout_id: int) -> tuple[Rollout, Sequence[Member]]:
+        """Return one; RefuseInput `not_found`."""
+        ...
+
+    async def rollouts(self, limit: int) -> Sequence[Rollout]:
+        """Return rollouts, newest first."""
+        ...
+
+    async def set_rollout(self, rollout_id: int, *, running: bool, reason: str) -> Rollout:
+        """Stop one or let it go on; RefuseInput `not_found`, `finished`."""
+        ...
+
+
 def _no_assets(_gateway_id: str) -> Sequence[str]:
     return ()
 
@@ -231,6 +307,7 @@ class Services:
 
     registry: Registry
     gateways: Gateways
+    remote: Remote
     ledger: Callable[[str], Awaitable[Sequence[SpoolLedger]]]
     """The spools of a gateway, newest first."""
     alarms: Alarms

@@ -7,6 +7,8 @@ from cloud.api.problems import problem
 from protocols.errors import RefuseInput
 
 BODY_BYTES_MAX = 64 * 1024
+CONFIG_BYTES_MAX = 512 * 1024
+"""A site file with its data files; what is signed in the end has a bound of its own."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -34,9 +36,10 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = CONFIG_BYTES_MAX if scope["path"].endswith("/config") else BODY_BYTES_MAX
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if announced.isdigit() and int(announced[:20]) > BODY_BYTES_MAX:
-            await problem(413, "too_large", _bound())(scope, receive, send)
+        if announced.isdigit() and int(announced[:20]) > most:
+            await problem(413, "too_large", _bound(most))(scope, receive, send)
             return
         taken = 0
 
@@ -44,8 +47,8 @@ class BodyLimit:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > BODY_BYTES_MAX:
-                raise RefuseInput("too_large", _bound())
+            if taken > most:
+                raise RefuseInput("too_large", _bound(most))
             return message
 
         await self._app(scope, counted, send)
@@ -76,5 +79,5 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers)
 
 
-def _bound() -> str:
-    return f"a body has at most {BODY_BYTES_MAX} bytes"
+def _bound(most: int) -> str:
+    return f"a body has at most {most} bytes"

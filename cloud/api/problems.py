@@ -21,9 +21,11 @@ STATUS_OF = {
     "certificate_expired": 403,
     "no_authority": 404,
     "not_acknowledgeable": 409,
+    "finished": 409,
     "gone": 410,
     "too_large": 413,
     "too_many_attempts": 429,
+    "too_many_commands": 429,
 }
 """By reason of a RefuseInput; any other reason is a bad request."""
 

@@ -77,6 +77,11 @@ def refusal_fields(refusal: Refusal) -> dict[str, Any]:
     return _timed(msgspec.structs.asdict(refusal))
 
 
+def timed_fields(struct: msgspec.Struct) -> dict[str, Any]:
+    """Return a struct as JSON-ready fields, times as text."""
+    return _timed(msgspec.structs.asdict(struct))
+
+
 def _timed(fields: dict[str, Any]) -> dict[str, Any]:
     """Write every `..._at` field as text."""
     return {

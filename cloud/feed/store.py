@@ -11,6 +11,7 @@ from cloud.model.notices import FEED, announce
 from protocols.clock import Clock
 
 READ_LIMIT_MAX = 1_000
+NEWS_MAX = 500
 
 # made once: SQLAlchemy takes longer to make them than SQLite to carry them out
 _INSERT = insert(tables.feed)
@@ -35,6 +36,8 @@ class FeedStore:
         """Offset of the newest item that is known to be committed, 0 when there is none."""
         self.oldest = 1
         """Offset of the oldest item still kept; `head` + 1 when there is none."""
+        self._news: tuple[int, list[FeedItem]] = 0, []
+        """(after, items): what was found last time, for all who listen."""
 
     def append(self, connection: Connection, event: str, data: str) -> int:
         """Write one item inside the caller's transaction; return its offset.
@@ -55,15 +58,20 @@ class FeedStore:
     async def load(self) -> None:
         """Learn from the database where the feed begins and ends."""
         self._fresh = True  # before asking: a commit during the answer makes it old again
-        oldest, head = await self._database.read(_read_bounds)
+        after = self.head
+        oldest, head, items = await self._database.read(lambda c: _read_news(c, after))
+        if items:
+            self._news = after, items
         self.head = max(self.head, head)
         self.oldest = max(self.oldest, oldest)
 
     async def read(self, after: int, limit: int = 500) -> list[FeedItem]:
         """Return up to `limit` committed items with offset > `after`, in order."""
-        bounds = {"after": after, "most": max(1, min(limit, READ_LIMIT_MAX))}
-        rows = await self._database.read(lambda c: c.execute(_ITEMS, bounds).all())
-        items = [FeedItem(offset=row[0], event=row[1], data=row[2]) for row in rows]
+        most = max(1, min(limit, READ_LIMIT_MAX))
+        known_after, news = self._news
+        if known_after <= after and (items := [one for one in news if one.offset > after]):
+            return items[:most]
+        items = await self._database.read(lambda c: _read_items(c, after, most))
         if items:
             self.head = max(self.head, items[-1].offset)
         return items
@@ -90,6 +98,18 @@ class FeedStore:
         """Forget items recorded before `before_ms`; the newest stays, for it holds the count."""
         await self._database.write(lambda connection: _trim(connection, before_ms))
         await self.load()
+
+
+def _read_news(connection: Connection, after: int) -> tuple[int, int, list[FeedItem]]:
+    """Read where the feed begins and ends, and what is new if it is not much."""
+    oldest, head = _read_bounds(connection)
+    items = _read_items(connection, after, NEWS_MAX) if 0 < after < head else []
+    return oldest, head, items if items and items[-1].offset == head else []
+
+
+def _read_items(connection: Connection, after: int, most: int) -> list[FeedItem]:
+    rows = connection.execute(_ITEMS, {"after": after, "most": most})
+    return [FeedItem(offset=row[0], event=row[1], data=row[2]) for row in rows]
 
 
 def _read_bounds(connection: Connection) -> tuple[int, int]:

@@ -66,7 +66,10 @@ def take(
         set_aside=tuple(aside),
         records_raw=envelope.records_raw,
     )
-    batch.__dict__["records"] = envelope.records  # decoded once; consumers find it there
+    if aside:
+        batch.decoded(record for at, record in enumerate(envelope.records) if at not in aside)
+    else:
+        batch.decoded(envelope.records)
     return Taken(
         batch=batch,
         records=len(envelope.records) - len(aside),

@@ -130,6 +130,8 @@ class Ingester:
         self.counters: dict[str, int] = {}
         self._group_ends_s = 0.0
         """When `data` that waits is committed, by the loop's clock; `alarm` goes at once."""
+        self._went_ahead = False
+        """An alarm was committed before `data` that was due: next they go together."""
         self._must_reload = False
 
     async def own(self, group: str, epoch: int) -> None:
@@ -256,7 +258,7 @@ class Ingester:
                 if self.commit_failing:
                     await asyncio.sleep(RETRY_S)
         finally:
-            self._group_ends_s = 0.0
+            self._group_ends_s, self._went_ahead = 0.0, True
             await asyncio.shield(self._commit())
 
     async def _commit(self) -> None:
@@ -270,10 +272,12 @@ class Ingester:
         self._wake.clear()
         self._urgent.clear()
         pending, self._pending = self._pending, Pending()
-        if asyncio.get_running_loop().time() < self._group_ends_s:
+        late = asyncio.get_running_loop().time() >= self._group_ends_s
+        if not late or (pending.urgent and not self._went_ahead):
             pending, self._pending = pending.without_data()
             if self._pending:
                 self._wake.set()
+        self._went_ahead = late and not self._went_ahead
         if not pending:
             return
         now_ms = self._clock.wall_ms()
@@ -282,9 +286,7 @@ class Ingester:
             self._backlog.settled(one, now_ms)
         rate = self._backlog.bytes_s(now_ms)
         acks = [(key.gateway, one.ack(now_ms, rate)) for key, one in pending.touched.items()]
-        groups = [(p, pending.batches[p], pending.keys.get(p, [])) for p in sorted(pending.batches)]
-
-        owned = dict(self._owned)
+        groups, owned = pending.groups(), dict(self._owned)
 
         def write(connection: Connection) -> list[LogGroup]:
             check(connection, owned)

@@ -10,6 +10,9 @@ from cloud.model.logged import LoggedBatch
 from cloud.model.shards import stream_of
 
 BatchKey = tuple[str, str, str, int, int]
+GROUP_BYTES_MAX = 256 * 1024
+"""A group of the log ends with the batch that goes beyond it: few enough records that an alarm does
+not wait long for them to be judged."""
 
 
 class Pending(msgspec.Struct, kw_only=True):
@@ -31,6 +34,19 @@ class Pending(msgspec.Struct, kw_only=True):
 
     def __bool__(self) -> bool:
         return bool(self.batches or self.touched or self.dead_letters)
+
+    def groups(self) -> list[tuple[str, list[LoggedBatch], list[BatchKey]]]:
+        """Return what to append to the log, by partition, in order of arrival."""
+        found = []
+        for partition in sorted(self.batches):
+            batches, start, size = self.batches[partition], 0, 0
+            keys = self.keys.get(partition, [])
+            for end, batch in enumerate(batches, 1):
+                size += len(batch.records_raw)
+                if size > GROUP_BYTES_MAX or end == len(batches):
+                    found.append((partition, batches[start:end], keys))
+                    start, size, keys = end, 0, []
+        return found
 
     def drop(self, groups: Collection[str], group_of: Callable[[str], str]) -> None:
         """Forget what is of these shard groups; dead letters stay, for they harm no one."""

@@ -96,7 +96,7 @@ class Subscription:
     async def _connect(self) -> None:
         self._lost.clear()
         self._granted.clear()
-        self._client.forget_unread()
+        self._client.forget()
         await self._link.connect()
         async with asyncio.timeout(CONNACK_TIMEOUT_S):
             await self._granted.wait()
@@ -124,6 +124,10 @@ class Subscription:
         """Publish at QoS 0; dropped while the connection is away."""
         if self.ready:
             self._client.publish(topic, payload, 0)
+
+    def send(self, topic: str, payload: bytes, *, retain: bool) -> bool:
+        """Publish at QoS 1; False: the connection is away."""
+        return self.ready and not self._client.publish(topic, payload, 1, retain=retain).rc
 
     def _on_connected(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
@@ -212,6 +216,10 @@ class Subscriber:
         """Publish an ack on the connection of its stream; a lost one costs a duplicate."""
         link = self._alarm if ack.stream == "alarm" else self._data
         link.publish(of(gateway, "down/ack"), msgspec.json.encode(ack))
+
+    def send(self, topic: str, payload: bytes, retain: bool) -> bool:
+        """Publish at QoS 1 to a gateway; False: the connection is away."""
+        return self._alarm.send(topic, payload, retain=retain)
 
 
 def _filters(stream: Stream, group: ShardGroup) -> list[str]:

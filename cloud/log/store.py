@@ -1,4 +1,4 @@
-"""The log in a SQL database: one compressed row per commit and partition.
+"""The log in a SQL database: one compressed row per group, some groups in each commit.
 
 Appends happen inside the ingester's transaction, beside the watermarks, so a batch is stored and
 settled together or not at all. Reads serve consumers; what was committed lately comes from memory.
@@ -7,6 +7,7 @@ settled together or not at all. Reads serve consumers; what was committed lately
 import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 import msgspec
 import zstandard
@@ -17,6 +18,7 @@ from cloud.model.database import Database
 from cloud.model.dead_letter import DeadLetter
 from cloud.model.logged import LoggedBatch, LogGroup, Positions
 from cloud.model.notices import LOG, announce
+from cloud.model.rows import insert_rows
 
 RECENT_BYTES_MAX = 32 * 1024 * 1024
 """Raw bytes of late groups kept in memory for consumers, by partition; several times as much once
@@ -29,7 +31,6 @@ ACCOUNTS_KEPT_MS = 400 * 24 * 3600 * 1000
 BatchKey = tuple[str, str, str, int, int]
 """(gateway, spool, stream, seq, CRC-32 of the records)."""
 
-_INSERT = insert(tables.log)
 _encoder = msgspec.msgpack.Encoder()
 _bodies = msgspec.msgpack.Decoder(tuple[LoggedBatch, ...])
 _keys = msgspec.msgpack.Decoder(list[BatchKey])
@@ -51,26 +52,32 @@ class LogStore:
         groups: Iterable[tuple[str, Sequence[LoggedBatch], Sequence[BatchKey]]],
         committed_at: int,
     ) -> list[LogGroup]:
-        """Write one group per partition inside the caller's transaction; see `committed`."""
-        made = []
+        """Write groups inside the caller's transaction; see `committed`.
+
+        Those of a partition come in order; their keys may stand with any of them.
+        """
+        heads, made, own_keys = dict(self._heads), [], []
         for partition, batches, keys in groups:
-            position = self._heads.get(partition, 0) + 1
+            position = heads[partition] = heads.get(partition, 0) + 1
             group = LogGroup(
                 partition=partition,
                 position=position,
                 committed_at=committed_at,
                 batches=tuple(batches),
             )
-            body = zstandard.compress(_encoder.encode(group.batches), 1)
-            row = {
-                "partition": partition,
-                "position": position,
+            made.append(group)
+            own_keys.append(_encoder.encode(list(keys)))
+        rows = [
+            {
+                "partition": group.partition,
+                "position": group.position,
                 "committed_at": committed_at,
-                "keys": _encoder.encode(list(keys)),
+                "keys": encoded,
                 "body": body,
             }
-            connection.execute(_INSERT, row)
-            made.append(group)
+            for group, encoded, body in zip(made, own_keys, _compressed(made), strict=True)
+        ]
+        insert_rows(connection, tables.log, rows)
         announce(connection, LOG, " ".join(f"{one.partition} {one.position}" for one in made))
         return made
 
@@ -161,7 +168,7 @@ class LogStore:
         found = self._database.read_now(lambda c: [_committed_after(c, *one) for one in behind])
         return min((at for at in found if at is not None), default=None)
 
-    def late_keys(self, partition: str, groups_max: int = 1_000) -> list[BatchKey]:
+    def late_keys(self, partition: str, groups_max: int = 5_000) -> list[BatchKey]:
         """Return the keys of the last groups, oldest first, to know a batch that comes again."""
         log = tables.log.c
         query = (
@@ -188,6 +195,15 @@ def insert_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -
         connection.execute(
             insert(tables.dead_letter), [msgspec.structs.asdict(letter) for letter in letters]
         )
+
+
+def _compressed(groups: Sequence[LogGroup]) -> list[bytes]:
+    """Return the bodies of groups, all in one call: each lets go of the interpreter."""
+    if not groups:
+        return []
+    bodies: list[Any] = [_encoder.encode(group.batches) for group in groups]
+    frames = zstandard.ZstdCompressor(level=1).multi_compress_to_buffer(bodies)
+    return [frames[number].tobytes() for number in range(len(frames))]
 
 
 def _size(group: LogGroup) -> int:

@@ -260,3 +260,73 @@ secret = Table(
     Column("name", String(32), primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
+
+# --- what was asked of gateways, see cloud/remote -------------------------------------------------
+
+command = Table(
+    "command",
+    state_metadata,
+    Column("id", String(64), primary_key=True),
+    Column("gateway_id", String(64), nullable=False),
+    Column("op", String(32), nullable=False),
+    Column("args", Text, nullable=False),  # JSON object
+    Column("by", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("sent_at", BigInteger),
+    Column("replied_at", BigInteger),
+    Column("result", Text, nullable=False),  # JSON
+    Index("command_by_gateway", "gateway_id", "created_at"),
+    Index("command_by_state", "state"),
+)
+
+config_push = Table(
+    "config_push",
+    state_metadata,
+    Column("gateway_id", String(64), primary_key=True),
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("document", Text, nullable=False),  # signed, as published
+    Column("site_sha256", String(64), nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("not_after", BigInteger),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("sent_at", BigInteger),
+    Index("config_push_by_state", "state"),
+)
+
+rollout = Table(
+    "rollout",
+    state_metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("serial", BigInteger, nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("manifest", Text, nullable=False),  # signed
+    Column("url", Text, nullable=False),
+    Column("stages", Text, nullable=False),  # JSON list
+    Column("wait_s", BigInteger, nullable=False),
+    Column("timeout_s", BigInteger, nullable=False),
+    Column("failures_max", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("stage", BigInteger, nullable=False),
+    Column("stage_done_at", BigInteger),
+    Column("reason", Text, nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+rollout_member = Table(
+    "rollout_member",
+    state_metadata,
+    Column("rollout_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("gateway_id", String(64), primary_key=True),
+    Column("stage", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("command_id", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)

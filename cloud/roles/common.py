@@ -5,6 +5,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cloud.access.book import AccessBook
@@ -19,9 +20,12 @@ from cloud.model.notices import FEED, LOG, listen
 from cloud.model.shards import ShardMap
 from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
+from cloud.remote.book import RemoteBook
+from cloud.remote.releases import Releases
 from cloud.rules.load import load_rules
 from cloud.rules.rule import RuleSet
 from cloud.settings import Settings
+from cloud.trust import signing
 from protocols.clock import Clock
 from protocols.errors import RetryLater
 
@@ -58,6 +62,12 @@ class Common:
         self.feed = FeedStore(self.state_db, clock)
         self.access = AccessBook(self.state_db, clock, admin_token=admin_token, data=data)
         self.metrics = Metrics()
+        self.remote = RemoteBook(
+            self.state_db,
+            clock,
+            sign=partial(signing.sign, data),
+            releases=Releases(data / "releases"),
+        )
         self.on_log: list[Callable[[], None]] = []
         """Called when there is something new in the log."""
         self.on_close: list[Callable[[], None]] = []

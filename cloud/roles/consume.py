@@ -17,6 +17,8 @@ from cloud.model import ownership
 from cloud.model.cursors import save_positions
 from cloud.model.logged import Positions
 from cloud.model.ownership import Holding, Watch
+from cloud.remote.conductor import Conductor
+from cloud.remote.replies import RepliesConsumer
 from cloud.roles.common import Common
 from cloud.rules.consumer import RulesConsumer
 from cloud.scans.consumer import ScansConsumer
@@ -63,6 +65,13 @@ class ConsumeRole:
             dead_letter=common.dead_letter("telemetry"),
         )
         self._scans = ScansConsumer(log=common.log, database=common.state_db)
+        self._replies = RepliesConsumer(log=common.log, database=common.state_db)
+        self._conductor = Conductor(
+            common.state_db,
+            common.clock,
+            online=lambda: {one.gateway_id for one in common.gateways.all() if one.online},
+            on_change=lambda: common.remote.on_change(),  # noqa: PLW0108  # set later
+        )
         common.on_log.append(self._wake)
 
     async def start(self) -> None:
@@ -111,13 +120,15 @@ class ConsumeRole:
         """Forget what is old, now and then."""
         if not self.active:
             return
+        await self._conductor.look()
         if not self._common.alone:
             await self._note_telemetry()
         if time.monotonic() - self._trimmed < TRIM_S:
             return
         self._trimmed = time.monotonic()
         settings, now_ms = self._common.settings, self._common.clock.wall_ms()
-        passed = [one.positions() for one in (self.rules, self._telemetry, self._scans)]
+        consumers = (self.rules, self._telemetry, self._scans, self._replies)
+        passed = [one.positions() for one in consumers]
         await self._common.log.trim(now_ms - settings.log.retention_days * DAY_MS, passed)
         await self._common.feed.trim(now_ms - settings.feed.retention_days * DAY_MS)
         scans_before = now_ms - settings.scans.retention_days * DAY_MS
@@ -140,6 +151,7 @@ class ConsumeRole:
             group.create_task(self.rules.run(), name="rules")
             group.create_task(self._telemetry.run(), name="telemetry")
             group.create_task(self._scans.run(), name="scans")
+            group.create_task(self._replies.run(), name="replies")
             group.create_task(self._beat(self._epoch), name="beat")
 
     async def _try_to_begin(self) -> Holding:
@@ -155,6 +167,7 @@ class ConsumeRole:
             await self.rules.start()
             await self._telemetry.start()
             await self._scans.start()
+            await self._replies.start()
         return row
 
     async def _beat(self, epoch: int) -> None:
@@ -171,8 +184,10 @@ class ConsumeRole:
 
     def _wake(self) -> None:
         if self.active:
-            passed = [self.rules.judged(), self._telemetry.positions(), self._scans.read()]
+            passed = [self.rules.judged(), self._telemetry.positions()]
+            passed += [self._scans.read(), self._replies.read()]
             self._common.log.release(passed)
+            self._replies.wake()
             self.rules.wake()
             self._telemetry.wake()
             self._scans.wake()

@@ -15,6 +15,7 @@ from cloud.ingest.keeper import ShardKeeper
 from cloud.ingest.subscriber import BrokerAddress, Subscriber
 from cloud.log.store import insert_dead_letters
 from cloud.model.ledger import SpoolLedger
+from cloud.remote.outbox import Outbox
 from cloud.roles.common import Common
 from protocols.errors import RefuseInput, RetryLater
 from protocols.messages import state_decoder
@@ -23,6 +24,7 @@ from protocols.topics import parse
 logger = logging.getLogger("suyuan.cloud")
 
 SERVICE_ASSET = "service:cloud"
+OUTBOX_S = 1.0
 
 
 class IngestRole:
@@ -69,13 +71,23 @@ class IngestRole:
             on_let_go=self._let_go,
         )
 
+        self._outbox = Outbox(
+            common.state_db,
+            common.clock,
+            publish=self._subscriber.send,
+            owns=lambda gateway: common.shards.of_gateway(gateway) in self._ingester.owned(),
+            online=lambda gateway: bool((known := gateways.get(gateway)) and known.online),
+        )
+        self._to_send = asyncio.Event()
+        common.remote.on_change = self._to_send.set
+
     async def start(self) -> None:
         """Take what there is to own."""
         await self._keeper.start()
 
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""
-        return {"ownership": self._keeper.run()}
+        return {"ownership": self._keeper.run(), "outbox": self._send_orders()}
 
     async def run(self) -> None:
         """Hear and settle until cancelled; what was heard by then is committed."""
@@ -132,6 +144,17 @@ class IngestRole:
             logger.warning("stream data is %s: %s", "taken again" if taken else "refused", room)
             self._ingester.inject(SERVICE_ASSET, {"data_taken": [taken]}, gateway=SERVICE)
 
+    async def _send_orders(self) -> None:
+        """Publish what waits for gateways: at once, or OUTBOX_S after another process asked."""
+        while True:
+            self._to_send.clear()
+            if self._subscribed:
+                with contextlib.suppress(RetryLater):  # the database is away
+                    await self._outbox.send()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(OUTBOX_S):
+                    await self._to_send.wait()
+
     def _deliver(self, topic: str, payload: bytes) -> None:
         now_ms = self._common.clock.wall_ms()
         try:
@@ -155,12 +178,16 @@ class IngestRole:
             self._ingester.inject(f"gateway:{gateway}", {"online": [state.online]}, gateway=gateway)
         if state.online:
             self._ingester.greet(gateway)
+            self._to_send.set()
 
     def _broker_changed(self) -> None:
         ready, why = self._subscriber.ready()
         if ready == self._subscribed:  # one of the two connections alone changes nothing
             return
         self._subscribed = ready
+        if ready:
+            self._outbox.broker_is_new()
+            self._to_send.set()
         logger.info("broker: %s", "subscribed" if ready else why)
         self._tell_of_broker()
 

@@ -61,6 +61,7 @@ class ServeRole:
         self.services = Services(
             registry=common.registry,
             gateways=common.gateways,
+            remote=common.remote,
             ledger=self._ledger,
             alarms=desk,
             feed=common.feed,

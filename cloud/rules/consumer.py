@@ -41,7 +41,7 @@ COMMITS = "commits"
 """Stands among the cursor's partitions: how many transactions there were. It tells a commit whose
 answer was lost from one that failed, and this process from another that took its place."""
 READ_GROUPS = 8
-REPLAY_GROUPS_MAX = 500
+REPLAY_GROUPS_MAX = 1_000
 """What was logged but not judged before a restart is judged in the order of its commits, like the
 first time, up to so many groups; of a longer backlog `alarm` goes first."""
 RECORDS_PER_SLICE = 100

@@ -1,16 +1,18 @@
 """The rules at work in memory: readings in, transitions out. Knows neither clock nor database."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, pairwise
+from itertools import pairwise
+
+import msgspec
 
 from cloud.model.asset import LatestValue
-from cloud.model.logged import PlacedReadings
+from cloud.model.logged import PlacedReadings, flattened
 from cloud.rules.evaluate import AlertState
 from cloud.rules.judge import SERVICE_ASSET, AlertKey, Judge, kinds_watching
 from cloud.rules.rule import BROKER_CONNECTED, GATEWAY_ONLINE, RuleSet
 from cloud.rules.values import AssetState, Kind
 from protocols.ids import scheme_of
-from protocols.readings import Value
+from protocols.readings import Quality, Value
 
 AHEAD_MAX_MS = 5_000
 """A gateway whose clock runs further ahead is placed at the time of receipt; or what it says once
@@ -20,6 +22,8 @@ KINDS_MAX = 256
 LISTS_MAX = 10_000
 LIST_LENGTH_MAX = 16
 """Lists of values are shared, so many and of this length at most."""
+
+Columns = Mapping[str, list[Value]]
 
 
 class Engine:
@@ -101,8 +105,10 @@ class Engine:
             if not silent:
                 self.judge.judge_undated(asset, reading, now_ms)
             return
-        if not self._merge_whole(asset, reading) and self._merge_calm(asset, reading):
-            self._merge_rows(asset, reading, now_ms, silent=silent)
+        if not self._merge_whole(asset, reading):
+            columns = reading.columns()
+            if self._merge_calm(asset, reading, columns):
+                self._merge_rows(asset, reading, columns, now_ms, silent=silent)
         if reading.at[-1] >= asset.newest_at:
             asset.newest_at = reading.at[-1]
             if asset.gateway != reading.gateway:
@@ -120,8 +126,7 @@ class Engine:
         if len(at) > 1 or reading.quality or asset.doubts or asset.alerts:
             return False
         kind, values = asset.kind, asset.values
-        plan = kind.plan(tuple(reading.values))
-        new = list(chain.from_iterable(reading.values.values()))
+        plan, new = kind.plan(reading.points), reading.flat
         if plan is None or None in new or at[0] <= asset.newest_at:
             return False
         known = new + values
@@ -134,21 +139,21 @@ class Engine:
         asset.confirm_whole(plan.others, at[0], reading.seq)
         return True
 
-    def _merge_calm(self, asset: AssetState, reading: PlacedReadings) -> bool:
+    def _merge_calm(self, asset: AssetState, reading: PlacedReadings, values: Columns) -> bool:
         """Merge all that no rule can notice; tell whether the rest must be judged row by row."""
-        kind, values, times, seqs = asset.kind, asset.values, asset.times, asset.seqs
+        kind, known, times, seqs = asset.kind, asset.values, asset.times, asset.seqs
         columns, watch, doubts, bad = kind.columns, kind.watch, asset.doubts, reading.quality
         last, seq, count = reading.at[-1], reading.seq, len(reading.at)
         eventful, same = asset.alerts is not None, []
-        for name, rows in reading.values.items():
+        for name, rows in values.items():
             column = columns.get(name, -1)
             if column < 0 and (column := kind.column(name)) < 0:
                 continue
-            if column >= len(values):
+            if column >= len(known):
                 asset.grow()
             plain = not ((bad and name in bad) or (doubts and column in doubts))
             if column in watch:
-                before = values[column]
+                before = known[column]
                 if not plain or before is None or rows.count(before) != count:
                     eventful = True
                 else:
@@ -156,30 +161,42 @@ class Engine:
                 continue
             value = rows[-1]
             if value is None or not plain:
-                self._put_rows(asset, column, name, reading)
+                self._put_rows(asset, column, rows, reading, bad.get(name))
             elif last > times[column] or (last == times[column] and seq >= seqs[column]):
-                values[column] = self._shared(value) if isinstance(value, list) else value
+                known[column] = self._shared(value) if isinstance(value, list) else value
                 times[column], seqs[column] = last, seq
         if not eventful:
             asset.confirm(same, last, seq)
         return eventful
 
-    def _put_rows(self, asset: AssetState, column: int, name: str, reading: PlacedReadings) -> None:
-        quality = reading.quality.get(name)
+    def _put_rows(
+        self,
+        asset: AssetState,
+        column: int,
+        rows: Sequence[Value],
+        reading: PlacedReadings,
+        quality: Sequence[Quality] | None,
+    ) -> None:
         for row, at in enumerate(reading.at):
-            value = reading.values[name][row]
+            value = rows[row]
             if isinstance(value, list):
                 value = self._shared(value)
             asset.put(column, at, reading.seq, value, quality[row] if quality else "good")
 
     def _merge_rows(
-        self, asset: AssetState, reading: PlacedReadings, now_ms: int, *, silent: bool
+        self,
+        asset: AssetState,
+        reading: PlacedReadings,
+        values: Columns,
+        now_ms: int,
+        *,
+        silent: bool,
     ) -> None:
         """Merge the points that rules read, moment by moment, judging after each."""
         kind, seq = asset.kind, reading.seq
         watched = [
             (kind.columns[name], rows, reading.quality.get(name))
-            for name, rows in reading.values.items()
+            for name, rows in values.items()
             if kind.columns.get(name, -1) in kind.watch
         ]
         for row, at in enumerate(reading.at):
@@ -255,17 +272,13 @@ def _straighten(kind: Kind, reading: PlacedReadings, *, trusted: bool) -> Placed
     limit = reading.received_at + AHEAD_MAX_MS
     at = [one if one <= limit else reading.received_at for one in reading.at]
     order = sorted(range(len(at)), key=lambda i: (at[i], reading.at[i]))
-    keep = {name for name in reading.values if trusted or name not in kind.cloud_only}
-    values: Mapping[str, list[Value]] = reading.values
-    return PlacedReadings(
-        asset=reading.asset,
-        gateway=reading.gateway,
-        seq=reading.seq,
-        received_at=reading.received_at,
+    sorted_ = reading.rows(order)
+    keep = {name for name in reading.points if trusted or name not in kind.cloud_only}
+    points, flat = flattened({k: rows for k, rows in sorted_.columns().items() if k in keep})
+    return msgspec.structs.replace(
+        sorted_,
         at=[at[i] for i in order],
-        values={name: [rows[i] for i in order] for name, rows in values.items() if name in keep},
-        quality={
-            name: [rows[i] for i in order] for name, rows in reading.quality.items() if name in keep
-        },
-        time_unknown=reading.time_unknown,
+        points=points,
+        flat=flat,
+        quality={name: rows for name, rows in sorted_.quality.items() if name in keep},
     )

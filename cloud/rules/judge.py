@@ -174,11 +174,10 @@ class Judge:
         is_live = reading.received_at - known_at <= rule.late_after_ms
         if is_live and proof.expr.judge(self._variables(asset)) is False:
             return None
-        variables = kind.variables
+        variables, values = kind.variables, reading.columns()
         for row in range(len(reading.at)):
             variables.values = [
-                reading.values[name][row] if name in reading.values else None
-                for name in kind.columns
+                values[name][row] if name in values else None for name in kind.columns
             ]
             held = proof.suppress_when is not None and proof.suppress_when.judge(variables)
             if proof.expr.judge(variables) and not held:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from cloud.model.logged import PlacedReadings
+from cloud.model.logged import PlacedReadings, flattened
 from cloud.model.transition import Change
 from cloud.rules.engine import Engine
 from cloud.rules.judge import ONLINE, SERVICE_ASSET
@@ -198,13 +198,15 @@ def _delivery(
     if arrival is not None and arrival.at is not None:
         at = START_MS + duration_ms(arrival.at)
     time_unknown = arrival is not None and arrival.time_unknown
+    points, flat = flattened({name: [value] for name, (value, _) in values.items()})
     reading = PlacedReadings(
         asset=asset,
         gateway="cloud" if asset == SERVICE_ASSET else GATEWAY,
         seq=step + 1,
         received_at=at,
         at=[at if time_unknown else observed_at],
-        values={name: [value] for name, (value, _) in values.items()},
+        points=points,
+        flat=flat,
         quality={name: [good] for name, (_, good) in values.items() if good != "good"},
         time_unknown=time_unknown,
     )

@@ -94,16 +94,16 @@ class ScansConsumer:
             if any_scan((batch,))
             for row in rows_of(batch)
         ]
-        self._done[partition] = position
+        done = {**self._done, partition: position}
         if rows:
-            done = dict(self._done)
 
             def keep(connection: Connection) -> None:
                 insert_scans(connection, rows)
                 save_positions(connection, NAME, done)
 
             await self._database.write(keep)
-            self._saved = done
+            self._saved = dict(done)
+        self._done = done
 
     async def _save_now_and_then(self) -> None:
         now_s = asyncio.get_running_loop().time()

@@ -21,7 +21,7 @@ class Slot:
         self.name = point.name
         self.width = width(point)
         self.joined = joined
-        """Whether the point is told in several places."""
+        """Whether the point is told in several places, or valid only when others say so."""
         self.urgent = urgent
         self._point = point
         self._word_order = controller.word_order
@@ -75,10 +75,16 @@ class Codec:
             name for name, point in self.points.items() if point.urgent or point.deadband
         )
         """Points of which a change is not simply told in stream `data`."""
+        self.valid_when = {
+            point.name: point.valid_when
+            for point in controller.points
+            if point.valid_when is not None
+        }
         self.slots_of: dict[str, list[Slot]] = {}
         self._slots: list[tuple[PointMap, Slot]] = []
         for point in controller.points:
-            joined, urgent = names.count(point.name) > 1, points[point.name].urgent
+            joined = names.count(point.name) > 1 or point.name in self.valid_when
+            urgent = points[point.name].urgent
             slot = Slot(point, controller, joined=joined, urgent=urgent)
             self._slots.append((point, slot))
             self.slots_of.setdefault(point.name, []).append(slot)

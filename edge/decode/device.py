@@ -9,7 +9,7 @@ from edge.decode.codec import Codec, Found, Layout, Place, Slot
 from edge.decode.deadband import worth_telling
 from protocols.catalog.defaults import defaults
 from protocols.catalog.point_map import Controller, Table
-from protocols.modbus.registers import join_codes
+from protocols.modbus.registers import join_codes, valid
 from protocols.readings import Quality, Value
 from protocols.topics import Stream
 
@@ -159,13 +159,20 @@ class DeviceDecoder:
                 joined.add(name)
             elif found != now.get(name):
                 now[name] = changed[name] = found
+        for name, valid_when in self._codec.valid_when.items():
+            if not valid_when.keys().isdisjoint(changed):
+                joined.add(name)
         for name in joined:
             self._join(name, changed)
 
     def _join(self, name: str, changed: dict[str, Found]) -> None:
         parts = [self._parts[one] for one in self._codec.slots_of[name] if one in self._parts]
         if len(parts) == len(self._codec.slots_of[name]):
-            found = join_codes(parts)
+            valid_when = self._codec.valid_when.get(name)
+            if valid_when is None:
+                found = join_codes(parts)
+            else:
+                found = valid(parts[0], valid_when, self._now)
             if found != self._now.get(name):
                 self._now[name] = changed[name] = found
 

@@ -32,6 +32,10 @@ def disagree(one: Iterable[Code], other: Iterable[Code] = ()) -> bool:
     return any(len(values) > 1 for values in identities((*one, *other)).values())
 
 
+Waiting = dict[str, Scanned]
+"""By device: its last scan, until it has met its counterpart."""
+
+
 class Pair(Struct, frozen=True):
     """A scanner and a reader at one place."""
 
@@ -44,14 +48,14 @@ class Pair(Struct, frozen=True):
 class Pairing:
     """Remembers what was scanned last at each place; times are ms since boot."""
 
-    def __init__(self, pairs: Iterable[Pair]) -> None:
+    def __init__(self, pairs: Iterable[Pair], waiting: Waiting | None = None) -> None:
+        """Learn the pairs; `waiting` may be shared with another that knows some of the devices."""
         self._others: dict[str, Mapping[str, int]] = {}
         for pair in pairs:
             self._others[pair.scanner] = {pair.reader: pair.within_ms}
             known = self._others.get(pair.reader, {})
             self._others[pair.reader] = {**known, pair.scanner: pair.within_ms}
-        self._waiting: dict[str, Scanned] = {}
-        """By device: its last scan, until it has met its counterpart."""
+        self._waiting: Waiting = {} if waiting is None else waiting
 
     def judge(self, scan: Scanned) -> Scanned:
         """Return the scan, with finding `codes_disagree` if its counterpart names another thing.

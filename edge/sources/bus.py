@@ -8,16 +8,19 @@ from typing import Any
 
 from edge.sources.base import Columns, Sample
 from edge.sources.line import Line, ReadFailed
-from edge.sources.plan import Block
+from edge.sources.plan import Block, single
 from edge.sources.sift import REASONS
 from edge.sources.ticker import Ticker
 from edge.sources.unit import SILENT_AFTER_S, SILENT_FAILURES, Unit, back_off_s
+from protocols.catalog.point_map import Table
 from protocols.clock import Clock
+from protocols.errors import RefuseInput
 
 _PROBE_REST = 14
 """After a try of a silent unit none is tried for so many times as long: at most 1/15 of the line
 goes to the silent, so that the others keep their polls however many these are."""
 _LINK_REST_S = 1.0
+_ASKED_MAX = 4
 _COUNTERS = ("polls_due", "polls_done", "polls_failed", "polls_skipped", "polls_resting")
 
 _Reads = list[tuple[Block, list[int]]]
@@ -48,6 +51,8 @@ class ModbusBus:
         self._rng = rng
         self._units = tuple(units)
         self._queue: deque[Unit] = deque()
+        self._asked: deque[tuple[Unit, Block, asyncio.Future[list[int]]]] = deque()
+        """What a person asks for; it takes its turn between polls."""
         self._probes: deque[Unit] = deque()
         """Units that did not answer last time; they share what `_PROBE_REST` leaves them."""
         self._probe_after = 0.0
@@ -74,6 +79,9 @@ class ModbusBus:
         try:
             # before Python 3.12 wait_for, inside pymodbus, may swallow a cancellation
             while task is None or not task.cancelling():
+                if self._asked:
+                    await self._answer(*self._asked.popleft())
+                    continue
                 unit = self._next()
                 if unit is None:
                     await self._wait()
@@ -86,6 +94,10 @@ class ModbusBus:
             self._emit = None
             self._stop_waiting()
             self._line.close()
+            for _, _, answer in self._asked:
+                if not answer.done():
+                    answer.set_exception(ReadFailed("link_down"))
+            self._asked.clear()
 
     def status(self) -> dict[str, Any]:
         """Return health and counters as plain JSON data."""
@@ -96,6 +108,43 @@ class ModbusBus:
             "counters": {**self._counts, "unasked_bytes": self._line.unasked_bytes},
             "devices": [_status(unit, now) for unit in self._units],
         }
+
+    async def ask(self, asset: str, table: Table, address: int, count: int) -> list[int]:
+        """Read registers once, in turn with the polls.
+
+        Raises:
+            RefuseInput: `unknown_asset`, or `busy`.
+            ReadFailed: no reply that can be believed.
+
+        """
+        unit = next((one for one in self._units if one.asset == asset), None)
+        if unit is None:
+            raise RefuseInput("unknown_asset", f"{self.name} has no {asset[:80]!r}")
+        if len(self._asked) >= _ASKED_MAX:
+            raise RefuseInput("busy", f"{_ASKED_MAX} questions wait for {self.name}")
+        answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+        self._asked.append((unit, single(table, address, count), answer))
+        self._wake()
+        return await answer
+
+    async def _answer(self, unit: Unit, block: Block, answer: asyncio.Future[list[int]]) -> None:
+        if answer.cancelled():
+            return
+        try:
+            if not self._line.connected:
+                await self._line.open()
+            words = await self._line.read(unit.unit_id, block)
+        except ReadFailed as error:
+            unit.rest_until = asyncio.get_running_loop().time() + self._line.rest_s
+            if not answer.done():
+                answer.set_exception(error)
+        except asyncio.CancelledError:
+            if not answer.done():
+                answer.set_exception(ReadFailed("link_down"))
+            raise
+        else:
+            if not answer.done():
+                answer.set_result(words)
 
     def due(self, unit: Unit, now: float) -> None:
         """Let a unit have its turn as soon as the line is free."""

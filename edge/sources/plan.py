@@ -64,6 +64,11 @@ def plan(
     return tuple(blocks)
 
 
+def single(table: Table, address: int, count: int) -> Block:
+    """Return a block of registers of which nobody knows what belongs together."""
+    return _block(table, [(address + offset, 1) for offset in range(count)])
+
+
 def divide(block: Block) -> tuple[Block, ...]:
     """Cut a block that a device refused: first at its gaps, then in halves.
 

@@ -29,6 +29,8 @@ URGENT_S = 1.5
 """The longest wait for the next try while an alarm waits; each gateway draws its own."""
 HELD_S = 30.0
 """A connection that held so long was a good one: the next tries begin quickly again."""
+LEAVES = ("ack", "command", "config")
+"""What is heard, below `down/`."""
 NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which Python's ssl does not name
 
 
@@ -40,6 +42,7 @@ class Events(msgspec.Struct, frozen=True):
     down: Callable[[], None]
     ack: Callable[[bytes], None]
     command: Callable[[bytes], None]
+    config: Callable[[bytes], None]
     puback: Callable[[int], None]
 
 
@@ -73,7 +76,7 @@ class MqttLink:
 
         """
         self._uplink, self._gateway_id, self._password = uplink, gateway_id, password
-        self._online = msgspec.json.encode(state)
+        self._state = state
         self._offline = msgspec.json.encode(State(online=False, boot_id=state.boot_id))
         self._events, self._floor_ms = events, floor_ms
         self._backoff, self._urgent, self._rng = Backoff(rng), urgent, rng
@@ -81,7 +84,7 @@ class MqttLink:
         self._loop: PahoLoop | None = None
         self._step = asyncio.Event()
         self._lost: str | None = None
-        self._granted = False
+        self._granted = self._moved = False
         self._said = ""
         """What the library last complained of before the connection stood."""
         self.up = False
@@ -114,7 +117,8 @@ class MqttLink:
         while left_s > 0:
             step_s = min(left_s, self._rng.uniform(URGENT_S / 2, URGENT_S))
             await asyncio.sleep(step_s)
-            left_s = 0 if self._urgent() else left_s - step_s
+            left_s = 0 if self._urgent() or self._moved else left_s - step_s
+        self._moved = False
 
     def publish(self, leaf: str, payload: bytes) -> int | None:
         """Publish at QoS 1 (see `Link`)."""
@@ -122,6 +126,20 @@ class MqttLink:
             return None
         info = self._client.publish(of(self._gateway_id, leaf), payload, 1)
         return info.mid if info.rc == mqtt.MQTT_ERR_SUCCESS else None
+
+    def tell(self, state: State) -> None:
+        """Publish another state, now and at each connection to come."""
+        self._state = state
+        if self.up and self._client is not None:
+            self._publish_state(self._client)
+
+    async def move(self, uplink: Uplink) -> None:
+        """Leave this broker and connect to another one, at once."""
+        self._uplink, self._moved = uplink, True
+        self._backoff.reset()
+        await self.say_goodbye()
+        self._go_down()
+        self._on_lost("other broker settings")
 
     async def say_goodbye(self) -> None:
         """Tell that the gateway goes offline, and disconnect without the Will."""
@@ -169,11 +187,15 @@ class MqttLink:
             raise RetryLater(f"{self._lost}: {self._said}" if self._said else self._lost)
         client.on_log = None  # from here on it would cost something with each message
         self.certificate_expired = False
-        client.publish(of(self._gateway_id, "state"), self._online, 1, retain=True)
+        self._publish_state(client)
         self.up, self.why = True, ""
         self.counters["connects"] += 1
         log.info("link up: %s", self._uplink.broker)
         self._events.up()
+
+    def _publish_state(self, client: mqtt.Client) -> None:
+        payload = msgspec.json.encode(self._state)
+        client.publish(of(self._gateway_id, "state"), payload, 1, retain=True)
 
     async def _stay(self) -> None:
         began = asyncio.get_running_loop().time()
@@ -241,7 +263,7 @@ class MqttLink:
         if reason.is_failure:
             self._on_lost(f"refused by the broker: {reason}")
             return
-        down = [(of(self._gateway_id, f"down/{leaf}"), 1) for leaf in ("ack", "command")]
+        down = [(of(self._gateway_id, f"down/{leaf}"), 1) for leaf in LEAVES]
         client.subscribe(down)
 
     def _subscribed(self, _c: Any, _u: Any, _mid: int, reasons: Any, _p: Any) -> None:
@@ -256,6 +278,8 @@ class MqttLink:
             self._events.ack(bytes(message.payload))
         elif message.topic.endswith("/down/command"):
             self._events.command(bytes(message.payload))
+        elif message.topic.endswith("/down/config"):
+            self._events.config(bytes(message.payload))
 
     def _complaint(self, _c: Any, _u: Any, level: int, text: str) -> None:
         if level == mqtt.MQTT_LOG_ERR:

@@ -43,6 +43,7 @@ class PointText(Struct, frozen=True, kw_only=True):
     bits: tuple[int, int] | None = None
     values: dict[str, bool | int | float | str] | None = None
     codes: dict[str, str] | None = None
+    valid_when: dict[str, bool | int | float | str] | None = None
 
 
 Tell = Callable[[str, str, object], None]
@@ -122,6 +123,7 @@ def _check_point(
         bits=text.bits,
         values=values,
         codes=listed,
+        valid_when=text.valid_when,
         as_text=point is not None and point.type == "text" and text.type != "enum16",
     )
 

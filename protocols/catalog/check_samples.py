@@ -19,8 +19,11 @@ REGULAR: Mapping[str, Sequence[Value]] = {
     "safety_circuit": (True,),
     "service_mode": ("normal",),
     "power_status": ("mains",),
+    "over_capacity": (False,),
 }
 """What these points say while nothing is wrong; a sample with anything else is abnormal."""
+NEVER_NEGATIVE = frozenset({"gross_kg"})
+"""What weighs less than nothing has been taken off after the scale was zeroed."""
 
 
 class SampleText(Struct, frozen=True, kw_only=True):
@@ -80,7 +83,9 @@ def is_abnormal(sample: Sample) -> bool:
     if any(quality != "good" for quality in sample.expect_quality.values()):
         return True
     return any(
-        name in REGULAR and value not in REGULAR[name] for name, value in sample.expect.items()
+        (name in REGULAR and value not in REGULAR[name])
+        or (name in NEVER_NEGATIVE and isinstance(value, int | float) and value < 0)
+        for name, value in sample.expect.items()
     )
 
 

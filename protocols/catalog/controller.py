@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from protocols.border import convert, read_toml
 from protocols.catalog.check_points import check_points
 from protocols.catalog.check_samples import SampleText, check_proof, check_samples
+from protocols.catalog.check_validity import check_validity
 from protocols.catalog.files import data_files
 from protocols.catalog.point_map import (
     FRAMINGS,
@@ -19,7 +20,7 @@ from protocols.catalog.point_map import (
     Table,
     WordOrder,
 )
-from protocols.catalog.points import kinds
+from protocols.catalog.points import kinds, load_points
 from protocols.errors import Fault, FixConfiguration
 
 __all__ = [
@@ -75,6 +76,8 @@ def load_controller(path: Path, *, shipped: bool) -> Controller:
     ]
     if head is not None:
         faults += _width_faults(head, points, file)
+        canonical = load_points(kind) if kind else {}
+        faults += check_validity(points, canonical, head.registers_per_read_max, file=file)
     if faults or head is None:
         raise FixConfiguration(faults)
     return _build(head, points, [one for one in raw_samples if one], file=file, shipped=shipped)

@@ -38,6 +38,8 @@ class PointMap(Struct, frozen=True, kw_only=True):
     """Raw value -> value, for enum16 and bool."""
     codes: dict[int, str] | None = None
     """Canonical code by bit (bitfield16) or by raw value (enum16, bool), for lists of codes."""
+    valid_when: dict[str, Scalar] | None = None
+    """What other points must say for this one to have a value; they are read along with it."""
     as_text: bool = False
     """The point is a text: a whole number is told by its decimal digits."""
 

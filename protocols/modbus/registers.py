@@ -9,7 +9,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from protocols.catalog.point_map import Controller, PointMap, Table, WordOrder
 from protocols.modbus.fields import Field, fields_of, write_fields
 from protocols.modbus.numbers import to_number, width
-from protocols.readings import Quality, Value
+from protocols.readings import Quality, Scalar, Value
 
 __all__ = [
     "Image",
@@ -22,6 +22,7 @@ __all__ = [
     "encode",
     "join_codes",
     "raw_of",
+    "valid",
     "width",
 ]
 
@@ -100,10 +101,21 @@ def join_codes(parts: Sequence[tuple[Value, Quality]]) -> tuple[Value, Quality]:
     return (None, quality) if quality != "good" and not codes else (list(codes), quality)
 
 
+def valid(
+    found: tuple[Value, Quality],
+    valid_when: Mapping[str, Scalar],
+    said: Mapping[str, tuple[Value, Quality]],
+) -> tuple[Value, Quality]:
+    """Return what was found, or no value where another point says that it does not count."""
+    holds = all(said.get(name, _NO_VALUE)[0] == wanted for name, wanted in valid_when.items())
+    return found if holds else _NO_VALUE
+
+
 def decode(controller: Controller, image: Image) -> dict[str, tuple[Value, Quality]]:
     """Read every point whose registers are all in the image.
 
-    A list of codes that stands in several places is left out until all of them are in the image.
+    A list of codes that stands in several places is left out until all of them are in the image;
+    so is a point until those are that say whether it is valid.
     """
     found: dict[str, list[tuple[Value, Quality]]] = {}
     missing = set()
@@ -115,11 +127,18 @@ def decode(controller: Controller, image: Image) -> dict[str, tuple[Value, Quali
             continue
         words = [table[one] for one in addresses]
         found.setdefault(point.name, []).append(decode_point(point, words, controller.word_order))
-    return {
+    said = {
         name: parts[0] if len(parts) == 1 else join_codes(parts)
         for name, parts in found.items()
         if name not in missing
     }
+    for point in controller.points:
+        if point.valid_when is not None and point.name in said:
+            if said.keys() >= point.valid_when.keys():
+                said[point.name] = valid(said[point.name], point.valid_when, said)
+            else:
+                del said[point.name]
+    return said
 
 
 def codes_of(controller: Controller) -> frozenset[str]:

@@ -11,11 +11,21 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("protocols", "edge", "cloud", "simulators")
 FOREIGN_TO_PROTOCOLS = {"msgspec", "biip"}
 COMPOSITION_ROOTS = {
-    "edge": {"agent", "__main__", "building", "check", "doctor", "probe", "status", "watch"},
-    "cloud": {"service", "roles", "__main__", "check", "settings"},
+    "edge": {
+        "agent",
+        "__main__",
+        "building",
+        "catalog",
+        "check",
+        "doctor",
+        "probe",
+        "status",
+        "watch",
+    },
+    "cloud": {"service", "roles", "__main__", "check", "settings", "commands_remote"},
 }
 SHARED = {
-    "edge": {"settings", "batches", "frames", "timekeeper", "metrics"},
+    "edge": {"settings", "catalog", "setup", "lock", "batches", "frames", "timekeeper", "metrics"},
     "cloud": {"model", "migrations", "metrics", "embedded_broker"},
 }
 

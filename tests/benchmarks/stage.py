@@ -21,9 +21,15 @@ OF_THE_SITE = (
     "use_",
     "allow",
     "acl",
-    "pers",
+    "per",
+    "crlfile",
+    "user",
+    "pid_file",
+    "include_dir",
+    "log_",
 )
-"""Settings of the shipped file that a bench must replace: addresses, certificates, folders."""
+"""Settings of the shipped file that a bench must replace: addresses, certificates, folders, and the
+log, which goes to a process of its own (its cost: docs/identity.md)."""
 
 
 class ShippedMosquitto(Mosquitto):

@@ -122,7 +122,7 @@ def logged_batches(url: str) -> Iterator[LoggedBatch]:
 def _logged_values(url: str) -> Counter[Value]:
     values: Counter[Value] = Counter()
     for one in chain.from_iterable(batch.readings() for batch in logged_batches(url)):
-        for name, column in one.values.items():
+        for name, column in one.columns().items():
             values.update(
                 (one.asset, name, at)
                 for at, value in zip(one.at, column, strict=True)

@@ -115,7 +115,7 @@ def test_every_value_that_a_register_can_tell_round_trips(controller: Controller
             if quality != "good":
                 continue
             image: MutableImage = {}
-            encode(controller, {point.name: value}, image)
+            encode(controller, {point.name: value, **(point.valid_when or {})}, image)
             assert decode(controller, image)[point.name] == (value, "good"), (point.name, raw)
 
 

@@ -16,8 +16,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge.agent import Agent, only_one
+from edge.agent import Agent
+from edge.catalog import Catalog
+from edge.lock import only_one
 from edge.settings import Site, SpoolSettings, Uplink
+from edge.setup import Setup
 from edge.sources.base import Emit, Sample
 from edge.spool.sqlite import FILE
 from edge.status import read_status
@@ -84,13 +87,19 @@ class Gateway:
             spool=SpoolSettings(bytes_max=2**20),
         )
         self.agent = Agent(
-            site,
-            [self.source],
+            Setup(
+                version=0,
+                file=Path(),
+                site=site,
+                site_sha256="ab",
+                overlay=None,
+                catalog=Catalog({}, {}, {}),
+            ),
+            lambda _site, _catalog: ([self.source], []),
             state_dir=folder,
             clock=self.clock,
             rng=random.Random(1),
             version="1.2",
-            site_sha256="ab",
         )
 
 
@@ -346,7 +355,7 @@ async def test_source_that_breaks_is_started_again(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("edge.agent.RESTART_FIRST_S", 0.01)
+    monkeypatch.setattr("edge.running.RESTART_FIRST_S", 0.01)
     (tmp_path / "edge").mkdir()
     gateway = Gateway(tmp_path / "edge", mosquitto.port)
     gateway.source.broken = 3

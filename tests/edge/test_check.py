@@ -79,6 +79,20 @@ def test_faulty_scheme_of_the_overlay_is_named(tmp_path: Path) -> None:
     assert "schemes/crate.toml: title: expected a value, found nothing: the key is missing" in found
 
 
+def test_faulty_scale_file_is_named_with_the_scale_that_needs_it(tmp_path: Path) -> None:
+    (tmp_path / "scales").mkdir()
+    (tmp_path / "scales" / "acme.toml").write_text(
+        'schema = 1\nid = "acme"\n[frame]\nend = "\\r"\n'
+    )
+    site = write_site(tmp_path)
+    table = 'kind = "scale_serial"\nasset = "scale:1"\nprotocol = "acme"\ndevice = "/dev/ttyS1"\n'
+    site.write_text(site.read_text() + f'[[scales]]\nid = "scale-1"\n{table}')
+    unread, faulty = lines(tmp_path, site, tmp_path)
+    assert unread.startswith("site.toml: scales[0].protocol: expected the id of a scale file")
+    assert "comma-line" in unread
+    assert faulty.startswith("scales/acme.toml: frame.pattern: expected a value, found nothing")
+
+
 def test_overlay_that_is_no_folder_is_a_fault(tmp_path: Path) -> None:
     (fault,) = lines(tmp_path, write_site(tmp_path), tmp_path / "none")
     assert fault.startswith("none: --overlay: expected a folder")

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from cloud.model.ledger import SpoolLedger
 from cloud.model.scan import KeptScan
 from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
+from cloud.remote.book import RemoteBook
+from cloud.remote.releases import Releases
 from cloud.scans.store import find_scans
 from cloud.telemetry.base import Aggregate, Series
+from cloud.trust import signing
 from cloud.web.pages import mount
 from protocols.clock import Clock, ManualClock, SystemClock
 from protocols.errors import RefuseInput
@@ -233,6 +237,12 @@ async def open_world(
     services = Services(
         registry=registry,
         gateways=gateways,
+        remote=RemoteBook(
+            database,
+            clock,
+            sign=partial(signing.sign, folder),
+            releases=Releases(folder / "releases"),
+        ),
         ledger=ledger,
         alarms=desk,
         feed=feed,

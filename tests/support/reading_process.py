@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from edge.building import build_all, load_catalog
+from edge.building import build_all
+from edge.catalog import load_catalog
 from edge.settings import load_site
 from edge.sources.base import Sample, Scanned, Source
 from protocols.clock import SystemClock

@@ -55,7 +55,7 @@ def expected(last: int) -> Counter[Key]:
         for position in range(1, last + 1)
         for logged in load_group(partition, position).batches
         for one in logged.readings()
-        for name, column in one.values.items()
+        for name, column in one.columns().items()
         for at, value in zip(one.at, column, strict=True)
         if value is not None
     )

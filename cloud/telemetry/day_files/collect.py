@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import msgspec
-
 from cloud.model.logged import LoggedBatch, LogGroup, PlacedReadings, Positions
 from cloud.telemetry.base import Refused, RefuseRecord
 from cloud.telemetry.day_files.layout import DAY_MAX, DAY_MS, ROW_BITS, Layout
@@ -114,8 +112,7 @@ class Collector:
         if wide is None:
             layout = self._layouts.get(kind)
             if layout is None:
-                for name in reading.values:
-                    add_extra(rows.extra, reading, partition, sequences, name)
+                add_extra(rows.extra, reading, partition, sequences)
                 return
             wide = rows.wide[kind] = WideRows(layout, rows.extra)
         wide.add(reading, partition, sequences)
@@ -142,10 +139,4 @@ def _by_day(
         return
     for day in sorted({at // DAY_MS for at in reading.at}):
         rows = [row for row, at in enumerate(reading.at) if at // DAY_MS == day]
-        part = msgspec.structs.replace(
-            reading,
-            at=[reading.at[row] for row in rows],
-            values={k: [column[row] for row in rows] for k, column in reading.values.items()},
-            quality={k: [column[row] for row in rows] for k, column in reading.quality.items()},
-        )
-        yield day, part, [sequences[row] for row in rows]
+        yield day, reading.rows(rows), [sequences[row] for row in rows]

@@ -4,7 +4,8 @@ Readings are gathered as they are and turned into columns all at once: a loop in
 interpreter's own functions costs a third of one over their values.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain
 from typing import Any
 
@@ -112,30 +113,23 @@ class _Part:
         self.at += reading.at
         self.sequences += sequences
 
-    def columns(self) -> dict[str, list[Value]]:
-        """Return the column of each point that was heard of.
-
-        Raises:
-            ValueError: a column does not line up with `at`.
-
-        """
-        if self._names:  # each n-th of all columns in a row is of the same point
-            every = list(chain.from_iterable([one.values.values() for one in self.readings]))
-            width = len(self._names)
-            found = {
-                name: list(chain.from_iterable(every[start::width]))
-                for start, name in enumerate(self._names)
-            }
+    def columns(self) -> Mapping[str, Sequence[Value]]:
+        """Return the column of each point that was heard of."""
+        readings = self.readings
+        if not self._names:
+            tables = [one.columns() for one in readings]
+            heard = set[str]().union(*(one.points for one in readings))
+            return {name: self._gathered(name, tables) for name in heard}
+        if len(readings) == len(self.at):  # each reading is a row
+            every: Iterable[Sequence[Value]] = zip(*(one.flat for one in readings), strict=True)
         else:
-            heard = set[str]().union(*(one.values for one in self.readings))
-            found = {name: self._gathered(name) for name in heard}
-        for name, column in found.items():
-            if len(column) != len(self.at):
-                raise ValueError(f"{name}: {len(column)} values for {len(self.at)} times")
-        return found
+            tables = [one.columns() for one in readings]
+            every = [list(chain.from_iterable(t[name] for t in tables)) for name in self._names]
+        return dict(zip(self._names, every, strict=True))
 
-    def _gathered(self, name: str) -> list[Value]:
-        parts = [one.values.get(name) or [None] * len(one.at) for one in self.readings]
+    def _gathered(self, name: str, tables: Sequence[Mapping[str, list[Value]]]) -> list[Value]:
+        pieces = zip(tables, self.readings, strict=True)
+        parts = [table.get(name) or [None] * len(one.at) for table, one in pieces]
         return list(chain.from_iterable(parts))
 
 
@@ -155,12 +149,11 @@ class WideRows:
 
     def add(self, reading: PlacedReadings, partition: str, sequences: Sequence[int]) -> None:
         """Add the rows of a reading; one without any point of the table goes to `extra` whole."""
-        names = tuple(reading.values)
+        names = reading.points
         part = self._parts.get(names)
         if part is None:
             if self._points.keys().isdisjoint(names):
-                for name in names:
-                    add_extra(self._extra, reading, partition, sequences, name)
+                add_extra(self._extra, reading, partition, sequences)
                 return
             part = self._mixed
             if len(self._parts) < SHAPES_MAX:
@@ -172,10 +165,6 @@ class WideRows:
         """Return the rows for Arrow, in the types of the file that takes them; call it once.
 
         Points without a column, and values that do not fit, move to the extra rows.
-
-        Raises:
-            ValueError: a column does not line up with `at`.
-
         """
         parts = [part for part in (*self._parts.values(), self._mixed) if part.at]
         found = [part.columns() for part in parts]
@@ -184,15 +173,15 @@ class WideRows:
         self._sequences = list(chain.from_iterable(part.sequences for part in parts))
         self._note_qualities(parts)
         heard = set[str]().union(*found)
-        for name in sorted(heard - self._points.keys()):
-            self._add_extra(parts, name)
+        if strange := heard - self._points.keys():
+            self._add_extra(parts, strange)
         partitions = _partition_of_rows(parts)
         columns = {}
         for name in self._points:
             if name in heard:
                 pieces = zip(found, parts, strict=True)
-                every = (one.get(name) or [None] * len(part.at) for one, part in pieces)
-                column = list(chain.from_iterable(every))
+                every = [one.get(name) or [None] * len(part.at) for one, part in pieces]
+                column = every[0] if len(every) == 1 else list(chain.from_iterable(every))
                 columns[name] = self._array(name, column, layout[name], partitions)
         own = {
             "_asset": pa.array(self._assets, pa.string()),
@@ -210,47 +199,46 @@ class WideRows:
         """Note what is not good: of the few readings that have a null or say a quality."""
         row = 0
         for reading in chain.from_iterable(part.readings for part in parts):
-            values = reading.values
-            suspect = reading.quality or reading.time_unknown
-            if suspect or None in chain.from_iterable(values.values()):
-                for name in values.keys() & self._points.keys():
-                    for place, quality in enumerate(qualities_of(reading, name, values[name]), row):
-                        if quality != "good":
-                            self._quality.setdefault(place, {})[name] = quality
+            if reading.quality or reading.time_unknown or None in reading.flat:
+                for name, column in reading.columns().items():
+                    if name in self._points:
+                        for place, quality in enumerate(qualities_of(reading, name, column), row):
+                            if quality != "good":
+                                self._quality.setdefault(place, {})[name] = quality
             row += len(reading.at)
 
-    def _add_extra(self, parts: Sequence[_Part], name: str) -> None:
+    def _add_extra(self, parts: Sequence[_Part], names: AbstractSet[str]) -> None:
         row = 0
         for part in parts:
             for reading, partition in zip(part.readings, part.partitions, strict=True):
                 count = len(reading.at)
-                if name in reading.values:
+                if not names.isdisjoint(reading.points):
                     sequences = self._sequences[row : row + count]
-                    add_extra(self._extra, reading, partition, sequences, name)
+                    add_extra(self._extra, reading, partition, sequences, names)
                 row += count
 
     def _array(
-        self, name: str, column: list[Value], type_: ColumnType, partitions: Sequence[str]
+        self, name: str, column: Sequence[Value], type_: ColumnType, partitions: Sequence[str]
     ) -> pa.Array:
         if not set(map(type, column)) <= _FAST[type_]:
-            self._sift(name, column, type_, partitions)
+            column = self._sifted(name, column, type_, partitions)
         try:
             return pa.array(column, _ARROW[type_])
         except OverflowError:  # a whole number beyond 64 bits
-            self._sift(name, column, type_, partitions)
-            return pa.array(column, _ARROW[type_])
+            return pa.array(self._sifted(name, column, type_, partitions), _ARROW[type_])
 
-    def _sift(
-        self, name: str, column: list[Value], type_: ColumnType, partitions: Sequence[str]
-    ) -> None:
+    def _sifted(
+        self, name: str, column: Sequence[Value], type_: ColumnType, partitions: Sequence[str]
+    ) -> list[Value]:
         """Move what the column cannot hold exactly to `extra`; note whole numbers in a DOUBLE."""
+        kept = list(column)
         for row, value in enumerate(column):
             if value is None or fits(value, type_):
                 continue
             if type_ == "DOUBLE" and type(value) is int and -EXACT_MAX <= value <= EXACT_MAX:
                 self._whole.setdefault(row, []).append(name)
                 continue
-            column[row] = None
+            kept[row] = None
             quality = self._quality.get(row, {}).get(name, "good")
             self._extra.add(
                 self._assets[row],
@@ -261,6 +249,7 @@ class WideRows:
                 name,
                 value,
             )
+        return kept
 
 
 def _partition_of_rows(parts: Sequence[_Part]) -> list[str]:
@@ -301,13 +290,19 @@ def qualities_of(
 
 
 def add_extra(
-    extra: ExtraRows, reading: PlacedReadings, partition: str, sequences: Sequence[int], name: str
+    extra: ExtraRows,
+    reading: PlacedReadings,
+    partition: str,
+    sequences: Sequence[int],
+    names: Container[str] | None = None,
 ) -> None:
-    """Add one point of a reading to the narrow rows."""
-    column = reading.values[name]
-    qualities = qualities_of(reading, name, column) or ["good"] * len(column)
-    for at, sequence, quality, value in zip(reading.at, sequences, qualities, column, strict=True):
-        extra.add(reading.asset, at, partition, sequence, quality, name, value)
+    """Add points of a reading to the narrow rows; all of them without `names`."""
+    for name, column in reading.columns().items():
+        if names is None or name in names:
+            qualities = qualities_of(reading, name, column) or ["good"] * len(column)
+            for row in zip(reading.at, sequences, qualities, column, strict=True):
+                at, sequence, quality, value = row
+                extra.add(reading.asset, at, partition, sequence, quality, name, value)
 
 
 def _quality_json(found: dict[str, Quality]) -> str:

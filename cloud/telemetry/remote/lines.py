@@ -65,10 +65,10 @@ class Lines:
         series = f"{scheme_of(reading.asset)},asset={reading.asset},log={log}{self._dialect.tags}"
         rows: list[list[str]] = [[] for _ in reading.at]
         plain = not reading.quality and not reading.time_unknown
-        for name, column in reading.values.items():
+        for name, column in reading.columns().items():
             self._add_column(series, reading.at, rows, name, column)
             if not plain or None in column:
-                self._add_qualities(series, reading, rows, name)
+                self._add_qualities(series, reading, rows, name, column)
         end = f"{POSITION}={position}i"
         for fields, at in zip(rows, reading.at, strict=True):
             fields.append(end)
@@ -115,9 +115,14 @@ class Lines:
                 self._put(series, at[row], rows[row], self._text(name, value))
 
     def _add_qualities(
-        self, series: str, reading: PlacedReadings, rows: list[list[str]], name: str
+        self,
+        series: str,
+        reading: PlacedReadings,
+        rows: list[list[str]],
+        name: str,
+        column: list[Value],
     ) -> None:
-        for row, quality in enumerate(qualities_of(reading, name, reading.values[name])):
+        for row, quality in enumerate(qualities_of(reading, name, column)):
             if quality != "good":
                 text = self._write(name, QUALITY, quality)
                 self._put(series, reading.at[row], rows[row], text)

@@ -10,8 +10,6 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-import msgspec
-
 from cloud.model.logged import LogGroup, PlacedReadings, Positions
 from cloud.telemetry.base import Aggregate, Refused, RefuseRecord, Series
 from cloud.telemetry.day_files.collect import IMPOSSIBLE, TOO_OLD, record_index
@@ -267,10 +265,4 @@ def _outside(reading: PlacedReadings, oldest_ms: int) -> str | None:
 
 def _within(reading: PlacedReadings, oldest_ms: int) -> PlacedReadings:
     """Return the rows of a reading that are stored."""
-    rows = [row for row, at in enumerate(reading.at) if oldest_ms <= at <= AT_MAX_MS]
-    return msgspec.structs.replace(
-        reading,
-        at=[reading.at[row] for row in rows],
-        values={name: [column[row] for row in rows] for name, column in reading.values.items()},
-        quality={name: [column[row] for row in rows] for name, column in reading.quality.items()},
-    )
+    return reading.rows([row for row, at in enumerate(reading.at) if oldest_ms <= at <= AT_MAX_MS])

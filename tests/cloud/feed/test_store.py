@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection
 
-from cloud.feed.store import FeedStore
+from cloud.feed.store import NEWS_MAX, READ_LIMIT_MAX, FeedStore
 from cloud.model.database import Database
 from protocols.clock import ManualClock
 from tests.support.state_database import open_state
@@ -127,3 +127,31 @@ async def test_many_writers_and_a_reader_see_one_sequence(database: Database) ->
     async with asyncio.timeout(5):
         await reader
     assert seen == list(range(1, 201))
+
+
+async def test_news_are_read_once_for_all_who_listen(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = FeedStore(database, ManualClock())
+    await _append(database, feed, "a")
+    await feed.load()
+    await _append(database, feed, "b", "c")
+    assert await feed.wait(1, 5)
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "read", None)
+        assert [one.data for one in await feed.read(1)] == ["b", "c"]
+        assert [one.data for one in await feed.read(2)] == ["c"]
+        assert [one.data for one in await feed.read(1, limit=1)] == ["b"]
+    assert [one.data for one in await feed.read(0)] == ["a", "b", "c"]
+    await _append(database, feed, *"defg")
+    assert [one.data for one in await feed.read(3)] == [*"defg"]
+
+
+async def test_much_news_are_read_piece_by_piece(database: Database) -> None:
+    feed = FeedStore(database, ManualClock())
+    await _append(database, feed, "a")
+    await feed.load()
+    await _append(database, feed, *("x" for _ in range(NEWS_MAX + 1)))
+    assert await feed.wait(1, 5)
+    assert feed.head == NEWS_MAX + 2
+    assert len(await feed.read(1, limit=READ_LIMIT_MAX)) == NEWS_MAX + 1

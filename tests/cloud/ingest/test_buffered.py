@@ -57,9 +57,46 @@ async def test_a_burst_is_read_in_few_pieces_and_whole(
     await link.disconnect()
 
 
+async def test_packets_of_one_turn_go_out_in_one_piece_and_whole(
+    mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, send = list[int](), mqtt.Client._sock_send
+
+    def counted(client: mqtt.Client, buf: bytes) -> int:
+        sizes.append(len(buf))
+        return send(client, buf)
+
+    monkeypatch.setattr(mqtt.Client, "_sock_send", counted)
+    client = BufferedClient(CallbackAPIVersion.VERSION2, client_id="speaker")
+    heard, connected, complete = list[bytes](), asyncio.Event(), asyncio.Event()
+
+    def on_message(_client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        heard.append(bytes(message.payload))
+        if len(heard) == MESSAGES:
+            complete.set()
+
+    client.on_message = on_message
+    client.on_connect = lambda c, *_: c.subscribe("a/+", 0)
+    client.on_subscribe = lambda *_: connected.set()
+    link = PahoLoop(client, host="127.0.0.1", port=mosquitto.port, on_lost=lambda _: None)
+    await link.connect()
+    await asyncio.wait_for(connected.wait(), 5)
+    sizes.clear()
+    sent = [bytes([65 + number % 26]) * 9_000 for number in range(MESSAGES)]
+    for payload in sent:
+        client.publish("a/b", payload, 0)
+    await asyncio.wait_for(complete.wait(), 5)
+    assert heard == sent
+    assert len(sizes) < MESSAGES
+    await link.disconnect()
+    assert sizes[-1] == 2  # DISCONNECT, so that the broker keeps the Will to itself
+
+
 def test_what_an_ended_connection_left_is_forgotten() -> None:
     client = BufferedClient(CallbackAPIVersion.VERSION2)
-    client._piece = b"half a packet"
+    client._piece = client._gathered = b"half a packet"
     assert client.unread()
-    client.forget_unread()
+    assert client.want_write()
+    client.forget()
     assert not client.unread()
+    assert not client.want_write()

@@ -1,7 +1,7 @@
 """What waits for a commit, and what of it goes at once."""
 
 from cloud.ingest.account import Account, AccountKey
-from cloud.ingest.pending import Pending
+from cloud.ingest.pending import GROUP_BYTES_MAX, Pending
 from cloud.model.dead_letter import DeadLetter
 from protocols.ranges import RangeSet
 from protocols.topics import STREAMS, Stream
@@ -52,3 +52,13 @@ def test_a_gap_record_takes_everything_with_it() -> None:
     alarm, rest = pending.without_data()
     assert alarm is pending
     assert not rest
+
+
+def test_groups_are_small_and_in_order() -> None:
+    pending, text = Pending(), "x" * (GROUP_BYTES_MAX // 3)
+    for seq in range(1, 8):
+        logged = batch(readings("elevator:1", [NOON_MS], {"note": [text]}), seq=seq)
+        pending.add("all/data", logged, crc=seq)
+    groups = pending.groups()
+    assert [[one.seq for one in batches] for _, batches, _ in groups] == [[1, 2, 3], [4, 5, 6], [7]]
+    assert [seq for _, _, keys in groups for *_, seq, _ in keys] == list(range(1, 8))

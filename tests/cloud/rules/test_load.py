@@ -84,7 +84,12 @@ def test_faults_of_all_files_are_told(tmp_path: Path) -> None:
     [
         ("schema = 1", "schema = 2", "schema", "2"),
         ('"CarTooFast"', '"car too fast"', "alert", "car too fast"),
-        ('kind = "elevator"', 'kind = "balloon"', "kind", "one of elevator, gateway, service"),
+        (
+            'kind = "elevator"',
+            'kind = "balloon"',
+            "kind",
+            "one of elevator, gateway, scale, service",
+        ),
         ("speed >", "velocity >", "expr", "velocity"),
         ("speed > 3.0", "speed > ", "expr", "CEL"),
         ("speed > 3.0", "speed > three", "expr", "three"),

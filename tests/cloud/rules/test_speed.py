@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable
 
-from cloud.model.logged import PlacedReadings
+from cloud.model.logged import PlacedReadings, flattened
 from cloud.rules.engine import Engine
 from cloud.rules.load import load_rules
 from protocols.envelope import decode_records
@@ -54,10 +54,12 @@ def test_judging_costs_no_more_than_a_few_decodes() -> None:
                 seq=1,
                 received_at=one.at[-1],
                 at=one.at,
-                values=one.values,
+                points=points,
+                flat=flat,
                 quality={},
             )
             for one in group
+            for points, flat in [flattened(one.values)]
         ]
         for group in groups
     ]

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from cloud.model.logged import PlacedReadings
+from cloud.model.logged import PlacedReadings, flattened
 from cloud.rules.engine import AHEAD_MAX_MS, Engine
 from cloud.rules.load import load_rules
 from cloud.rules.rule import RuleSet
@@ -26,13 +26,15 @@ def _reading(
     quality: dict[str, list[Quality]] | None = None,
     received_at: int = T + 60_000,
 ) -> PlacedReadings:
+    points, flat = flattened(values)
     return PlacedReadings(
         asset=asset,
         gateway=gateway,
         seq=seq,
         received_at=received_at,
         at=[T + one for one in at],
-        values=values,
+        points=points,
+        flat=flat,
         quality=quality or {},
     )
 

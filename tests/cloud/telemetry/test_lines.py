@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.model.logged import PlacedReadings
+from cloud.model.logged import PlacedReadings, flattened
 from cloud.telemetry.remote.lines import Dialect, Lines, tag_text
 from protocols.readings import Quality, Value
 
@@ -27,6 +27,7 @@ def lines(
     quality: dict[str, list[Quality]] | None = None,
 ) -> list[str]:
     one = Lines(dialect)
+    points, flat = flattened(values)
     count = len(next(iter(values.values())))
     one.add(
         PlacedReadings(
@@ -35,7 +36,8 @@ def lines(
             seq=1,
             received_at=0,
             at=list(range(1_000, 1_000 + count)),
-            values=values,
+            points=points,
+            flat=flat,
             quality=quality or {},
         ),
         "all/data.0",

@@ -60,6 +60,31 @@ def merged(columns: Sequence[Columns]) -> dict[str, tuple[str, Value, str]]:
     return told
 
 
+SCALE = load_controllers(None)[0]["id551pn"]
+STATUS = Part("holding_register", 0, 5)
+VALID, MOTION = 0x8000, 0x9000
+
+
+def weighing(weight: int, status: int) -> list[int]:
+    return [weight, 0, weight, 0, status]
+
+
+def test_weight_is_told_only_while_it_is_valid_and_at_rest() -> None:
+    scale = DeviceDecoder(Codec(SCALE), snapshot_phase_ms=MINUTE)
+    first = merged(scale.observe([(STATUS, weighing(0x41F4, MOTION))], 0))
+    assert first["gross_kg"] == ("data", None, "no_value")
+    assert first["in_motion"] == ("data", True, "good")
+    assert merged(scale.observe([(STATUS, weighing(0x4200, MOTION))], 1)) == {}
+    rest = merged(scale.observe([(STATUS, weighing(0x4200, VALID))], 2))
+    assert rest["gross_kg"] == rest["displayed_kg"] == ("data", 32.0, "good")
+    assert rest["in_motion"] == ("data", False, "good")
+    lifted = merged(scale.observe([(STATUS, weighing(0x4200, MOTION))], 3))
+    assert lifted["gross_kg"] == ("data", None, "no_value")
+    scale.lose(STATUS)
+    again = merged(scale.observe([(STATUS, weighing(0x4200, VALID))], 4))
+    assert again["gross_kg"] == ("data", 32.0, "good")
+
+
 @pytest.fixture
 def device() -> DeviceDecoder:
     decoder = DeviceDecoder(Codec(BOARD), snapshot_phase_ms=30_000)

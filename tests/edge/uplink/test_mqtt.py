@@ -43,6 +43,7 @@ class Heard:
         self.ups = self.downs = 0
         self.acks: list[bytes] = []
         self.commands: list[bytes] = []
+        self.configs: list[bytes] = []
         self.pubacks: list[int] = []
         self.changed = asyncio.Event()
         self.events = Events(
@@ -50,6 +51,7 @@ class Heard:
             down=self._down,
             ack=lambda payload: self._add(self.acks, payload),
             command=lambda payload: self._add(self.commands, payload),
+            config=lambda payload: self._add(self.configs, payload),
             puback=lambda mid: self._add(self.pubacks, mid),
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from protocols.catalog.controller import Controller, load_controller, load_controllers
-from protocols.catalog.files import data_root
+from protocols.catalog.files import data_files, data_root
 from protocols.errors import Fault, FixConfiguration
 from protocols.modbus.registers import MutableImage, decode, encode
 from protocols.readings import Value
@@ -443,9 +443,78 @@ def test_faulty_file_sets_only_itself_aside(write: Write, tmp_path: Path) -> Non
     write(ACME.replace("acme-lift200", "techno-board"), "techno-board")
     write(ACME, "monarch-nice3000plus")
     controllers, found = load_controllers(tmp_path)
-    assert {"acme-lift200", "techno-board", "gbt24476-adapter"} == set(controllers)
+    shipped = {path.stem for path, is_shipped in data_files("controllers", tmp_path) if is_shipped}
+    assert set(controllers) == {"acme-lift200", "techno-board"} | shipped
     assert controllers["techno-board"].products == ("Acme LIFT 200",)
     assert sorted(Path(fault.file).stem for fault in found) == ["broken", "monarch-nice3000plus"]
+
+
+SCALE = """\
+schema = 1
+id = "acme-lift200"
+kind = "scale"
+registers_per_read_max = 4
+
+[[points]]
+name = "gross_kg"
+table = "holding_register"
+address = 0
+type = "float32"
+valid_when = {{ {condition} }}
+
+[[points]]
+name = "in_motion"
+table = "{table}"
+address = {address}
+type = "bool"
+
+[[points]]
+name = "net_kg"
+table = "holding_register"
+address = 2
+type = "uint16"
+valid_when = {{ weight_valid = true }}
+
+[[points]]
+name = "weight_valid"
+table = "holding_register"
+address = 5
+type = "bool"
+"""
+
+
+def scale(
+    condition: str = "in_motion = false", address: int = 3, table: str = "holding_register"
+) -> str:
+    return SCALE.format(condition=condition, address=address, table=table)
+
+
+def test_point_is_read_only_while_others_say_that_it_is_valid(write: Write) -> None:
+    controller = load_controller(write(scale()), shipped=False)
+    image: MutableImage = {"holding_register": {0: 0x41F4, 1: 0, 3: 0}}
+    assert decode(controller, image)["gross_kg"] == (30.5, "good")
+    image["holding_register"][3] = 1
+    assert decode(controller, image)["gross_kg"] == (None, "no_value")
+    del image["holding_register"][3]
+    assert "gross_kg" not in decode(controller, image)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        (scale("at_zero = true"), "at_zero", "another point of this file"),
+        (scale("gross_kg = 1.0"), "gross_kg", "another point of this file"),
+        (scale("net_kg = 1.0"), "net_kg", "a point without valid_when"),
+        (scale('in_motion = "no"'), "in_motion", "a value that in_motion can have"),
+        (scale(address=4), "in_motion", "a point within 4 registers"),
+        (scale(address=0, table="coil"), "in_motion", "a point within 4 registers"),
+    ],
+)
+def test_condition_names_another_point_that_is_read_along(
+    write: Write, text: str, name: str, expected: str
+) -> None:
+    found = faults(write(text))[f"points[0].valid_when.{name}"]
+    assert found.expected.startswith(expected)
 
 
 def test_overlay_that_is_not_there_changes_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""Commands and configuration of gateways."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
+from msgspec import Meta, Struct
+
+from cloud.api.base import Services
+from cloud.api.parameters import check_names, whole
+from cloud.api.render import answer, timed_fields
+from protocols.errors import RefuseInput
+from protocols.ids import check_gateway_id
+from protocols.limits import SEQ_MAX
+
+LIMIT, LIMIT_MAX = 20, 100
+EXPIRES_IN_S, EXPIRES_IN_S_MAX = 60, 7 * 24 * 3600
+Body = TypeVar("Body", bound=Struct)
+
+
+class CommandBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """An order to a gateway."""
+
+    op: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]
+    args: dict[str, Any] = {}
+    expires_in_s: Annotated[int, Meta(ge=1, le=EXPIRES_IN_S_MAX)] = EXPIRES_IN_S
+
+
+class ConfigBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A site file and the data files beside it, as text."""
+
+    site: str
+    overlay: dict[str, str] = {}
+    not_after: Annotated[int, Meta(ge=0, le=SEQ_MAX)] | None = None
+    """ms since 1970; later the gateway refuses it."""
+
+
+def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
+    """Build the calls below /api/v1/gateways/{id} that reach the gateway."""
+    routes = APIRouter(prefix="/api/v1/gateways/{gateway_id}", dependencies=[Depends(caller)])
+    remote = services.remote
+
+    @routes.post("/commands")
+    async def order(
+        gateway_id: str, request: Request, by: Annotated[str, Depends(caller)]
+    ) -> Response:
+        body = read_body(await request.body(), CommandBody)
+        entry = await remote.command(
+            check_gateway_id(gateway_id),
+            op=body.op,
+            args=body.args,
+            expires_in_s=body.expires_in_s,
+            by=by,
+        )
+        return answer(timed_fields(entry), status=202)
+
+    @routes.get("/commands")
+    async def list_commands(gateway_id: str, request: Request) -> Response:
+        found = await remote.commands(check_gateway_id(gateway_id), _limit(request))
+        return answer([timed_fields(one) for one in found])
+
+    @routes.get("/commands/{command_id}")
+    async def get_command(gateway_id: str, command_id: str) -> Response:
+        entry = await remote.find_command(check_gateway_id(gateway_id), command_id)
+        if entry is None:
+            raise RefuseInput("not_found", f"no command {command_id[:80]!r} to {gateway_id}")
+        return answer(timed_fields(entry))
+
+    @routes.post("/config")
+    async def push(
+        gateway_id: str, request: Request, by: Annotated[str, Depends(caller)]
+    ) -> Response:
+        body = read_body(await request.body(), ConfigBody)
+        pushed = await remote.push(
+            check_gateway_id(gateway_id),
+            site=body.site,
+            overlay=body.overlay,
+            not_after=body.not_after,
+            by=by,
+        )
+        return answer(timed_fields(pushed), status=202)
+
+    @routes.get("/config")
+    async def list_pushes(gateway_id: str, request: Request) -> Response:
+        found = await remote.pushes(check_gateway_id(gateway_id), _limit(request))
+        return answer([timed_fields(one) for one in found])
+
+    return routes
+
+
+def read_body(raw: bytes, type_: type[Body]) -> Body:
+    """Read a JSON body. RefuseInput `bad_request`."""
+    try:
+        return msgspec.json.decode(raw, type=type_)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise RefuseInput("bad_request", str(error)[:300]) from None
+
+
+def _limit(request: Request) -> int:
+    check_names(request.query_params, ("limit",))
+    return whole(request.query_params, "limit", LIMIT, low=1, high=LIMIT_MAX)

@@ -1,0 +1,1 @@
+"""What weighing indicators send on a serial line, by data."""
