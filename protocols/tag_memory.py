@@ -1,5 +1,6 @@
 """Fields in the memory of a tag, by its layout: read, and written the other way round."""
 
+import binascii
 import zlib
 from collections import Counter
 from collections.abc import Mapping
@@ -86,12 +87,7 @@ def write_memory(
 
 def crc16(data: bytes) -> int:
     """Return the CRC-16 of ISO/IEC 13239, inverted, as a Gen2 tag sends it of its PC and EPC."""
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-    return crc ^ 0xFFFF
+    return binascii.crc_hqx(data, 0xFFFF) ^ 0xFFFF
 
 
 def _read_area(area: Area, banks: Mapping[str, bytes]) -> dict[str, FieldValue] | Finding:

@@ -42,21 +42,21 @@ class SerialPlug:
         os.close(self._master)
         self._master = self._slave = None
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, timeout_s: float = SEND_TIMEOUT_S) -> None:
         """Send bytes; nothing when it is pulled out.
 
         Raises:
-            TimeoutError: nobody reads, and the kernel's buffer is full.
+            TimeoutError: nobody reads, and the kernel's buffer has been full for so long.
 
         """
         left = data
         while left and self._master is not None:
-            if not select.select([], [self._master], [], SEND_TIMEOUT_S)[1]:
+            if not select.select([], [self._master], [], timeout_s)[1]:
                 raise TimeoutError(f"{self.link}: nobody reads")
             left = left[os.write(self._master, left[:512]) :]
 
-    def receive(self) -> bytes:
-        """Return what was sent to the device since the last call."""
-        if self._master is None or not select.select([self._master], [], [], 0)[0]:
+    def receive(self, wait_s: float = 0.0) -> bytes:
+        """Return what was sent to the device since the last call; wait so long for the first."""
+        if self._master is None or not select.select([self._master], [], [], wait_s)[0]:
             return b""
         return os.read(self._master, 4096)

@@ -3,16 +3,14 @@
 It writes the vendor's frames by code of its own, so that it also checks the gateway's.
 """
 
-import os
-import pty
-import select
+import contextlib
 import struct
 import threading
-import tty
 from collections.abc import Callable
 from pathlib import Path
 
 from protocols.tag_memory import crc16
+from simulators.plug import SerialPlug
 from simulators.uhf_tags import TagField
 
 ROUND_S = 0.01
@@ -33,53 +31,32 @@ class UhfModule:
         self.deaf = False
         """It answers nothing, and an inventory that runs ends."""
         self.power_dbm: float | None = None
-        self._link = link
-        self._line: _Line | None = None
+        self._plug = SerialPlug(link)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._rounds, self._chosen, self._buffer = 0, b"", b""
 
     def plug(self) -> None:
-        """Appear."""
-        self._line = _Line(self)
-        spare = self._link.with_name(f"{self._link.name}.new")
-        spare.symlink_to(self._line.path)
-        spare.replace(self._link)
-
-    def unplug(self) -> None:
-        """Vanish, whatever is going on."""
-        self._link.unlink(missing_ok=True)
-        line, self._line = self._line, None
-        if line is not None:
-            line.close()
-
-
-class _Line:
-    """The module from one plugging in to the next pulling out."""
-
-    def __init__(self, module: UhfModule) -> None:
-        self._module = module
+        """Appear, powered up."""
         self._rounds, self._chosen, self._buffer = 0, b"", b""
-        self._master, self._slave = pty.openpty()
-        tty.setraw(self._slave)
-        self.path = os.ttyname(self._slave)
-        self._wake, self._stop = os.pipe()
+        self._plug.plug()
+        self._stop.clear()
         self._thread = threading.Thread(target=self._run, name="uhf-module", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        os.close(self._stop)
-        self._thread.join()
-        for descriptor in (self._wake, self._master, self._slave):
-            os.close(descriptor)
+    def unplug(self) -> None:
+        """Vanish, whatever is going on."""
+        if self._thread is not None:
+            self._stop.set()
+            self._thread.join()
+            self._thread = None
+            self._plug.unplug()
 
     def _run(self) -> None:
-        while True:
-            wait_s = ROUND_S if self._rounds else None
-            ready, _, _ = select.select([self._master, self._wake], [], [], wait_s)
-            if self._wake in ready:
-                return
-            if self._master in ready:
-                self._buffer += os.read(self._master, 4096)
-                self._take_frames()
-            self._rounds = 0 if self._module.deaf else max(0, self._rounds - 1)
+        while not self._stop.is_set():
+            self._buffer += self._plug.receive(ROUND_S)
+            self._take_frames()
+            self._rounds = 0 if self.deaf else max(0, self._rounds - 1)
             if self._rounds:
                 self._inventory()
 
@@ -93,7 +70,7 @@ class _Line:
             if found[0] != 0xBB or found[-1] != 0x7E or sum(body) & 0xFF != found[-2]:
                 self._buffer = b""
                 return
-            if not self._module.deaf:
+            if not self.deaf:
                 self._answer(body[1], body[4:])
 
     def _answer(self, command: int, parameters: bytes) -> None:
@@ -110,7 +87,7 @@ class _Line:
             self._chosen = parameters[7:]
             self._reply(command, b"\0")
         elif command == 0xB6:
-            self._module.power_dbm = int.from_bytes(parameters, "big") / 100
+            self.power_dbm = int.from_bytes(parameters, "big") / 100
             self._reply(command, b"\0")
         elif command == 0x12:
             self._reply(command, b"\0")
@@ -120,7 +97,7 @@ class _Line:
             self._reply(_ERROR, bytes([_UNKNOWN]))
 
     def _inventory(self) -> None:
-        tags = self._module.field.seen()
+        tags = self.field.seen()
         for tag in tags:
             body = tag.pc + tag.epc
             self._send(
@@ -130,7 +107,7 @@ class _Line:
             self._reply(_ERROR, bytes([_NO_TAG]))
 
     def _read(self, bank: int, offset_words: int, words: int) -> None:
-        tag = self._module.field.find(self._chosen)
+        tag = self.field.find(self._chosen)
         if tag is None:
             self._reply(_ERROR, bytes([_READ_FAILED]))
             return
@@ -148,4 +125,5 @@ class _Line:
     def _send(self, kind: int, command: int, parameters: bytes) -> None:
         body = struct.pack(">BBH", kind, command, len(parameters)) + parameters
         found = b"\xbb" + body + bytes([sum(body) & 0xFF, 0x7E])
-        os.write(self._master, self._module.noise + self._module.bend(found))
+        with contextlib.suppress(TimeoutError):  # nobody reads: lost, as on a real line
+            self._plug.send(self.noise + self.bend(found), timeout_s=0)

@@ -8,21 +8,27 @@ from msgspec.structs import replace
 from edge.sources.base import Scanned
 from protocols.records import Code
 
-IDENTITIES = frozenset({"cylinder", "grai", "giai", "sgtin", "sscc"})
-"""Schemes each of whose values names one thing: two values, two things."""
+NO_NAMES = frozenset(
+    {
+        *("raw", "gs1_element_string", "gs1_digital_link", "user_bank", "sun", "sun_counter"),
+        *("tag_uid", "tid", "epc", "lot", "gln", "gln_extension", "party_gln", "credit_code"),
+    }
+)
+"""Schemes that do not name the thing: texts as they are, numbers of the carrier itself, places and
+parties. In any other scheme two values are two things."""
 
 
 def identities(codes: Iterable[Code]) -> dict[str, set[str]]:
-    """Collect the values of each scheme that names one thing."""
+    """Collect the values of each scheme that names the thing."""
     found: dict[str, set[str]] = {}
     for code in codes:
-        if code.scheme in IDENTITIES:
+        if code.scheme not in NO_NAMES:
             found.setdefault(code.scheme, set()).add(code.value)
     return found
 
 
 def disagree(one: Iterable[Code], other: Iterable[Code] = ()) -> bool:
-    """Tell whether some scheme that names one thing has two values."""
+    """Tell whether some scheme that names the thing has two values."""
     return any(len(values) > 1 for values in identities((*one, *other)).values())
 
 

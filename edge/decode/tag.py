@@ -22,6 +22,8 @@ from protocols.tag_memory import read_memory
 _RANDOM_UID_BYTES = 4
 """A chip that hides its number answers with one of so many bytes, the first 08."""
 _CODE_CHARACTERS_MAX = 4096
+_CODES_MAX = 64
+"""As many as a record carries; what a tag says beyond them is cut, and a finding says so."""
 
 
 class _Told(Struct, frozen=True):
@@ -74,7 +76,9 @@ class TagDecoder:
         if seen.technology == "gen2":
             codes += tuple(_bank(seen, "user", "user_bank"))
         doubts = tuple(dict.fromkeys(one for part in parts for one in part.doubts))
-        return Recognised(codes, doubts)
+        if len(codes) > _CODES_MAX:
+            doubts = ("codes_cut", *doubts)
+        return Recognised(codes[:_CODES_MAX], doubts)
 
     def _of(self, seen: TagSeen) -> list[Layout]:
         return self._layouts.get(seen.technology, [])
@@ -126,7 +130,7 @@ class TagDecoder:
 
 def prove(layout: Layout, file: str) -> list[Fault]:
     """Read the samples of a layout and tell each that does not come out as it says."""
-    decoder = TagDecoder([layout], lambda raw: Recognised((Code("text", raw.decode("utf-8")),)))
+    decoder = TagDecoder([layout], lambda raw: Recognised((Code("raw", raw.decode("utf-8")),)))
     faults = []
     for index, sample in enumerate(layout.samples):
         found = decoder.recognise(_as_seen(sample))

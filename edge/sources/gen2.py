@@ -15,6 +15,12 @@ GRACE_S = 1.0
 TRY_EVERY_S = 0.2
 """So long between two tries to read the memory of one tag."""
 
+REPEAT_S = 0.05
+"""Sightings of tags that are told already are gathered for so long."""
+
+RSSI_BELOW_DBM = 30
+"""No tag answers as strong as a reader sends: such a number is none."""
+
 
 class Visit:
     """One tag from its coming until it has been away."""
@@ -38,6 +44,11 @@ class Visit:
             self.missing.remove(bank)
             if memory:
                 self.banks[bank] = memory
+
+    @property
+    def news(self) -> bool:
+        """Whether there is more to it than that it is still there."""
+        return not self.told or bool(self.missing)
 
     def tell(self) -> TagSeen:
         """Say what is known of the tag."""
@@ -74,9 +85,10 @@ class Visits:
     ) -> Visit:
         """Take a sighting."""
         visit = self._visits.get(epc)
-        if visit is None or now_s - visit.last_s > self._away_s:
+        if visit is None or (visit.told and now_s - visit.last_s > self._away_s):
             visit = self._visits[epc] = Visit(epc, self.wanted, now_s)
-        visit.last_s, visit.pc, visit.rssi = now_s, pc, rssi_dbm
+        visit.last_s, visit.pc = now_s, pc
+        visit.rssi = rssi_dbm if rssi_dbm is not None and rssi_dbm < RSSI_BELOW_DBM else None
         self._visits.move_to_end(epc)
         if len(self._visits) > TAGS_MAX:
             self._visits.popitem(last=False)

@@ -9,7 +9,7 @@ from typing import Final
 from edge.settings import Reader
 from edge.sources import llrp_messages as llrp
 from edge.sources.base import READ_WAIT_S, Driver, OpenDriver, Seen
-from edge.sources.gen2 import BankName, Visit, Visits
+from edge.sources.gen2 import REPEAT_S, BankName, Visit, Visits
 from edge.sources.llrp_messages import Kind, Message, MessageReader
 from protocols.errors import RefuseInput, RetryLater
 
@@ -48,9 +48,9 @@ def opener(reader: Reader) -> OpenDriver:
 
 def _address(device: str) -> tuple[str, int]:
     host, _, port = device.rpartition(":")
-    if host and port.isdecimal():
+    if port.isdecimal() and (":" not in host or host.endswith("]")):
         return host.strip("[]"), int(port)
-    return device, PORT
+    return device.strip("[]"), PORT
 
 
 class Client:
@@ -62,7 +62,7 @@ class Client:
         self._messages = MessageReader()
         self._last_id = 0
         self._heard_s = time.monotonic()
-        self._sighted: list[Visit] = []
+        self._sighted: dict[bytes, Visit] = {}
         self._counters = dict.fromkeys(
             ("malformed_messages", "unknown_messages", "empty_epc", "reads_failed"), 0
         )
@@ -95,16 +95,19 @@ class Client:
 
         """
         end_s = time.monotonic() + READ_WAIT_S
-        while not self._sighted and (left_s := end_s - time.monotonic()) > 0:
+        while (left_s := end_s - time.monotonic()) > 0:
             for message in self._receive(left_s):
                 self._take(message)
+            if any(visit.news for visit in self._sighted.values()):
+                break
+            if self._sighted:
+                end_s = min(end_s, time.monotonic() + REPEAT_S)
         now_s = time.monotonic()
-        told: dict[bytes, Seen] = {}
-        for visit in self._sighted:
-            if self._visits.tellable(visit, now_s):
-                told[visit.epc] = visit.tell()
+        told: list[Seen] = [
+            visit.tell() for visit in self._sighted.values() if self._visits.tellable(visit, now_s)
+        ]
         self._sighted.clear()
-        return [*told.values(), *self._visits.overdue(now_s)]
+        return [*told, *self._visits.overdue(now_s)]
 
     def close(self) -> None:
         """Say goodbye, and let the connection go."""
@@ -167,7 +170,7 @@ class Client:
                 visit.learn(name, b"")
             elif result is not None:
                 self._counters["reads_failed"] += 1
-        self._sighted.append(visit)
+        self._sighted[visit.epc] = visit
 
     def _ask(self, kind: Kind, body: bytes) -> Message:
         """Send a request and return its answer.

@@ -88,6 +88,8 @@ _TV_BYTES = {
 }  # fmt: skip
 """Bytes behind the type of the parameters that carry no length."""
 _GEN2 = 1
+_EPC_BITS_MAX = 31 * 16
+"""As many words as a protocol control word can tell."""
 _ENABLE_ANTENNA_ID, _ENABLE_PEAK_RSSI, _ENABLE_PC = 1 << 12, 1 << 10, 1 << 6
 
 READ_DONE, READ_OVERRUN = 0, 4
@@ -320,7 +322,7 @@ def _tag_report(body: bytes) -> TagReport:
 
 def _epc(value: bytes) -> bytes:
     bits = int.from_bytes(value[:2], "big")
-    if len(value) < 2 or bits % 16 or len(value) != 2 + bits // 8:
+    if len(value) < 2 or bits % 16 or bits > _EPC_BITS_MAX or len(value) != 2 + bits // 8:
         raise RefuseInput("bad_parameter", f"an EPC of {bits} bits in {len(value) - 2} bytes")
     return value[2:]
 

@@ -10,7 +10,7 @@ import serial
 from edge.settings import Reader
 from edge.sources import r200
 from edge.sources.base import READ_WAIT_S, Driver, OpenDriver, Seen
-from edge.sources.gen2 import BankName, Visit, Visits
+from edge.sources.gen2 import REPEAT_S, BankName, Visit, Visits
 from edge.sources.r200 import Bank, Command, Frame, FrameReader
 from protocols.errors import RetryLater
 
@@ -64,7 +64,7 @@ class Module:
         self._port, self._visits = port, visits
         self._frames = FrameReader()
         self._heard_s = time.monotonic()
-        self._sighted: list[Visit] = []
+        self._sighted: dict[bytes, Visit] = {}
         self._counters = dict.fromkeys(
             ("bad_tag_crc", "empty_epc", "error_replies", "inventory_restarts", "reads_failed"), 0
         )
@@ -92,9 +92,13 @@ class Module:
 
         """
         end_s = time.monotonic() + READ_WAIT_S - ACCESS_S
-        while not self._sighted and time.monotonic() < end_s:
+        while time.monotonic() < end_s:
             for found in self._receive():
                 self._take(found)
+            if any(visit.news for visit in self._sighted.values()):
+                break
+            if self._sighted:
+                end_s = min(end_s, time.monotonic() + REPEAT_S)
         now_s = time.monotonic()
         if now_s - self._heard_s > INVENTORY_S:
             self._check_alive()
@@ -124,12 +128,11 @@ class Module:
 
     def _told(self) -> list[Seen]:
         now_s = time.monotonic()
-        told: dict[bytes, Seen] = {}
-        for visit in self._sighted:
-            if self._visits.tellable(visit, now_s):
-                told[visit.epc] = visit.tell()
+        told: list[Seen] = [
+            visit.tell() for visit in self._sighted.values() if self._visits.tellable(visit, now_s)
+        ]
         self._sighted.clear()
-        return [*told.values(), *self._visits.overdue(now_s)]
+        return [*told, *self._visits.overdue(now_s)]
 
     def _take(self, found: Frame) -> None:
         """Take a frame that answers nothing in particular."""
@@ -144,7 +147,7 @@ class Module:
             else:
                 now_s = time.monotonic()
                 visit = self._visits.see(seen.epc, now_s, pc=seen.pc, rssi_dbm=seen.rssi_dbm)
-                self._sighted.append(visit)
+                self._sighted[visit.epc] = visit
 
     def _read_memory(self, visit: Visit) -> None:
         """Read what is missing of one tag; what fails is tried again later."""

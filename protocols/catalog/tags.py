@@ -149,7 +149,7 @@ class Sample(Struct, frozen=True, kw_only=True):
     uid: Hex = ""
     banks: dict[BankName, Hex] = {}
     codes: dict[str, str] = {}
-    """All codes by scheme; what a text says counts as scheme `text`."""
+    """All codes by scheme; a text is told as it is, as `raw`."""
     findings: tuple[Finding, ...] = ()
     fields: dict[str, str | int | float] = {}
     """What the areas hold; those not named are not compared."""

@@ -25,7 +25,7 @@ SAMPLES = [
 
 
 def as_text(raw: bytes) -> Recognised:
-    return Recognised((Code("text", raw.decode()),))
+    return Recognised((Code("raw", raw.decode()),))
 
 
 ALL = TagDecoder(LAYOUTS.values(), as_text)
@@ -141,7 +141,17 @@ def test_any_memory_is_recognised_or_found_wrong(
     assert all(code.value for code in found.codes)
 
 
-def test_file_names_are_data(tmp_path: Path) -> None:
+def test_the_layout_in_the_documentation_is_one(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "tags.md").read_text(encoding="utf-8")
+    block = text.split("## A layout with areas")[1].split("```toml\n")[1].split("```")[0]
+    (tmp_path / "tags").mkdir()
+    (tmp_path / "tags" / "acme-lpg.toml").write_text(block, encoding="utf-8")
+    layouts, faults = load_layouts(tmp_path)
+    assert faults == []
+    assert "acme-lpg" in layouts
+
+
+def test_a_faulty_file_of_the_same_name_takes_the_shipped_one_away(tmp_path: Path) -> None:
     (tmp_path / "tags").mkdir()
     (tmp_path / "tags" / "vehicle-cylinder.toml").write_text("schema = 2\n")
     layouts, faults = load_layouts(tmp_path)

@@ -13,12 +13,18 @@ from protocols import secp128r1 as curve
 NTAG = "04494E1A386D3D3CFE3DC10E5DE68A499B1C202DB5B132393E89ED19FE5BE8BC61"
 ICODE = "048878A2A2D3EEC336B4F261A082BD71F9BE11C4E2E896648B32EFA59CEA6E59F0"
 SECRET, NONCE = 0x0123456789ABCDEF0123456789ABCDEF, 0x00FEDCBA98765432100FEDCBA9876543
-KEY = curve.multiply(SECRET, curve.G)
+
+
+def multiply(factor: int, point: curve.Point) -> curve.Point:
+    return curve.combine(factor, point, 0, None)
+
+
+KEY = multiply(SECRET, curve.G)
 UID = bytes.fromhex("04DE5F1EACC040")
 
 
 def sign(message: bytes) -> bytes:
-    point = curve.multiply(NONCE, curve.G)
+    point = multiply(NONCE, curve.G)
     assert point is not None
     r = point[0] % curve.N
     s = pow(NONCE, -1, curve.N) * (int.from_bytes(message, "big") + r * SECRET) % curve.N
@@ -27,8 +33,17 @@ def sign(message: bytes) -> bytes:
 
 def test_generator_has_the_order_that_the_standard_names() -> None:
     assert curve.on_curve(curve.G)
-    assert curve.multiply(curve.N, curve.G) is None
-    assert curve.multiply(curve.N + 1, curve.G) == curve.G
+    assert multiply(curve.N, curve.G) is None
+    assert multiply(curve.N + 1, curve.G) == curve.G
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2 * curve.N), st.integers(0, 2 * curve.N))
+def test_sums_of_multiples_are_multiples_of_the_sum(one: int, other: int) -> None:
+    assert curve.combine(one, curve.G, other, curve.G) == multiply(one + other, curve.G)
+    found = curve.combine(one, curve.G, other, KEY)
+    assert found == multiply(one + other * SECRET, curve.G)
+    assert found is None or curve.on_curve(found)
 
 
 @pytest.mark.parametrize("key", [NTAG, ICODE])

@@ -34,6 +34,12 @@ def test_codes_of_different_schemes_cannot_disagree() -> None:
     assert findings(scan("gate", 1, ("grai", "A")), scan("fill", 2, ("giai", "B"))) == [(), ()]
 
 
+def test_a_serial_of_the_same_kind_of_thing_tells_two_apart() -> None:
+    label = scan("gate", 1, ("gtin", "06901234567892"), ("serial", "1"), ("lot", "X"))
+    chip = scan("fill", 2, ("gtin", "06901234567892"), ("serial", "2"), ("lot", "Y"))
+    assert findings(label, chip) == [(), ("codes_disagree",)]
+
+
 def test_a_scan_that_is_too_old_belongs_to_another_thing() -> None:
     assert findings(scan("gate", 1, ("grai", "A")), scan("fill", 6.1, ("grai", "B"))) == [(), ()]
 

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.decode.barcode import TextRecogniser
 from edge.decode.sun import SunKeys
 from edge.decode.tag import TagDecoder
 from edge.sources.base import Recognised, TagSeen
+from protocols.catalog.schemes import load_schemes
 from protocols.catalog.tags import load_layouts
 from protocols.records import Code
 from tests.protocols.test_secp128r1 import KEY, sign
@@ -62,6 +64,18 @@ def test_uri_and_text_records_go_through_the_recognition_of_texts() -> None:
     assert told(seen) == (OWN | {"raw": URL, "cylinder": "A7"}, ())
 
 
+def test_a_digital_link_and_a_gs1_text_on_a_chip_name_the_same_asset() -> None:
+    decoder = TagDecoder(LAYOUTS.values(), TextRecogniser(load_schemes(None)[0].values()))
+    link = ndef.UriRecord("https://id.example/8003/00614141123452400")
+    same, other = "(8003)00614141123452400", "(8003)00614141123452401"
+    codes, findings = told(ntag(message(link, ndef.TextRecord(same))), decoder)
+    assert (codes["grai"], findings) == ("00614141123452400", ())
+    assert told(ntag(message(link, ndef.TextRecord(other))), decoder) == (OWN, ("codes_disagree",))
+    wrong = ndef.TextRecord("(8003)00614141123453400")
+    codes, findings = told(ntag(message(wrong)), decoder)
+    assert (set(codes), findings) == ({"tag_uid", "raw"}, ("bad_check_digit",))
+
+
 def test_records_that_name_two_things_name_none() -> None:
     seen = ntag(message(ndef.TextRecord("cylinder:A7"), ndef.TextRecord("cylinder:A8")))
     assert told(seen) == (OWN, ("codes_disagree",))
@@ -69,6 +83,14 @@ def test_records_that_name_two_things_name_none() -> None:
 
 def test_what_is_wrong_with_a_text_is_told() -> None:
     assert told(ntag(message(ndef.TextRecord("doubtful")))) == (OWN, ("bad_check_digit",))
+
+
+def test_what_is_more_than_a_record_carries_is_cut_and_told() -> None:
+    texts = [ndef.TextRecord(str(number)) for number in range(100)]
+    banks = {"ndef": message(*texts)}
+    found = DECODER.recognise(TagSeen(key=UID, technology="type4", uid=UID, banks=banks))
+    assert (len(found.codes), found.findings) == (64, ("codes_cut",))
+    assert found.codes[0].scheme == "tag_uid"
 
 
 def test_records_of_other_types_tell_nothing() -> None:

@@ -153,6 +153,21 @@ def test_a_cut_connection_fails_and_opens_again(
     again.close()
 
 
+@pytest.mark.parametrize(
+    ("device", "address"),
+    [
+        ("reader-1", ("reader-1", 5084)),
+        ("reader-1:5085", ("reader-1", 5085)),
+        ("10.0.0.7:15084", ("10.0.0.7", 15084)),
+        ("fe80::1", ("fe80::1", 5084)),
+        ("[fe80::1]:15084", ("fe80::1", 15084)),
+        ("[fe80::1]", ("fe80::1", 5084)),
+    ],
+)
+def test_address_of_a_reader(device: str, address: tuple[str, int]) -> None:
+    assert llrp._address(device) == address
+
+
 def test_a_reader_that_is_gone_is_told(device: LlrpReader, reader: Reader) -> None:
     device.stop()
     with pytest.raises(RetryLater, match="refused"):

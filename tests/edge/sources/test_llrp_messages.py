@@ -42,6 +42,7 @@ def test_an_epc_of_any_length_is_told() -> None:
         b"\0\xf1\0\0",
         tlv(241, struct.pack(">H", 97) + bytes(13)),
         tlv(241, struct.pack(">H", 96) + bytes(10)),
+        tlv(241, struct.pack(">H", 512) + bytes(64)),
         tlv(349, bytes(4)),
         tlv(349, struct.pack(">BHH", 0, 1, 3) + bytes(4)),
         b"\0",
