@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from protocols.border import load_toml
 from protocols.errors import FixConfiguration, SuyuanError
+from simulators import filling_station
 from simulators.demo import run_demo
 from simulators.run import run_scenario
 from simulators.scenario import load_scenario, scenario_files
@@ -80,7 +82,10 @@ def run(
         int, typer.Option(min=0, max=65_535, help="Port of the control socket; 0: none")
     ] = 0,
 ) -> None:
-    """Play a scenario in real time over real Modbus."""
+    """Play a scenario in real time over real interfaces; `filling_station` starts all it needs."""
+    if scenario == filling_station.NAME:
+        _finish(filling_station.run_station(typer.echo))
+        return
     path = scenario_files().get(scenario, Path(scenario))
     _finish(run_scenario(path, broker=broker, site=site, control=control, write=typer.echo))
 
@@ -102,6 +107,8 @@ def list_all() -> None:
     for name, path in scenario_files().items():
         scenario = load_scenario(path)
         typer.echo(f"  {name:22} {scenario.title_zh} | {scenario.title}")
+    story = load_toml(filling_station.FILE, filling_station.Story)
+    typer.echo(f"  {filling_station.NAME:22} {story.title_zh} | {story.title}")
     typer.echo("控制器 | controllers")
     for name, controller in known_controllers(None).items():
         typer.echo(f"  {name:22} {', '.join(controller.products)}")

@@ -180,6 +180,6 @@ async def test_scans_show_codes_and_findings_and_are_found(
     page = (await operator.get("/scans")).text
     assert NASTY not in page
     assert "04A1" in page
-    assert "incomplete_read" in page
+    assert "读取中断" in page
     assert "04A1" in (await operator.get("/parts/scans?code=04A1")).text
     assert "04A1" not in (await operator.get("/parts/scans?code=04A2")).text
