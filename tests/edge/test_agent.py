@@ -93,7 +93,7 @@ class Gateway:
                 site=site,
                 site_sha256="ab",
                 overlay=None,
-                catalog=Catalog({}, {}, {}),
+                catalog=Catalog({}, {}, {}, {}),
             ),
             lambda _site, _catalog: ([self.source], []),
             state_dir=folder,

@@ -4,7 +4,8 @@ import asyncio
 import random
 from pathlib import Path
 
-from edge.building import build_all, load_catalog
+from edge.building import build_all
+from edge.catalog import load_catalog
 from edge.settings import Reader, Scanner, Site, Uplink
 from edge.sources.base import Sample, Scanned
 from protocols.clock import SystemClock
