@@ -16,6 +16,8 @@ from simulators.uhf_tags import TagField, UhfTag, cylinder_tag
 from tests.support.readers import Told
 
 AWAY_S = 0.5
+NOTICE_S = 0.2
+"""A hand that pulls out and plugs in takes longer, and by then the driver has seen it."""
 
 
 def missing() -> str | None:
@@ -91,6 +93,7 @@ class UhfModuleHarness(_UhfHarness):
     def unplug(self) -> None:
         """Pull it out."""
         self._module.unplug()
+        time.sleep(NOTICE_S)
 
     def plug_in(self) -> None:
         """Plug it in."""
@@ -126,6 +129,7 @@ class LlrpHarness(_UhfHarness):
     def unplug(self) -> None:
         """Take it off the network."""
         self._device.stop()
+        time.sleep(NOTICE_S)
 
     def plug_in(self) -> None:
         """Put it on the network."""
