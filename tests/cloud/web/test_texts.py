@@ -7,7 +7,9 @@ import pytest
 from cloud.model.alarm import SEVERITIES, AlarmState
 from cloud.web.texts import FOLDER, LANGUAGES, load_texts
 from cloud.web.visit import STATIC
+from edge.decode.barcode import Finding as TextFinding
 from protocols.catalog.points import kinds, load_points
+from protocols.catalog.tags import Finding as TagFinding
 from protocols.readings import Quality
 
 PAGES = FOLDER.parent
@@ -35,7 +37,16 @@ def test_every_text_is_there_and_used() -> None:
     used |= set(re.findall(r""" else ["']([a-z_]+\.[a-z_]+)["']""", text))
     keys = load_texts("zh").keys()
     used |= {"alarm.cause", "alarm.consequence", "alarm.response"}  # by the annotation's name
-    families = ("severity.", "state.", "quality.", "evidence.", "reason.", "word.")
+    families = (
+        "severity.",
+        "state.",
+        "quality.",
+        "evidence.",
+        "reason.",
+        "word.",
+        "step.",
+        "finding.",
+    )
     assert used - keys == set()
     assert {key for key in keys - used if not key.startswith(families)} == set()
 
@@ -50,6 +61,7 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
         for point in load_points(kind).values():
             if point.type == "word":
                 wanted |= {f"word.{word}" for word in point.words}
+    wanted |= {f"finding.{word}" for word in (*get_args(TagFinding), *get_args(TextFinding))}
     assert wanted - keys == set()
 
 
