@@ -34,7 +34,6 @@ from cloud.trust.broker_files import (
 from cloud.trust.desk import (
     CERTIFICATE_DAYS,
     RENEWAL_GRACE_DAYS,
-    SERVICE_NAME,
     Limiter,
     TrustDesk,
 )
@@ -43,6 +42,8 @@ from cloud.trust.signing import anchors
 from protocols.clock import Clock
 from protocols.errors import StopService
 
+SERVICE_NAME = "suyuan-cloud"
+"""The service's common name at the broker."""
 SERVICE_FILES = ("ca.crt", f"{SERVICE_NAME}.crt", f"{SERVICE_NAME}.key")
 """Authority, certificate and key of the service, in the authority's folder."""
 SERVER_DAYS = 10 * 365

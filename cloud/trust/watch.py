@@ -92,7 +92,7 @@ def _piece(file: Path, offset: int, *, final: bool) -> Piece | None:
     with file.open("rb") as log:
         status = os.fstat(log.fileno())
         if status.st_size < offset:  # it was emptied
-            offset = 0
+            return Piece([], status.st_ino, 0)
         offset = max(offset, status.st_size - BEHIND_BYTES_MAX)
         log.seek(offset)
         data = log.read(PIECE_BYTES)

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 import paho.mqtt.client as mqtt
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.settings import Uplink
@@ -241,6 +243,7 @@ class MqttLink:
             context = ssl.create_default_context(cafile=self._uplink.ca_file)
             if self._uplink.cert_file:
                 context.load_cert_chain(self._uplink.cert_file, self._uplink.key_file)
+                self._check_own_name(self._uplink.cert_file)
         except OSError as error:  # ssl.SSLError is one
             files = (self._uplink.ca_file, self._uplink.cert_file, self._uplink.key_file)
             missing = [name for name in files if name and not Path(name).is_file()]
@@ -248,6 +251,17 @@ class MqttLink:
         if self._floor_ms() is not None:
             context.verify_flags |= NO_CHECK_TIME
         return context
+
+    def _check_own_name(self, file: str) -> None:
+        """A broker lets one of another name in, and then takes nothing of what it sends."""
+        try:
+            certificate = x509.load_pem_x509_certificate(Path(file).read_bytes())
+        except ValueError as error:
+            raise RetryLater(f"{file}: {error}") from error
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        if [one.value for one in names] != [self._gateway_id]:
+            found = certificate.subject.rfc4514_string()[:100]
+            raise RetryLater(f"{file} is of {found}, but this gateway is {self._gateway_id}")
 
     def _check_certificate(self, client: mqtt.Client) -> None:
         """Check the broker's certificate against the least that the time can be."""
