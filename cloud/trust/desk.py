@@ -306,7 +306,7 @@ class TrustDesk:
         if not check_signature(key, bytes.fromhex(_even(request.signature)), to_sign):
             raise RefuseInput("bad_certificate", "the signature is not of its key")
         if self._clock.wall_ms() > to_ms(certificate.not_valid_after_utc) + self._grace_ms:
-            raise RefuseInput("certificate_expired", "too long ago: enrol again with a new code")
+            raise RefuseInput("certificate_expired", "it ended too long ago")
         return serial, name
 
     def _renew(
@@ -318,12 +318,12 @@ class TrustDesk:
         if one is None:
             raise RefuseInput("bad_certificate", "it is none that a gateway was given")
         if one.revoked_at is not None:
-            raise RefuseInput("certificate_revoked", "enrol again with a new code")
+            raise RefuseInput("certificate_revoked", "it was revoked")
         for other in known:
             if other.renews == present and other.public_key == _digest(key):
                 if other.revoked_at is None:
                     return other, 0
-                raise RefuseInput("certificate_revoked", "enrol again with a new code")
+                raise RefuseInput("certificate_revoked", "it was revoked")
         others = [other.serial for other in known if other.serial != present]
         revoked = book.revoke(connection, others, now_ms, "superseded")
         issued = self._issue(gateway, key, now_ms, renews=present)
