@@ -1,5 +1,6 @@
 """Gateways with certificates, from the invitation on, as real processes."""
 
+import shutil
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,8 @@ pytestmark = pytest.mark.skipif(
     not Path(MOSQUITTO).exists(), reason="mosquitto is not installed (Debian: mosquitto)"
 )
 
-SHORT = "[trust]\ncertificate_days = 0.00025\n"
-"""22 s: renewed after 12 to 15."""
+SHORT = "[trust]\ncertificate_days = 0.00018\n"
+"""16 s: renewed after 10 to 12."""
 BUS = """
 [[buses]]
 id = "shaft-1"
@@ -39,6 +40,11 @@ timeout_s = 1.0
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrustStack]:
     """One for all tests; each has gateways of its own."""
     with trusting(tmp_path_factory.mktemp("trust")) as one:
+        one.enrol_by_command("gw-1")
+        for gateway in ("gw-revoked", "gw-replaced"):
+            one.enrol(gateway)
+        for gateway in ("gw-1", "gw-revoked", "gw-replaced"):  # they start side by side
+            one.run_gateway(gateway)
         yield one
 
 
@@ -70,11 +76,8 @@ def _as_gateway(stack: TrustStack, gateway: str) -> mqtt.Client:
 
 
 def test_enrol_run_and_the_batch_is_in_the_log(stack: TrustStack) -> None:
-    state = stack.enrol("gw-1")
-    key = state / "identity" / "key.pem"
+    key = stack.state("gw-1") / "identity" / "key.pem"
     assert key.stat().st_mode & 0o777 == 0o600
-    assert not (state / "identity" / "next-key.pem").exists()
-    stack.run_gateway("gw-1")
     _in_log(stack, "gw-1")
     status = stack.status("gw-1")
     assert status["link"]["broker"] == f"mqtts://127.0.0.1:{stack.port}"
@@ -103,8 +106,6 @@ def test_gateway_that_pretends_is_refused_and_seen(stack: TrustStack) -> None:
 
 
 def test_revoked_gateway_is_cut_off_and_told_what_to_do(stack: TrustStack) -> None:
-    stack.enrol("gw-revoked")
-    stack.run_gateway("gw-revoked")
     _in_log(stack, "gw-revoked")
     done = stack.call("cloud", "gateway", "revoke", "gw-revoked", "--data", str(stack.data))
     assert done.stdout == "gw-revoked: 1 certificates revoked; its connection was ended\n"
@@ -119,8 +120,6 @@ def test_revoked_gateway_is_cut_off_and_told_what_to_do(stack: TrustStack) -> No
 
 
 def test_replaced_gateway_takes_the_place_of_the_old_one(stack: TrustStack) -> None:
-    stack.enrol("gw-replaced")
-    stack.run_gateway("gw-replaced")
     first = _in_log(stack, "gw-replaced")
     stack.enrol("gw-replaced", "-new")
     stack.run_gateway("gw-replaced", "-new")
@@ -164,6 +163,38 @@ def _check_account(gateway: dict[str, Any]) -> None:
         assert spool["received"] == []
         assert spool["batches"] == spool["through"]
         assert spool["declared_lost"] == 0
+
+
+def test_gateway_without_a_clock_enrols_and_sends(stack: TrustStack) -> None:
+    if shutil.which("faketime") is None:
+        pytest.skip("faketime is not installed (Debian: apt-get install faketime)")
+    prefix = ("env", "DONT_FAKE_MONOTONIC=1", "faketime", "-f", "@1970-01-01 00:01:00")
+    stack.enrol_by_command("gw-1970", prefix=prefix)
+    stack.run_gateway("gw-1970", prefix=prefix)
+    _in_log(stack, "gw-1970")
+    clock = wait_until(
+        lambda: stack.status("gw-1970")["clock"]["state"] == "synced",
+        timeout_s=10,
+        what="the time from the cloud",
+    )
+    assert clock
+    assert stack.status("gw-1970")["counters"]["certificate_renewals_failed"] == 0
+
+
+def test_what_is_typed_wrong_is_told(stack: TrustStack) -> None:
+    """A code that was used, no server, no site file: a line each, and the exit code."""
+    code = stack.invite("gw-typed")
+    there = ("--server", stack.url, "--code", code)
+    stack.call("edge", "enroll", *there, "--state", str(stack.state("gw-typed")))
+    again = stack.call("edge", "enroll", *there, "--state", str(stack.folder / "other"), expect=2)
+    assert "refused: code_used" in again.stderr
+    away = ("--server", "http://127.0.0.1:9", "--code", code)
+    done = stack.call("edge", "enroll", *away, "--state", str(stack.folder / "other"), expect=1)
+    assert "try again with the same code" in done.stderr
+    state = stack.state("gw-typed")
+    missing = ("--site", str(state / "nowhere.toml"), "--state", str(state))
+    done = stack.call("edge", "run", *missing, expect=1)
+    assert f"use --site {state / 'site.toml'}" in done.stderr
 
 
 def test_tls_alone_lets_nobody_in(stack: TrustStack) -> None:
