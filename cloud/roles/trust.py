@@ -35,6 +35,7 @@ class TrustPart:
             certificate_days=settings.trust.certificate_days,
             grace_days=settings.trust.renewal_grace_days,
         )
+        self.desk.publish_revoked()  # a stop between database and file left it undone
         log = settings.broker.log_file
         file = Path(log) if log else ca / "broker" / RUN / LOG_FILE
         self._watch = LogWatch(file, database, common.clock, on_found=self._count)
