@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from cloud.trust.files import PRIVATE, PUBLIC, write_whole
+from protocols.durable import PRIVATE, write_durably
 from protocols.errors import RefuseInput, StopService
 
 Usage = Literal["server", "client"]
@@ -127,7 +127,7 @@ def make_authority(folder: Path, now_ms: int) -> Authority:
         .sign(key, hashes.SHA256())
     )
     write_key(folder / "ca.key", key)
-    write_whole(folder / "ca.crt", to_pem(certificate).encode(), PUBLIC)
+    write_durably(folder / "ca.crt", to_pem(certificate).encode())
     return Authority(key, certificate)
 
 
@@ -166,7 +166,7 @@ def write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    write_whole(file, data, PRIVATE)
+    write_durably(file, data, PRIVATE)
 
 
 def read_key(file: Path) -> ec.EllipticCurvePrivateKey:

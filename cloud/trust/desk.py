@@ -32,8 +32,8 @@ from cloud.trust.authority import (
 from cloud.trust.book import Invite, Issued
 from cloud.trust.broker_control import BrokerControl
 from cloud.trust.broker_log import OWN_PREFIX
-from cloud.trust.files import PUBLIC, write_whole
 from protocols.clock import Clock, iso
+from protocols.durable import write_durably
 from protocols.enrolment import (
     ALPHABET,
     CODE_CHARS,
@@ -231,7 +231,7 @@ class TrustDesk:
         listed = self._database.read_now(book.read_certificates)
         revoked = [(one.serial, one.revoked_at) for one in listed if one.revoked_at is not None]
         crl = self._authority.revoke(revoked, self._clock.wall_ms())
-        write_whole(self._ca / "broker" / "ca.crl", crl, PUBLIC)
+        write_durably(self._ca / "broker" / "ca.crl", crl)
         self._control.reload()
 
     def identities(self) -> list[GatewayIdentity]:

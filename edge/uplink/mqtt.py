@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.settings import Uplink
 from edge.uplink.backoff import Backoff
-from edge.uplink.refusal import EXPIRED, explain, word_of
+from edge.uplink.refusal import ENROL_AGAIN, EXPIRED, explain, word_of
 from protocols.errors import RetryLater
 from protocols.messages import State
 from protocols.paho_loop import PahoLoop
@@ -168,6 +168,8 @@ class MqttLink:
         self._on_lost("connecting anew")
 
     async def _connect(self) -> None:
+        if not self._uplink.broker:
+            raise RetryLater(f"what enrolment left is damaged: {ENROL_AGAIN}")
         client = self._make_client()
         self._lost, self._granted, self._said = None, False, ""
         loop = PahoLoop(
@@ -295,10 +297,21 @@ class MqttLink:
         elif message.topic.endswith("/down/config"):
             self._events.config(bytes(message.payload))
 
-    def _complaint(self, _c: Any, _u: Any, level: int, text: str) -> None:
-        if level == mqtt.MQTT_LOG_ERR:
-            self._said = text
+    def _complaint(self, client: mqtt.Client, _u: Any, level: int, text: str) -> None:
+        if level == mqtt.MQTT_LOG_ERR and not word_of(self._said):
+            self._said = text if word_of(text) else _alert(client) or text
 
     def _on_lost(self, reason: str) -> None:
         self._lost = self._lost or reason
         self._step.set()
+
+
+def _alert(client: mqtt.Client) -> str:
+    """Return the alert that lies unread before a connection that broke while it was written to."""
+    sock = client.socket()
+    if isinstance(sock, ssl.SSLSocket):
+        try:
+            sock.recv(1)
+        except (OSError, ValueError) as error:
+            return str(error) if word_of(str(error)) else ""
+    return ""

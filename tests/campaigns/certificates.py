@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloud.model.database import Database
-from cloud.trust import setup
+from cloud.trust import setup as authority_setup
 from cloud.trust.authority import (
     Authority,
     load_authority,
@@ -53,7 +53,7 @@ from edge.identity.asking import Reply, ask
 from edge.identity.enrol import enrol
 from edge.identity.files import make_csr
 from edge.identity.using import with_identity
-from edge.settings import load_site
+from edge.setup import load_setup
 from edge.sources.base import Emit, Sample
 from edge.uplink import backoff
 from protocols.clock import SystemClock
@@ -122,7 +122,9 @@ class Field:
         self.ca = stack.data / "ca"
         self.authority = load_authority(self.ca)
         self.database: Database = open_book(self.ca)
-        self.desk: TrustDesk = setup.open_desk(stack.data, self.database, clock=SystemClock())
+        self.desk: TrustDesk = authority_setup.open_desk(
+            stack.data, self.database, clock=SystemClock()
+        )
         (stack.folder / "foreign").mkdir()
         now_ms = SystemClock().wall_ms()
         self.foreign = make_authority(stack.folder / "foreign", now_ms)
@@ -289,16 +291,15 @@ CASES = [
 
 async def _attempt(field: Field, case: Case) -> str:
     """Run the daemon on the files as they are; returns what is wrong, empty when nothing is."""
-    site_file = field.state / "site.toml"
-    site = with_identity(load_site(site_file), site_file, field.state)
+    setup = load_setup(field.state / "site.toml", None)
+    site = with_identity(setup.site, setup.file, field.state)
     agent = Agent(
-        site,
-        [Readings()],
+        msgspec.structs.replace(setup, site=site),
+        lambda _site, _catalog: ([Readings()], []),
         state_dir=field.state,
         clock=Unset() if field.unset_clock else SystemClock(),
         rng=field.rng,
         version="campaign",
-        site_sha256="0" * 64,
     )
     stop = asyncio.Event()
     running = asyncio.create_task(agent.run(stop))

@@ -242,12 +242,7 @@ async def open_world(
     services = Services(
         registry=registry,
         gateways=gateways,
-        remote=RemoteBook(
-            database,
-            clock,
-            sign=partial(signing.sign, folder),
-            releases=Releases(folder / "releases"),
-        ),
+        remote=_remote(folder, database, clock),
         ledger=ledger,
         alarms=desk,
         feed=feed,
@@ -281,6 +276,11 @@ async def open_world(
         )
     )
     return world[0]
+
+
+def _remote(folder: Path, database: Database, clock: Clock) -> RemoteBook:
+    releases = Releases(folder / "releases")
+    return RemoteBook(database, clock, sign=partial(signing.sign, folder), releases=releases)
 
 
 def entrapment(clock: Clock | ManualClock, alarm_id: int = 1, **fields: object) -> Alarm:

@@ -199,3 +199,16 @@ def test_server_that_cannot_be(url: str) -> None:
 
 def test_server_with_a_path_before_it() -> None:
     assert check_server("https://host/suyuan/") == "https://host/suyuan"
+
+
+def test_card_that_lost_a_part_of_the_identity_starts_all_the_same(
+    bureau: Bureau, tmp_path: Path
+) -> None:
+    _enrol(bureau, tmp_path)
+    file, folder = _site(tmp_path), tmp_path / "identity"
+    (folder / "uplink.toml").write_bytes(b"\x00" * 80)
+    assert with_identity(load_site(file), file, tmp_path).uplink.broker == ""
+    (folder / "cert.pem").unlink()
+    (folder / "uplink.toml").unlink()
+    uplink = with_identity(load_site(file), file, tmp_path).uplink
+    assert uplink.cert_file == str(folder / "cert.pem")
