@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from cloud.model.database import Database
 from cloud.model.refusal import Refusal
@@ -51,7 +52,7 @@ class LogWatch:
         while True:
             try:
                 more = await asyncio.to_thread(self.step)
-            except OSError as error:
+            except (OSError, DBAPIError) as error:  # it must not stop the service
                 logger.warning("the broker's log cannot be read: %s", error)
                 more = False
             await asyncio.sleep(0 if more else EACH_S)
