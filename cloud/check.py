@@ -13,6 +13,7 @@ from cloud.model.database import Database
 from cloud.model.logged import LoggedBatch, Positions
 from cloud.settings import Settings, TelemetrySettings
 from cloud.telemetry.open import open_store
+from cloud.trust.setup import has_authority
 from protocols.clock import SystemClock
 from protocols.errors import SuyuanError
 
@@ -32,10 +33,13 @@ def check_stores(data: Path, settings: Settings) -> Report:
     """
     lines: list[str] = []
     faults = 0
-    for name in () if settings.database.log_url else ("log", "state"):
-        found = _integrity(data / f"{name}.db")
+    names = [] if settings.database.log_url else ["log.db", "state.db"]
+    if has_authority(data):
+        names.append("ca/trust.db")
+    for name in names:
+        found = _integrity(data / name)
         faults += found != "ok"
-        lines.append(f"{name}.db: {found}")
+        lines.append(f"{name}: {found}")
     if faults:
         return Report(lines, faults)
     url = settings.database.log_url or f"sqlite:///{data / 'log.db'}"

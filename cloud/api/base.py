@@ -197,10 +197,6 @@ class Trust(Protocol):
         """Return what is known of a gateway, None when it was never invited."""
         ...
 
-    def identities(self) -> list[GatewayIdentity]:
-        """The same of all."""
-        ...
-
     def refusals(self, limit: int = ...) -> list[Refusal]:
         """Return what the broker refused, the latest first."""
         ...

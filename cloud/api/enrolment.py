@@ -86,7 +86,8 @@ def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
 
 def _desk(services: Services) -> Trust:
     if services.trust is None:
-        raise RefuseInput("no_authority", "run `suyuan-cloud ca init` and start the service again")
+        detail = "run `suyuan-cloud ca init` and start the service again, or see its log"
+        raise RefuseInput("no_authority", detail)
     return services.trust
 
 

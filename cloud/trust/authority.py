@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from cloud.trust.files import PRIVATE, PUBLIC, write_whole
+from protocols.durable import PRIVATE, write_durably
 from protocols.errors import RefuseInput, StopService
 
 Usage = Literal["server", "client"]
@@ -20,6 +20,11 @@ PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 AUTHORITY_DAYS = 20 * 365
 EARLY = timedelta(minutes=5)
 """A certificate holds from before it is made, for clocks differ; by a tenth of its life at most."""
+UNREADABLE = (
+    *(ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion),
+    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+"""What `cryptography` raises at bytes that are no request or certificate."""
 _USAGES = {
     "server": ExtendedKeyUsageOID.SERVER_AUTH,
     "client": ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -122,7 +127,7 @@ def make_authority(folder: Path, now_ms: int) -> Authority:
         .sign(key, hashes.SHA256())
     )
     write_key(folder / "ca.key", key)
-    write_whole(folder / "ca.crt", to_pem(certificate).encode(), PUBLIC)
+    write_durably(folder / "ca.crt", to_pem(certificate).encode())
     return Authority(key, certificate)
 
 
@@ -161,7 +166,7 @@ def write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    write_whole(file, data, PRIVATE)
+    write_durably(file, data, PRIVATE)
 
 
 def read_key(file: Path) -> ec.EllipticCurvePrivateKey:
@@ -186,10 +191,8 @@ def check_request(pem: str, gateway_id: str) -> PublicKey:
         sound = csr.is_signature_valid
         extensions = len(csr.extensions)
         key = csr.public_key()
-    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except UNREADABLE:
         raise RefuseInput("bad_csr", "expected a PKCS #10 request as PEM") from None
-    except Exception as error:  # noqa: BLE001  # hostile bytes; the library names no base class
-        raise RefuseInput("bad_csr", f"unreadable: {type(error).__name__}") from None
     if not sound:
         raise RefuseInput("bad_csr", "its signature is not of its key")
     if csr.subject != _name(gateway_id):

@@ -29,17 +29,19 @@ class BrokerControl:
 
         """
         self._pid_file, self._host, self._port, self._ca = pid_file, host, port, ca
+        self._told = False
 
     def reload(self) -> bool:
         """Send SIGHUP; False when no broker of ours runs here, so that files must be copied."""
+        self._told = False
         try:
             pid = int(self._pid_file.read_text())
-            if Path(f"/proc/{pid}/comm").read_text().strip() != "mosquitto":
-                return False
-            os.kill(pid, signal.SIGHUP)
+            if Path(f"/proc/{pid}/comm").read_text().strip() == "mosquitto":
+                os.kill(pid, signal.SIGHUP)
+                self._told = True
         except (OSError, ValueError):
-            return False
-        return True
+            pass  # no such file or process, or another user's
+        return self._told
 
     def cut_off(self, gateway_id: str) -> str:
         """End a gateway's connection; returns a sentence for people.
@@ -47,6 +49,9 @@ class BrokerControl:
         A list of the revoked is looked at when a connection begins, so one that stands would go
         on. A client of the same id takes its place and leaves.
         """
+        if not self._told:
+            file = self._ca / "broker" / "ca.crl"
+            return f"NO BROKER WAS TOLD: copy {file} to it and send mosquitto SIGHUP"
         time.sleep(RELOAD_S)
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,

@@ -9,9 +9,9 @@ import msgspec
 from cryptography import x509
 from msgspec import Meta
 
-from cloud.trust.files import PUBLIC, write_whole
 from protocols.border import load_toml
 from protocols.catalog.files import data_root
+from protocols.durable import write_durably
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 FILE = "broker.toml"
@@ -61,7 +61,7 @@ def write_plan(ca: Path, plan: BrokerPlan) -> None:
         f"service_port = {plan.service_port}\n"
         f'service_address = "{plan.service_address}"\n'
     )
-    write_whole(ca / FILE, text.encode(), PUBLIC)
+    write_durably(ca / FILE, text.encode())
 
 
 def write_settings(ca: Path, plan: BrokerPlan) -> None:
@@ -78,8 +78,8 @@ def write_settings(ca: Path, plan: BrokerPlan) -> None:
     }
     system = data_root() / "system"
     text = Template((system / "mosquitto.conf").read_text(encoding="utf-8")).substitute(fields)
-    write_whole(broker / "mosquitto.conf", text.encode(), PUBLIC)
-    write_whole(broker / "mosquitto.acl", (system / "mosquitto.acl").read_bytes(), PUBLIC)
+    write_durably(broker / "mosquitto.conf", text.encode())
+    write_durably(broker / "mosquitto.acl", (system / "mosquitto.acl").read_bytes())
 
 
 def hosts_of(certificate: x509.Certificate) -> set[str]:

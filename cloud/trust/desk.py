@@ -19,6 +19,7 @@ from cloud.model.refusal import Refusal
 from cloud.model.trust import CertificateInfo, GatewayIdentity
 from cloud.trust import book
 from cloud.trust.authority import (
+    UNREADABLE,
     Authority,
     PublicKey,
     check_key,
@@ -30,8 +31,9 @@ from cloud.trust.authority import (
 )
 from cloud.trust.book import Invite, Issued
 from cloud.trust.broker_control import BrokerControl
-from cloud.trust.files import PUBLIC, write_whole
+from cloud.trust.broker_log import OWN_PREFIX
 from protocols.clock import Clock, iso
+from protocols.durable import write_durably
 from protocols.enrolment import (
     ALPHABET,
     CODE_CHARS,
@@ -54,8 +56,6 @@ VALID_HOURS_MAX = 24.0 * 90
 TRIES = 10
 CERTIFICATE_DAYS = 90.0
 RENEWAL_GRACE_DAYS = 180.0
-SERVICE_NAME = "suyuan-cloud"
-"""The service's common name at the broker: no gateway may be called so."""
 REFUSALS_SHOWN = 100
 
 
@@ -126,8 +126,8 @@ class TrustDesk:
 
         """
         check_gateway_id(gateway_id)
-        if gateway_id == SERVICE_NAME:
-            raise RefuseInput("bad_gateway_id", f"{SERVICE_NAME} is the service itself")
+        if gateway_id.startswith(OWN_PREFIX):
+            raise RefuseInput("bad_gateway_id", f"{OWN_PREFIX}… is the service itself")
         if not math.isfinite(valid_hours) or not 0 < valid_hours <= VALID_HOURS_MAX:
             expected = f"0 to {VALID_HOURS_MAX:g} hours"
             raise RefuseInput(
@@ -231,7 +231,7 @@ class TrustDesk:
         listed = self._database.read_now(book.read_certificates)
         revoked = [(one.serial, one.revoked_at) for one in listed if one.revoked_at is not None]
         crl = self._authority.revoke(revoked, self._clock.wall_ms())
-        write_whole(self._ca / "broker" / "ca.crl", crl, PUBLIC)
+        write_durably(self._ca / "broker" / "ca.crl", crl)
         self._control.reload()
 
     def identities(self) -> list[GatewayIdentity]:
@@ -297,7 +297,8 @@ class TrustDesk:
         try:
             certificate = x509.load_pem_x509_certificate(request.certificate.encode())
             key = check_key(certificate.public_key())
-        except ValueError:
+            serial, name = f"{certificate.serial_number:x}", common_name(certificate)
+        except UNREADABLE:
             raise RefuseInput("bad_certificate", "expected an X.509 certificate as PEM") from None
         if not self._authority.issued(certificate):
             raise RefuseInput("bad_certificate", "it is not of this authority")
@@ -305,8 +306,8 @@ class TrustDesk:
         if not check_signature(key, bytes.fromhex(_even(request.signature)), to_sign):
             raise RefuseInput("bad_certificate", "the signature is not of its key")
         if self._clock.wall_ms() > to_ms(certificate.not_valid_after_utc) + self._grace_ms:
-            raise RefuseInput("certificate_expired", "too long ago: enrol again with a new code")
-        return f"{certificate.serial_number:x}", common_name(certificate)
+            raise RefuseInput("certificate_expired", "it ended too long ago")
+        return serial, name
 
     def _renew(
         self, connection: Connection, *, present: str, gateway: str, key: PublicKey
@@ -317,12 +318,12 @@ class TrustDesk:
         if one is None:
             raise RefuseInput("bad_certificate", "it is none that a gateway was given")
         if one.revoked_at is not None:
-            raise RefuseInput("certificate_revoked", "enrol again with a new code")
+            raise RefuseInput("certificate_revoked", "it was revoked")
         for other in known:
             if other.renews == present and other.public_key == _digest(key):
                 if other.revoked_at is None:
                     return other, 0
-                raise RefuseInput("certificate_revoked", "enrol again with a new code")
+                raise RefuseInput("certificate_revoked", "it was revoked")
         others = [other.serial for other in known if other.serial != present]
         revoked = book.revoke(connection, others, now_ms, "superseded")
         issued = self._issue(gateway, key, now_ms, renews=present)

@@ -34,15 +34,16 @@ from cloud.trust.broker_files import (
 from cloud.trust.desk import (
     CERTIFICATE_DAYS,
     RENEWAL_GRACE_DAYS,
-    SERVICE_NAME,
     Limiter,
     TrustDesk,
 )
-from cloud.trust.files import PUBLIC, write_whole
 from cloud.trust.signing import anchors
 from protocols.clock import Clock
+from protocols.durable import write_durably
 from protocols.errors import StopService
 
+SERVICE_NAME = "suyuan-cloud"
+"""The service's common name at the broker."""
 SERVICE_FILES = ("ca.crt", f"{SERVICE_NAME}.crt", f"{SERVICE_NAME}.key")
 """Authority, certificate and key of the service, in the authority's folder."""
 SERVER_DAYS = 10 * 365
@@ -84,7 +85,7 @@ def init(data: Path, plan: Callable[[BrokerPlan | None], BrokerPlan], clock: Clo
     wanted = plan(found)
     exists = (ca / "ca.key").exists()
     authority = load_authority(ca) if exists else make_authority(ca, now_ms)
-    write_whole(broker / "ca.crt", authority.pem.encode(), PUBLIC)
+    write_durably(broker / "ca.crt", authority.pem.encode())
     hosts = [*wanted.names, wanted.service_address, "localhost", "127.0.0.1"]
     _certify(
         authority, broker, "server", "server", now_ms, dict.fromkeys(hosts), wanted.names[0][:64]
@@ -175,7 +176,7 @@ def _certify(
     made = authority.sign(
         key.public_key(), name, usage=usage, now_ms=now_ms, days=SERVER_DAYS, hosts=hosts
     )
-    write_whole(path, to_pem(made).encode(), PUBLIC)
+    write_durably(path, to_pem(made).encode())
 
 
 def planned(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from cloud.model.database import Database
 from cloud.model.refusal import Refusal
@@ -51,7 +52,7 @@ class LogWatch:
         while True:
             try:
                 more = await asyncio.to_thread(self.step)
-            except OSError as error:
+            except (OSError, DBAPIError) as error:  # it must not stop the service
                 logger.warning("the broker's log cannot be read: %s", error)
                 more = False
             await asyncio.sleep(0 if more else EACH_S)
@@ -92,7 +93,7 @@ def _piece(file: Path, offset: int, *, final: bool) -> Piece | None:
     with file.open("rb") as log:
         status = os.fstat(log.fileno())
         if status.st_size < offset:  # it was emptied
-            offset = 0
+            return Piece([], status.st_ino, 0)
         offset = max(offset, status.st_size - BEHIND_BYTES_MAX)
         log.seek(offset)
         data = log.read(PIECE_BYTES)

@@ -1,5 +1,6 @@
 """The fleet: gateways, the account of their batches, their health."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -9,11 +10,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from cloud.api.base import Services
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
+from cloud.model.refusal import Refusal
+from cloud.model.trust import GatewayIdentity
 from cloud.web.visit import Visit
 
 GATEWAYS_MAX = 50
 SPOOLS_MAX = 10
 ASSETS_MAX = 50
+REFUSALS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class GatewayView:
     more_spools: int
     assets: Sequence[str]
     more_assets: int
+    identity: GatewayIdentity | None
+    """None: no certificate of ours."""
 
     @property
     def declared_lost(self) -> int:
@@ -46,8 +52,15 @@ def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRout
     async def fleet_part() -> dict[str, Any]:
         gateways = sorted(services.gateways.all(), key=lambda one: (one.online, one.gateway_id))
         online = sum(gateway.online for gateway in gateways)
+        shown = [one.gateway_id for one in gateways[:GATEWAYS_MAX]]
+        identities, refusals = await asyncio.to_thread(_trust, services, shown)
         return {
-            "gateways": [await _view(services, one) for one in gateways[:GATEWAYS_MAX]],
+            "gateways": [
+                await _view(services, one, identities.get(one.gateway_id))
+                for one in gateways[:GATEWAYS_MAX]
+            ],
+            "refusals": refusals[:REFUSALS_MAX],
+            "more_refusals": max(0, len(refusals) - REFUSALS_MAX),
             "more": max(0, len(gateways) - GATEWAYS_MAX),
             "online": online,
             "offline": len(gateways) - online,
@@ -65,7 +78,18 @@ def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRout
     return routes
 
 
-async def _view(services: Services, gateway: Gateway) -> GatewayView:
+def _trust(
+    services: Services, gateways: Sequence[str]
+) -> tuple[dict[str, GatewayIdentity | None], Sequence[Refusal]]:
+    trust = services.trust
+    if trust is None:
+        return {}, ()
+    return {name: trust.identity(name) for name in gateways}, trust.refusals()
+
+
+async def _view(
+    services: Services, gateway: Gateway, identity: GatewayIdentity | None
+) -> GatewayView:
     spools = await services.ledger(gateway.gateway_id)
     assets = sorted(services.assets_of(gateway.gateway_id))
     return GatewayView(
@@ -75,4 +99,5 @@ async def _view(services: Services, gateway: Gateway) -> GatewayView:
         more_spools=max(0, len(spools) - SPOOLS_MAX),
         assets=assets[:ASSETS_MAX],
         more_assets=max(0, len(assets) - ASSETS_MAX),
+        identity=identity,
     )

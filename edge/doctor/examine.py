@@ -10,6 +10,7 @@ from typing import Any
 from edge.check import check
 from edge.doctor import broker, devices, machine
 from edge.doctor.finding import Finding, fault, ok, warning
+from edge.identity.using import with_identity
 from edge.settings import Site, load_site
 from edge.status import read_status
 from edge.timekeeper import BUILT_AT_MS
@@ -28,6 +29,11 @@ def examine(site_file: Path, state: Path, overlay: Path | None = None) -> Iterat
     site = None
     with suppress(FixConfiguration):  # `check` tells all of it
         site = load_site(site_file)
+    if site is not None:
+        try:
+            site = with_identity(site, site_file, state)
+        except FixConfiguration as error:
+            yield fault("broker", str(error), "suyuan-edge enroll, or [uplink] in the site file")
     wrong = check(site_file, overlay)
     for one in wrong:
         yield fault("site file", str(one), "correct it; suyuan-edge check looks again")
@@ -40,8 +46,9 @@ def examine(site_file: Path, state: Path, overlay: Path | None = None) -> Iterat
     if site is not None:
         yield from machine.folder(state, site.spool.bytes_max)
         now = datetime.fromtimestamp(max(wall_ms, BUILT_AT_MS) / 1000, UTC)
-        yield from broker.certificate(site.uplink, site.gateway_id, now)
-        yield from broker.reach(site.uplink)
+        if site.uplink.broker:
+            yield from broker.certificate(site.uplink, site.gateway_id, now)
+            yield from broker.reach(site.uplink)
         yield from devices.of_site(site)
         yield from devices.drivers(site, free=not runs)
     if status is None or not runs:

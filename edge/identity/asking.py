@@ -42,16 +42,27 @@ def ask(url: str, body: bytes, proof_header: str) -> Reply:
         url, data=body, headers={"Content-Type": "application/json"}, method="POST"
     )
     context = ssl._create_unverified_context()  # noqa: S323, SLF001  # as the docstring says
+    opener = urllib.request.build_opener(
+        urllib.request.HTTPSHandler(context=context), _NoRedirect()
+    )
     try:
-        with urllib.request.urlopen(  # noqa: S310
-            request, timeout=TIMEOUT_S, context=context
-        ) as answer:
+        with opener.open(request, timeout=TIMEOUT_S) as answer:
             return Reply(answer.read(ANSWER_BYTES_MAX), answer.headers.get(proof_header, ""))
     except urllib.error.HTTPError as error:
         with error:
+            if 300 <= error.code < 400:
+                where = error.headers.get("Location", "elsewhere")[:200]
+                raise RefuseInput("bad_server", f"the service is at {where}") from None
             raise _reason(error.code, error.read(ANSWER_BYTES_MAX)) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise RetryLater(f"{url}: {getattr(error, 'reason', None) or error}") from error
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would arrive as a GET, without its body."""
+
+    def redirect_request(self, *_: object, **__: object) -> None:
+        """Follow none."""
 
 
 def check_server(url: str) -> str:

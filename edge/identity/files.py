@@ -4,7 +4,6 @@
 is `key.pem`, or still `next-key.pem` when the power went between the two steps of a change.
 """
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,19 +11,20 @@ from typing import Annotated, Literal
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from msgspec import Meta
 
 from protocols.border import load_toml
+from protocols.durable import PRIVATE, sync_folder, write_durably
 from protocols.enrolment import Enrolled
 from protocols.errors import Fault, FixConfiguration, RefuseInput
 
 FOLDER = "identity"
 KEY, NEXT_KEY, CERTIFICATE, CA = "key.pem", "next-key.pem", "cert.pem", "ca.pem"
 UPLINK, ANCHORS = "uplink.toml", "anchors.json"
-PRIVATE, PUBLIC = 0o600, 0o644
 _URL = re.compile(r'[^\s"\\]{1,300}')
 
 Text = Annotated[str, Meta(min_length=1, max_length=300)]
@@ -50,6 +50,10 @@ class IdentityFolder:
     def exists(self) -> bool:
         """Tell whether this gateway was enrolled."""
         return (self.path / CERTIFICATE).exists()
+
+    def leftovers(self) -> bool:
+        """Tell whether this gateway was ever enrolled, whatever is left of it."""
+        return any((self.path / name).exists() for name in (KEY, CERTIFICATE, UPLINK))
 
     def uplink(self) -> UplinkFile:
         """Read `uplink.toml`; FixConfiguration when it is missing or damaged."""
@@ -101,7 +105,7 @@ class IdentityFolder:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        _write_whole(file, data, PRIVATE)
+        write_durably(file, data, PRIVATE)
         return key
 
     def take(self, given: Enrolled, *, server: str) -> None:
@@ -113,10 +117,10 @@ class IdentityFolder:
         """
         check(given, self.next_key())
         self._write_uplink(given, server)
-        _write_whole(self.path / CA, given.ca.encode(), PUBLIC)
+        write_durably(self.path / CA, given.ca.encode())
         anchors = msgspec.json.encode({"schema": 1, "keys": given.anchors})
-        _write_whole(self.path / ANCHORS, anchors + b"\n", PUBLIC)
-        _write_whole(self.path / CERTIFICATE, given.certificate.encode(), PUBLIC)
+        write_durably(self.path / ANCHORS, anchors + b"\n")
+        write_durably(self.path / CERTIFICATE, given.certificate.encode())
         self._promote()
 
     def settle(self) -> None:
@@ -131,7 +135,7 @@ class IdentityFolder:
 
     def _promote(self) -> None:
         (self.path / NEXT_KEY).replace(self.path / KEY)
-        _sync_folder(self.path)
+        sync_folder(self.path)
 
     def _write_uplink(self, given: Enrolled, server: str) -> None:
         text = (
@@ -140,7 +144,7 @@ class IdentityFolder:
             f'broker = "{given.broker}"\n'
             f'server = "{server}"\n'
         )
-        _write_whole(self.path / UPLINK, text.encode(), PUBLIC)
+        write_durably(self.path / UPLINK, text.encode())
 
 
 def make_csr(key: ec.EllipticCurvePrivateKey, gateway_id: str) -> str:
@@ -167,7 +171,7 @@ def check(given: Enrolled, key: ec.EllipticCurvePrivateKey) -> None:
         certificate = x509.load_pem_x509_certificate(given.certificate.encode())
         authority = x509.load_pem_x509_certificate(given.ca.encode())
         certificate.verify_directly_issued_by(authority)
-    except Exception as error:  # noqa: BLE001  # bytes from outside; the library names no base
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
         raise RefuseInput("bad_answer", f"no certificate of its authority: {error}") from None
     if certificate.public_key() != key.public_key():
         raise RefuseInput("bad_answer", "a certificate of another key")
@@ -193,24 +197,3 @@ def _read_key(file: Path) -> ec.EllipticCurvePrivateKey:
 def _damaged(file: Path, error: Exception) -> FixConfiguration:
     found = error.strerror if isinstance(error, OSError) else "damaged bytes"
     return FixConfiguration([Fault(str(file), "file", "as enrolment left it", found or "an error")])
-
-
-def _write_whole(path: Path, data: bytes, mode: int) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "wb") as file:
-        os.fchmod(handle, mode)  # whatever the umask
-        file.write(data)
-        file.flush()
-        os.fsync(handle)
-    draft.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

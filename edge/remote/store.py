@@ -16,8 +16,9 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from edge.remote.durable import remove_tree, sync_folder, write_durably
+from edge.remote.durable import remove_tree
 from edge.setup import Setup
+from protocols.durable import sync_folder, write_durably
 from protocols.errors import FixConfiguration, RefuseInput
 from protocols.signed import Configuration
 

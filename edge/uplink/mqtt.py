@@ -10,11 +10,13 @@ from typing import Any
 
 import msgspec
 import paho.mqtt.client as mqtt
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.settings import Uplink
 from edge.uplink.backoff import Backoff
-from edge.uplink.refusal import EXPIRED, explain, word_of
+from edge.uplink.refusal import ENROL_AGAIN, EXPIRED, explain, word_of
 from protocols.errors import RetryLater
 from protocols.messages import State
 from protocols.paho_loop import PahoLoop
@@ -166,6 +168,8 @@ class MqttLink:
         self._on_lost("connecting anew")
 
     async def _connect(self) -> None:
+        if not self._uplink.broker:
+            raise RetryLater(f"what enrolment left is damaged: {ENROL_AGAIN}")
         client = self._make_client()
         self._lost, self._granted, self._said = None, False, ""
         loop = PahoLoop(
@@ -241,6 +245,7 @@ class MqttLink:
             context = ssl.create_default_context(cafile=self._uplink.ca_file)
             if self._uplink.cert_file:
                 context.load_cert_chain(self._uplink.cert_file, self._uplink.key_file)
+                self._check_own_name(self._uplink.cert_file)
         except OSError as error:  # ssl.SSLError is one
             files = (self._uplink.ca_file, self._uplink.cert_file, self._uplink.key_file)
             missing = [name for name in files if name and not Path(name).is_file()]
@@ -248,6 +253,17 @@ class MqttLink:
         if self._floor_ms() is not None:
             context.verify_flags |= NO_CHECK_TIME
         return context
+
+    def _check_own_name(self, file: str) -> None:
+        """A broker lets one of another name in, and then takes nothing of what it sends."""
+        try:
+            certificate = x509.load_pem_x509_certificate(Path(file).read_bytes())
+        except ValueError as error:
+            raise RetryLater(f"{file}: {error}") from error
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        if [one.value for one in names] != [self._gateway_id]:
+            found = certificate.subject.rfc4514_string()[:100]
+            raise RetryLater(f"{file} is of {found}, but this gateway is {self._gateway_id}")
 
     def _check_certificate(self, client: mqtt.Client) -> None:
         """Check the broker's certificate against the least that the time can be."""
@@ -281,10 +297,21 @@ class MqttLink:
         elif message.topic.endswith("/down/config"):
             self._events.config(bytes(message.payload))
 
-    def _complaint(self, _c: Any, _u: Any, level: int, text: str) -> None:
-        if level == mqtt.MQTT_LOG_ERR:
-            self._said = text
+    def _complaint(self, client: mqtt.Client, _u: Any, level: int, text: str) -> None:
+        if level == mqtt.MQTT_LOG_ERR and not word_of(self._said):
+            self._said = text if word_of(text) else _alert(client) or text
 
     def _on_lost(self, reason: str) -> None:
         self._lost = self._lost or reason
         self._step.set()
+
+
+def _alert(client: mqtt.Client) -> str:
+    """Return the alert that lies unread before a connection that broke while it was written to."""
+    sock = client.socket()
+    if isinstance(sock, ssl.SSLSocket):
+        try:
+            sock.recv(1)
+        except (OSError, ValueError) as error:
+            return str(error) if word_of(str(error)) else ""
+    return ""

@@ -6,14 +6,18 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData
 
 from cloud.migrations import migrate
-from cloud.model import tables
+from cloud.model import tables, trust_tables
 from cloud.model.database import open_engine
 from protocols.errors import StopService
 
 
 @pytest.mark.parametrize(
     ("name", "metadata"),
-    [("log", tables.log_metadata), ("state", tables.state_metadata)],
+    [
+        ("log", tables.log_metadata),
+        ("state", tables.state_metadata),
+        ("trust", trust_tables.trust_metadata),
+    ],
 )
 def test_migrate_makes_what_the_tables_say(
     database_url: str, name: str, metadata: MetaData

@@ -15,7 +15,7 @@ def test_load_settings_none_gives_defaults() -> None:
 
 
 def test_load_settings_shipped_file_is_valid() -> None:
-    assert load_settings(SHIPPED).broker.cert_file == "/etc/suyuan/cloud.crt"
+    assert load_settings(SHIPPED).trust.certificate_days == 90
 
 
 def test_load_settings_reports_every_fault(tmp_path: Path) -> None:

@@ -27,9 +27,11 @@ class Shipped(TrustStack):
         self.start_broker()
         self.certify("gw-1", "gw-2")
 
-    def client(self, name: str, *, client_id: str = "") -> mqtt.Client:
+    def client(self, name: str, *, client_id: str = "", will: str = "") -> mqtt.Client:
         """Connect with the certificate of NAME."""
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id or name)
+        if will:
+            client.will_set(will, b"gone", 1)
         ca = self.data / "ca"
         service = name == "suyuan-cloud"
         folder = ca if service else self.folder
@@ -102,6 +104,34 @@ def test_gateway_cannot_take_the_connection_of_another(shipped: Shipped) -> None
     intruder = shipped.client("gw-1", client_id="gw-2")
     assert not lost.wait(0.5)
     _end(victim, intruder)
+
+
+def test_gateway_cannot_leave_a_will_in_the_name_of_another(shipped: Shipped) -> None:
+    cloud = shipped.client("suyuan-cloud", client_id="suyuan-ingest-will")
+    heard, got = _listen(cloud, "suyuan/v1/+/+/state")
+    for victim in ("gw-2", "gw-1"):  # its own will does arrive
+        intruder = shipped.client("gw-1", will=of(victim, "state"))
+        sock = intruder.socket()
+        intruder.loop_stop()
+        assert sock is not None
+        sock.close()  # no DISCONNECT goes out
+    assert got.wait(5)
+    assert heard == [of("gw-1", "state")]
+    _end(cloud)
+
+
+def test_line_of_the_log_cannot_be_forged_by_a_topic(shipped: Shipped) -> None:
+    gateway = shipped.client("gw-1")
+    lost = threading.Event()
+    gateway.on_disconnect = lambda *_: lost.set()
+    line = (
+        f"x\n1795648632: Denied PUBLISH from gw-2 (d0, q1, r0, m1, '{of('gw-1', 'state')}', ... (1"
+    )
+    gateway.publish(line, b"x", 1)
+    assert lost.wait(5)  # the broker takes no control characters in a topic
+    gateway.loop_stop()
+    log = (shipped.data / "ca" / "broker" / "run" / "broker.log").read_text()
+    assert "PUBLISH from gw-2" not in log
 
 
 def test_service_keeps_several_connections(shipped: Shipped) -> None:

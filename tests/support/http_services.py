@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from cloud.access.book import AccessBook
 from cloud.api.app import create_app
-from cloud.api.base import Services
+from cloud.api.base import Services, Trust
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database
@@ -210,7 +210,12 @@ class World:
 
 
 async def open_world(
-    folder: Path, *, clock: Clock | None = None, language: str = "zh", pages: bool = True
+    folder: Path,
+    *,
+    clock: Clock | None = None,
+    language: str = "zh",
+    pages: bool = True,
+    trust: Trust | None = None,
 ) -> World:
     """Build an application over a fresh state database in `folder`."""
     clock = clock or SystemClock()
@@ -237,12 +242,7 @@ async def open_world(
     services = Services(
         registry=registry,
         gateways=gateways,
-        remote=RemoteBook(
-            database,
-            clock,
-            sign=partial(signing.sign, folder),
-            releases=Releases(folder / "releases"),
-        ),
+        remote=_remote(folder, database, clock),
         ledger=ledger,
         alarms=desk,
         feed=feed,
@@ -254,6 +254,7 @@ async def open_world(
         ready=ready,
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
+        trust=trust,
         clock=clock,
         stopping=asyncio.Event(),
         language=language,
@@ -275,6 +276,11 @@ async def open_world(
         )
     )
     return world[0]
+
+
+def _remote(folder: Path, database: Database, clock: Clock) -> RemoteBook:
+    releases = Releases(folder / "releases")
+    return RemoteBook(database, clock, sign=partial(signing.sign, folder), releases=releases)
 
 
 def entrapment(clock: Clock | ManualClock, alarm_id: int = 1, **fields: object) -> Alarm:

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 
 from cloud.trust.authority import load_authority, make_key, to_pem
+from edge.identity.asking import ask
+from edge.identity.enrol import enrol
 from protocols.clock import SystemClock
 from tests.support.mosquitto import free_port, wait_for_port
 from tests.support.stack import ROOT, TOKEN, Child, wait_until
@@ -91,10 +93,12 @@ class TrustStack:
         self.http.close()
 
     @staticmethod
-    def call(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    def call(
+        *arguments: str, expect: int = 0, prefix: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
         """Run one of our programs to its end."""
         done = subprocess.run(
-            [sys.executable, "-m", *arguments],
+            [*prefix, sys.executable, "-m", *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -114,11 +118,17 @@ class TrustStack:
         return self.folder / f"{gateway}{card}"
 
     def enrol(self, gateway: str, card: str = "") -> Path:
-        """Invite and enrol; returns the state folder."""
+        """Invite and enrol over HTTP, without a process; returns the state folder."""
+        answer = self.http.post(f"/api/v1/gateways/{gateway}/invite")
+        answer.raise_for_status()
         state = self.state(gateway, card)
-        code = self.invite(gateway)
-        self.call("edge", "enroll", "--server", self.url, "--code", code, "--state", str(state))
+        enrol(self.url, answer.json()["code"], state, ask)
         return state
+
+    def enrol_by_command(self, gateway: str, *, prefix: Sequence[str] = ()) -> None:
+        """The same by our two commands, as people type them."""
+        told = ("--server", self.url, "--code", self.invite(gateway))
+        self.call("edge", "enroll", *told, "--state", str(self.state(gateway)), prefix=prefix)
 
     def run_gateway(
         self, gateway: str, card: str = "", *, buses: str = "", prefix: Sequence[str] = ()

@@ -1,13 +1,18 @@
+from pathlib import Path
+
 import httpx
 import pytest
 
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
+from cloud.model.refusal import Refusal
 from cloud.scans.store import insert_scans, rows_of
+from cloud.trust.book import add_refusals
 from cloud.web.console import CARDS_MAX, LINES_MAX
 from protocols.messages import State
 from protocols.records import Code, Scan
-from tests.support.http_services import LIFT, World, entrapment
+from tests.support.authority import enrol_request, new_key, open_bureau
+from tests.support.http_services import LIFT, TOKEN, World, entrapment, open_world
 from tests.support.log_groups import NOON_MS, batch
 
 NASTY = "<script>alert(1)</script>\"'"
@@ -183,3 +188,29 @@ async def test_scans_show_codes_and_findings_and_are_found(
     assert "读取中断" in page
     assert "04A1" in (await operator.get("/parts/scans?code=04A1")).text
     assert "04A1" not in (await operator.get("/parts/scans?code=04A2")).text
+
+
+async def test_fleet_shows_what_the_broker_refused(tmp_path: Path) -> None:
+    bureau = open_bureau(tmp_path)
+    code, _ = bureau.desk.invite("gw-a")
+    bureau.desk.enrol(enrol_request(code, new_key()), address="a")
+    at = bureau.clock.wall_ms()
+    refusals = [
+        Refusal(kind="publish", who="gw-a", what=NASTY, first_at=at, last_at=at, count=7),
+        Refusal(kind="certificate", who="10.0.0.9", what="verify failed", first_at=at, last_at=at),
+    ]
+    bureau.database.write_now(lambda c: add_refusals(c, refusals))
+    world = await open_world(tmp_path, clock=bureau.clock, trust=bureau.desk)
+    world.gateways.set_state("gw-a", State(online=True, boot_id="b"), at)
+    transport = httpx.ASGITransport(app=world.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        await client.post("/login", data={"token": TOKEN})
+        page = (await client.get("/fleet")).text
+        await client.get("/language/en")
+        english = (await client.get("/fleet")).text
+    for text in ("被消息代理拒绝的请求", "写入越权主题", "10.0.0.9", "证书有效至", ">7<"):
+        assert text in page
+    assert "Refused by the broker" in english
+    assert "<script>alert" not in page
+    world.database.close()
+    bureau.database.close()

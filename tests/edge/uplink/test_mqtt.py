@@ -278,5 +278,57 @@ async def test_tls_missing_files_are_named_and_tried_again(tls: TlsBroker) -> No
             while not link.counters["connects_failed"]:
                 await asyncio.sleep(0.01)
         assert "nobody.crt" in link.why
-        issue(tls.folder, "nobody")
+        for suffix in (".crt", ".key"):
+            shutil.copy(tls.folder / f"{GATEWAY}{suffix}", tls.folder / f"nobody{suffix}")
         await heard.until(lambda: heard.ups, 10)
+
+
+async def _why(link: MqttLink) -> str:
+    async with asyncio.timeout(5):
+        while not link.counters["connects_failed"]:
+            await asyncio.sleep(0.01)
+    return link.why
+
+
+async def test_tls_refused_certificate_tells_what_to_do(tls: TlsBroker, tmp_path: Path) -> None:
+    """With TLS 1.3 the refusal comes after the handshake, without a word from the library."""
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    make_authority(foreign)
+    issue(foreign, GATEWAY)
+    uplink = msgspec.structs.replace(
+        tls.uplink(),
+        cert_file=str(foreign / f"{GATEWAY}.crt"),
+        key_file=str(foreign / f"{GATEWAY}.key"),
+    )
+    async with linked(uplink) as (link, _):
+        assert "another site" in await _why(link)
+    async with linked(msgspec.structs.replace(uplink, cert_file=None, key_file=None)) as (link, _):
+        assert "this gateway has none" in await _why(link)
+
+
+# paho leaves the socket of a failed handshake to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_tls_foreign_broker_is_named_as_such(tls: TlsBroker, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    make_authority(foreign)
+    other = msgspec.structs.replace(tls.uplink(), ca_file=str(foreign / "ca.crt"))
+    async with linked(other) as (link, _):
+        assert "not of the authority that this gateway knows" in await _why(link)
+
+
+async def test_tls_certificate_of_another_name_is_not_used(tls: TlsBroker) -> None:
+    async with linked(tls.uplink("watcher")) as (link, _):
+        assert f"is of CN=watcher, but this gateway is {GATEWAY}" in await _why(link)
+
+
+async def test_reconnect_leaves_without_a_will_and_comes_back(mosquitto: Mosquitto) -> None:
+    async with linked(plain(mosquitto.port)) as (link, heard):
+        await heard.until(lambda: heard.ups)
+        watcher = await Watcher(mosquitto.port, of(GATEWAY, "state")).start()
+        link.reconnect()
+        await heard.until(lambda: heard.ups == 2)
+        states = [msgspec.json.decode((await watcher.next()).payload) for _ in range(2)]
+        assert [one["online"] for one in states] == [True, True]
+        await watcher.link.disconnect()
