@@ -1,5 +1,6 @@
 """From a site file to all its sources, with the data files and the decoding that each needs."""
 
+import hashlib
 import os
 import random
 from collections.abc import Mapping
