@@ -16,7 +16,7 @@ from cloud.model.asset import Asset, LatestValue
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
 from cloud.model.refusal import Refusal
-from cloud.model.remote import CommandEntry, ConfigPush, Member, Rollout
+from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
 from cloud.model.scan import KeptScan
 from cloud.model.session import Session
 from cloud.model.trust import GatewayIdentity
@@ -276,6 +276,10 @@ class Remote(Protocol):
 
     async def pushes(self, gateway_id: str, limit: int) -> Sequence[ConfigPush]:
         """Return the newest configurations, newest first."""
+        ...
+
+    async def overview(self, gateways: Sequence[str], commands: int) -> Mapping[str, Asked]:
+        """Return the newest configuration and commands of some gateways."""
         ...
 
     async def roll_out(

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from cloud.model.database import Database, take_turn
-from cloud.model.remote import CommandEntry, ConfigPush, Member, Rollout
+from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
 from cloud.remote import rows
 from cloud.remote.releases import Releases
 from cloud.remote.rollout import assign
@@ -122,6 +122,23 @@ class RemoteBook:
     async def pushes(self, gateway_id: str, limit: int) -> Sequence[ConfigPush]:
         """Return the newest configurations of a gateway, newest first."""
         return await self._database.read(lambda c: rows.read_pushes(c, gateway_id, limit))
+
+    async def overview(self, gateways: Sequence[str], commands: int) -> Mapping[str, Asked]:
+        """Return the newest configuration and commands of some gateways, for a page."""
+
+        def read(connection: Connection) -> dict[str, Asked]:
+            return {
+                one: Asked(
+                    push=next(iter(rows.read_pushes(connection, one, 1)), None),
+                    in_effect=rows.applied_version(connection, one),
+                    commands=[
+                        self._aged(entry) for entry in rows.read_commands(connection, one, commands)
+                    ],
+                )
+                for one in gateways
+            }
+
+        return await self._database.read(read)
 
     async def roll_out(
         self, plan: Rollout, gateways: Sequence[str]

@@ -103,6 +103,16 @@ def read_pushes(connection: Connection, gateway_id: str, limit: int) -> list[Con
     return [_push(row) for row in connection.execute(query)]
 
 
+def applied_version(connection: Connection, gateway_id: str) -> int | None:
+    """Return the version in effect at a gateway as far as it told; None: its local file."""
+    table = tables.config_push
+    query = select(table.c.version, table.c.state).where(
+        table.c.gateway_id == gateway_id, table.c.state.in_(("applied", "superseded"))
+    )
+    row = connection.execute(query.order_by(table.c.version.desc()).limit(1)).first()
+    return int(row.version) if row is not None and row.state == "applied" else None
+
+
 def pending_pushes(
     connection: Connection, limit: int, *, again: bool
 ) -> list[tuple[ConfigPush, str]]:

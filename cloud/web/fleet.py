@@ -9,11 +9,13 @@ from fastapi import APIRouter, Depends, Request, Response
 from cloud.api.base import Services
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
+from cloud.model.remote import Asked
 from cloud.web.visit import Visit
 
 GATEWAYS_MAX = 50
 SPOOLS_MAX = 10
 ASSETS_MAX = 50
+COMMANDS_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class GatewayView:
     more_spools: int
     assets: Sequence[str]
     more_assets: int
+    asked: Asked
 
     @property
     def declared_lost(self) -> int:
@@ -46,8 +49,10 @@ def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRout
     async def fleet_part() -> dict[str, Any]:
         gateways = sorted(services.gateways.all(), key=lambda one: (one.online, one.gateway_id))
         online = sum(gateway.online for gateway in gateways)
+        shown = gateways[:GATEWAYS_MAX]
+        asked = await services.remote.overview([one.gateway_id for one in shown], COMMANDS_MAX)
         return {
-            "gateways": [await _view(services, one) for one in gateways[:GATEWAYS_MAX]],
+            "gateways": [await _view(services, one, asked[one.gateway_id]) for one in shown],
             "more": max(0, len(gateways) - GATEWAYS_MAX),
             "online": online,
             "offline": len(gateways) - online,
@@ -65,7 +70,7 @@ def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRout
     return routes
 
 
-async def _view(services: Services, gateway: Gateway) -> GatewayView:
+async def _view(services: Services, gateway: Gateway, asked: Asked) -> GatewayView:
     spools = await services.ledger(gateway.gateway_id)
     assets = sorted(services.assets_of(gateway.gateway_id))
     return GatewayView(
@@ -75,4 +80,5 @@ async def _view(services: Services, gateway: Gateway) -> GatewayView:
         more_spools=max(0, len(spools) - SPOOLS_MAX),
         assets=assets[:ASSETS_MAX],
         more_assets=max(0, len(assets) - ASSETS_MAX),
+        asked=asked,
     )

@@ -35,7 +35,8 @@ def test_every_text_is_there_and_used() -> None:
     used |= set(re.findall(r""" else ["']([a-z_]+\.[a-z_]+)["']""", text))
     keys = load_texts("zh").keys()
     used |= {"alarm.cause", "alarm.consequence", "alarm.response"}  # by the annotation's name
-    families = ("severity.", "state.", "quality.", "evidence.", "reason.", "word.")
+    families: tuple[str, ...] = ("severity.", "state.", "quality.", "evidence.", "reason.", "word.")
+    families += ("config_state.", "command_state.")
     assert used - keys == set()
     assert {key for key in keys - used if not key.startswith(families)} == set()
 
