@@ -296,6 +296,10 @@ class Remote(Protocol):
         """Return rollouts, newest first."""
         ...
 
+    async def under_way(self, limit: int) -> Sequence[tuple[Rollout, Mapping[str, int]]]:
+        """Return rollouts that are not done, newest first, with their gateways by state."""
+        ...
+
     async def set_rollout(self, rollout_id: int, *, running: bool, reason: str) -> Rollout:
         """Stop one or let it go on; RefuseInput `not_found`, `finished`."""
         ...

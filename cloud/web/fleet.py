@@ -16,6 +16,7 @@ GATEWAYS_MAX = 50
 SPOOLS_MAX = 10
 ASSETS_MAX = 50
 COMMANDS_MAX = 3
+ROLLOUTS_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRout
         shown = gateways[:GATEWAYS_MAX]
         asked = await services.remote.overview([one.gateway_id for one in shown], COMMANDS_MAX)
         return {
+            "rollouts": await services.remote.under_way(ROLLOUTS_MAX),
             "gateways": [await _view(services, one, asked[one.gateway_id]) for one in shown],
             "more": max(0, len(gateways) - GATEWAYS_MAX),
             "online": online,

@@ -11,7 +11,7 @@ from cloud.trust.signing import add_key, anchors, retire_key, sign
 from edge.remote.anchors import verify
 from protocols.errors import RefuseInput
 from protocols.signed import (
-    DOCUMENT_BYTES_MAX,
+    SIGNED_BYTES_MAX,
     Configuration,
     check_overlay,
     claimed_version,
@@ -70,9 +70,7 @@ def test_every_refusal_by_name(tmp_path: Path) -> None:
         "unknown_key": seal("config", document(), partial(sign, tmp_path / "stranger")),
         "wrong_purpose": seal("release", document(), partial(sign, tmp_path)),
         "foreign_gateway": seal("config", document(gateway_id="gw-2"), partial(sign, tmp_path)),
-        "too_large": seal(
-            "config", document(site="x" * DOCUMENT_BYTES_MAX), partial(sign, tmp_path)
-        ),
+        "too_large": seal("config", document(site="x" * SIGNED_BYTES_MAX), partial(sign, tmp_path)),
         "bad_path": seal("config", document(overlay={"../x.toml": ""}), partial(sign, tmp_path)),
     }
     assert {name: reason(one, tmp_path) for name, one in broken.items()} == {n: n for n in broken}

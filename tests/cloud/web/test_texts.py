@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 
 from cloud.model.alarm import SEVERITIES, AlarmState
+from cloud.model.remote import CommandState, ConfigState, MemberState, RolloutState
 from cloud.web.texts import FOLDER, LANGUAGES, load_texts
 from cloud.web.visit import STATIC
 from protocols.catalog.points import kinds, load_points
@@ -36,7 +37,7 @@ def test_every_text_is_there_and_used() -> None:
     keys = load_texts("zh").keys()
     used |= {"alarm.cause", "alarm.consequence", "alarm.response"}  # by the annotation's name
     families: tuple[str, ...] = ("severity.", "state.", "quality.", "evidence.", "reason.", "word.")
-    families += ("config_state.", "command_state.")
+    families += ("config_state.", "command_state.", "rollout_state.", "member_state.")
     assert used - keys == set()
     assert {key for key in keys - used if not key.startswith(families)} == set()
 
@@ -47,6 +48,10 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted = {f"severity.{name}" for name in SEVERITIES}
     wanted |= {f"state.{name}" for name in get_args(AlarmState)}
     wanted |= {f"quality.{name}" for name in get_args(Quality)}
+    wanted |= {f"config_state.{name}" for name in get_args(ConfigState)}
+    wanted |= {f"command_state.{name}" for name in get_args(CommandState)}
+    wanted |= {f"rollout_state.{name}" for name in get_args(RolloutState)}
+    wanted |= {f"member_state.{name}" for name in get_args(MemberState)}
     for kind in kinds():
         for point in load_points(kind).values():
             if point.type == "word":
