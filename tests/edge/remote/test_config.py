@@ -145,7 +145,6 @@ async def test_a_flood_is_counted_but_not_all_of_it_told(
 async def test_newer_ones_push_out_those_that_wait(place: Place) -> None:
     for number in range(1, 8):
         place.configurer.take(place.document(number))
-    await place.take()
     task = asyncio.create_task(place.configurer.run())
     async with asyncio.timeout(10):
         while place.store.pointer.version != 7:
