@@ -72,11 +72,20 @@ class Setup(Struct, frozen=True, kw_only=True):
         return replace(self, site=replace(self.site, buses=buses))
 
     def _mark(self, part: Part, files: str) -> str:
-        needs: object = files
         if isinstance(part, Bus):
             names = sorted({device.controller for device in part.devices})
-            needs = [self.catalog.controllers.get(name) for name in names]
+            needs: object = [self.catalog.controllers.get(name) for name in names]
+        else:
+            needs = [files, self._paired(part)]
         return hashlib.sha256(msgspec.json.encode([part, needs])).hexdigest()
+
+    def _paired(self, part: Part) -> list[Part]:
+        """Return the reader and the scanners that are judged together with one of them."""
+        reader = part.pair if isinstance(part, Scanner) else part.id
+        if reader is None:
+            return []
+        paired: list[Part] = [one for one in self.site.scanners if one.pair == reader]
+        return [*paired, *(one for one in self.site.readers if paired and one.id == reader)]
 
 
 def parts(site: Site) -> Iterator[Part]:

@@ -16,7 +16,7 @@ from cloud.model.asset import Asset, LatestValue
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
 from cloud.model.refusal import Refusal
-from cloud.model.remote import CommandEntry, ConfigPush, Member, Rollout
+from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
 from cloud.model.scan import KeptScan
 from cloud.model.session import Session
 from cloud.model.trust import GatewayIdentity
@@ -274,6 +274,10 @@ class Remote(Protocol):
         """Return the newest configurations, newest first."""
         ...
 
+    async def overview(self, gateways: Sequence[str], commands: int) -> Mapping[str, Asked]:
+        """Return the newest configuration and commands of some gateways."""
+        ...
+
     async def roll_out(
         self, plan: Rollout, gateways: Sequence[str]
     ) -> tuple[Rollout, Sequence[Member]]:
@@ -286,6 +290,10 @@ class Remote(Protocol):
 
     async def rollouts(self, limit: int) -> Sequence[Rollout]:
         """Return rollouts, newest first."""
+        ...
+
+    async def under_way(self, limit: int) -> Sequence[tuple[Rollout, Mapping[str, int]]]:
+        """Return rollouts that are not done, newest first, with their gateways by state."""
         ...
 
     async def set_rollout(self, rollout_id: int, *, running: bool, reason: str) -> Rollout:

@@ -50,6 +50,17 @@ class ConfigPush(msgspec.Struct, frozen=True, kw_only=True):
     sent_at: int | None = None
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked of a gateway lately, for a page."""
+
+    push: ConfigPush | None = None
+    """The newest."""
+    in_effect: int | None = None
+    """Version of the configuration that it runs; None: its local file."""
+    commands: list[CommandEntry] = []
+    """Newest first."""
+
+
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     """A release on its way over the fleet."""
 

@@ -9,18 +9,16 @@ import msgspec
 from sqlalchemy import Connection
 
 from cloud.model.database import Database, take_turn
-from cloud.model.remote import CommandEntry, ConfigPush, Member, Rollout
+from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
 from cloud.remote import rows
 from cloud.remote.releases import Releases
-from cloud.remote.rollout import assign
+from cloud.remote.rollout import ROLLOUTS, assign
 from cloud.remote.validate import check_configuration
 from protocols.clock import Clock
 from protocols.errors import RefuseInput
-from protocols.signed import DOCUMENT_BYTES_MAX, Configuration, Sign, seal
+from protocols.signed import SIGNED_BYTES_MAX, Configuration, Sign, seal
 
-EXPIRES_IN_S_MAX = 7 * 24 * 3600
 ARGS_BYTES_MAX = 16 * 1024
-COMMANDS_SHOWN_MAX = 100
 
 
 class RemoteBook:
@@ -101,8 +99,9 @@ class RemoteBook:
                 site=site,
                 overlay=dict(overlay),
             )
-            if len(msgspec.json.encode(document)) > DOCUMENT_BYTES_MAX:
-                raise RefuseInput("too_large", f"at most {DOCUMENT_BYTES_MAX} bytes")
+            signed = seal("config", document, self._sign)
+            if len(signed) > SIGNED_BYTES_MAX:
+                raise RefuseInput("too_large", f"signed at most {SIGNED_BYTES_MAX} bytes")
             push = ConfigPush(
                 gateway_id=gateway_id,
                 version=version,
@@ -112,7 +111,7 @@ class RemoteBook:
                 not_after=not_after,
                 changed_at=now_ms,
             )
-            rows.insert_push(connection, push, seal("config", document, self._sign).decode())
+            rows.insert_push(connection, push, signed.decode())
             return push
 
         push = await self._database.write(add)
@@ -122,6 +121,23 @@ class RemoteBook:
     async def pushes(self, gateway_id: str, limit: int) -> Sequence[ConfigPush]:
         """Return the newest configurations of a gateway, newest first."""
         return await self._database.read(lambda c: rows.read_pushes(c, gateway_id, limit))
+
+    async def overview(self, gateways: Sequence[str], commands: int) -> Mapping[str, Asked]:
+        """Return the newest configuration and commands of some gateways, for a page."""
+
+        def read(connection: Connection) -> dict[str, Asked]:
+            return {
+                one: Asked(
+                    push=next(iter(rows.read_pushes(connection, one, 1)), None),
+                    in_effect=rows.applied_version(connection, one),
+                    commands=[
+                        self._aged(entry) for entry in rows.read_commands(connection, one, commands)
+                    ],
+                )
+                for one in gateways
+            }
+
+        return await self._database.read(read)
 
     async def roll_out(
         self, plan: Rollout, gateways: Sequence[str]
@@ -153,10 +169,20 @@ class RemoteBook:
         """Return rollouts, newest first."""
         return await self._database.read(lambda c: rows.read_rollouts(c, limit))
 
+    async def under_way(self, limit: int) -> Sequence[tuple[Rollout, Mapping[str, int]]]:
+        """Return rollouts that are not done, newest first, with their gateways by state."""
+
+        def read(connection: Connection) -> list[tuple[Rollout, Mapping[str, int]]]:
+            found = [one for one in rows.read_rollouts(connection, limit) if one.state != "done"]
+            return [(one, rows.count_members(connection, one.id)) for one in found]
+
+        return await self._database.read(read)
+
     async def set_rollout(self, rollout_id: int, *, running: bool, reason: str) -> Rollout:
         """Stop a rollout, or let a stopped one go on. RefuseInput `not_found`, `finished`."""
 
         def change(connection: Connection) -> Rollout:
+            take_turn(connection, ROLLOUTS)
             found = rows.read_rollout(connection, rollout_id)
             if found is None:
                 raise RefuseInput("not_found", f"no rollout {rollout_id}")

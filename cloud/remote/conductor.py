@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 from sqlalchemy import Connection
 
-from cloud.model.database import Database
+from cloud.model.database import Database, take_turn
 from cloud.model.remote import CommandEntry, Member, Rollout
 from cloud.remote import rows
-from cloud.remote.rollout import advance
+from cloud.remote.rollout import ROLLOUTS, advance
 from protocols.clock import Clock
 
 RUNNING_MAX = 20
@@ -40,6 +40,7 @@ class Conductor:
             self._on_change()
 
     def _move_all(self, connection: Connection, running: Sequence[Rollout]) -> None:
+        take_turn(connection, ROLLOUTS)
         for one in running:
             self._move(connection, one.id)
 

@@ -17,7 +17,7 @@ from protocols.clock import Clock
 from protocols.messages import Command
 from protocols.topics import of
 
-AT_ONCE_MAX = 100
+EXPIRE_EACH_MS = 60_000
 
 Publish = Callable[[str, bytes, bool], bool]
 """(topic, payload, retain) -> whether the broker's connection took it."""
@@ -47,7 +47,7 @@ class Outbox:
         """
         self._database, self._clock = database, clock
         self._publish, self._owns, self._online = publish, owns, online
-        self._all_again = True
+        self._all_again, self._expired_at = True, 0
         self._one_at_a_time = asyncio.Lock()
 
     def broker_is_new(self) -> None:
@@ -57,29 +57,35 @@ class Outbox:
     async def send(self) -> None:
         """Publish what waits. RetryLater: the database is away."""
         async with self._one_at_a_time:
-            again = self._all_again
-            commands = await self._database.read(lambda c: rows.waiting_commands(c, AT_ONCE_MAX))
-            pushes = await self._database.read(
-                lambda c: rows.pending_pushes(c, AT_ONCE_MAX, again=again)
-            )
-            expired = [one for one in commands if one.expires_at < self._clock.wall_ms()]
-            sent = [one for one in commands if one not in expired and self._send_command(one)]
+            again, now_ms = self._all_again, self._clock.wall_ms()
+            if now_ms - self._expired_at >= EXPIRE_EACH_MS:
+                await self._database.write(lambda c: rows.expire_commands(c, now_ms))
+                self._expired_at = now_ms
+            commands, pushes = await self._database.read(lambda c: self._due(c, again=again))
+            sent = [one for one in commands if self._send_command(one, now_ms)]
             published = [push for push, document in pushes if self._send_config(push, document)]
-            if published or not pushes:
+            if len(published) == len(pushes):
                 self._all_again = False
-            if sent or published or expired:
-                await self._database.write(lambda c: self._note(c, sent, published, expired))
+            if sent or published:
+                await self._database.write(lambda c: self._note(c, sent, published))
 
-    def _send_command(self, entry: CommandEntry) -> bool:
-        if not (self._owns(entry.gateway_id) and self._online(entry.gateway_id)):
+    def _due(
+        self, connection: Connection, *, again: bool
+    ) -> tuple[list[CommandEntry], list[tuple[ConfigPush, str]]]:
+        def reachable(gateway_id: str) -> bool:
+            return self._owns(gateway_id) and self._online(gateway_id)
+
+        commands = rows.waiting_commands(connection, reachable)
+        return commands, rows.pending_pushes(connection, self._owns, again=again)
+
+    def _send_command(self, entry: CommandEntry, now_ms: int) -> bool:
+        if entry.expires_at < now_ms:
             return False
         command = Command(id=entry.id, op=entry.op, args=entry.args, expires_at=entry.expires_at)
         topic = of(entry.gateway_id, "down/command")
         return self._publish(topic, msgspec.json.encode(command), False)
 
     def _send_config(self, push: ConfigPush, document: str) -> bool:
-        if not self._owns(push.gateway_id):
-            return False
         return self._publish(of(push.gateway_id, "down/config"), document.encode(), True)
 
     def _note(
@@ -87,12 +93,9 @@ class Outbox:
         connection: Connection,
         sent: list[CommandEntry],
         published: list[ConfigPush],
-        expired: list[CommandEntry],
     ) -> None:
         now_ms = self._clock.wall_ms()
         for entry in sent:
-            rows.mark_command(connection, entry.id, "sent", now_ms)
-        for entry in expired:
-            rows.mark_command(connection, entry.id, "expired", now_ms)
+            rows.mark_command_sent(connection, entry.id, now_ms)
         for push in published:
             rows.mark_push_sent(connection, push, now_ms)

@@ -7,6 +7,8 @@ import msgspec
 
 from cloud.model.remote import Member, Rollout
 
+ROLLOUTS = "rollouts"
+"""Whoever reads and changes a rollout takes its turn of this."""
 REST = 0
 """Stands for `all that are left` among the sizes of stages."""
 

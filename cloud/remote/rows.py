@@ -1,14 +1,17 @@
 """Commands, configurations and rollouts as rows of the state database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from cloud.model import tables
 from cloud.model.remote import OPEN_CONFIG, CommandEntry, ConfigPush, Member, Rollout
 
+AT_ONCE_MAX, GATEWAYS_AT_ONCE = 500, 500
+"""Commands, and gateways, that are dealt with in one go."""
+Reachable = Callable[[str], bool]
 OPEN_COMMANDS_MAX = 100
 """Per gateway; further ones are refused until some are answered or expire."""
 
@@ -45,11 +48,30 @@ def read_command(connection: Connection, gateway_id: str, command_id: str) -> Co
     return None if row is None else _command(row)
 
 
-def waiting_commands(connection: Connection, limit: int) -> list[CommandEntry]:
-    """Return commands that were not sent, oldest first."""
+def waiting_commands(connection: Connection, reachable: Reachable) -> list[CommandEntry]:
+    """Return commands to send, oldest first: some of those that wait for reachable gateways."""
     table = tables.command
-    query = select(table).where(table.c.state == "waiting").order_by(table.c.created_at)
-    return [_command(row) for row in connection.execute(query.limit(limit))]
+    waiting = table.c.state == "waiting"
+    named = connection.execute(select(table.c.gateway_id).where(waiting).distinct()).scalars()
+    gateways = [one for one in named if reachable(one)][:GATEWAYS_AT_ONCE]
+    query = select(table).where(waiting, table.c.gateway_id.in_(gateways))
+    query = query.order_by(table.c.created_at).limit(AT_ONCE_MAX)
+    return [_command(row) for row in connection.execute(query)]
+
+
+def expire_commands(connection: Connection, now_ms: int) -> None:
+    """Note of commands that were never sent that they are too old by now."""
+    table = tables.command
+    late = (table.c.state == "waiting", table.c.expires_at < now_ms)
+    connection.execute(update(table).where(*late).values(state="expired"))
+
+
+def trim(connection: Connection, before_ms: int) -> None:
+    """Forget old commands, and old configurations that are not in effect."""
+    connection.execute(delete(tables.command).where(tables.command.c.created_at < before_ms))
+    table = tables.config_push
+    over = table.c.state.in_(("replaced", "refused", "rolled_back"))
+    connection.execute(delete(table).where(over, table.c.changed_at < before_ms))
 
 
 def set_command(connection: Connection, command_id: str, **fields: Any) -> None:
@@ -58,11 +80,11 @@ def set_command(connection: Connection, command_id: str, **fields: Any) -> None:
     connection.execute(update(table).where(table.c.id == command_id).values(fields))
 
 
-def mark_command(connection: Connection, command_id: str, state: str, now_ms: int) -> None:
-    """Note that a command was sent, or is too old to be; a reply may have been quicker."""
+def mark_command_sent(connection: Connection, command_id: str, now_ms: int) -> None:
+    """Note that a command was sent; a reply may have been quicker."""
     table = tables.command
     where = (table.c.id == command_id, table.c.state == "waiting")
-    connection.execute(update(table).where(*where).values(state=state, sent_at=now_ms))
+    connection.execute(update(table).where(*where).values(state="sent", sent_at=now_ms))
 
 
 def mark_push_sent(connection: Connection, push: ConfigPush, now_ms: int) -> None:
@@ -103,14 +125,26 @@ def read_pushes(connection: Connection, gateway_id: str, limit: int) -> list[Con
     return [_push(row) for row in connection.execute(query)]
 
 
-def pending_pushes(
-    connection: Connection, limit: int, *, again: bool
-) -> list[tuple[ConfigPush, str]]:
-    """Return (configuration, document) of those to publish; `again`: also those sent before."""
+def applied_version(connection: Connection, gateway_id: str) -> int | None:
+    """Return the version in effect at a gateway as far as it told; None: its local file."""
     table = tables.config_push
-    states = OPEN_CONFIG if again else ("pending",)
-    query = select(table).where(table.c.state.in_(states)).order_by(table.c.created_at)
-    return [(_push(row), row.document) for row in connection.execute(query.limit(limit))]
+    query = select(table.c.version, table.c.state).where(
+        table.c.gateway_id == gateway_id, table.c.state.in_(("applied", "superseded"))
+    )
+    row = connection.execute(query.order_by(table.c.version.desc()).limit(1)).first()
+    return int(row.version) if row is not None and row.state == "applied" else None
+
+
+def pending_pushes(
+    connection: Connection, reachable: Reachable, *, again: bool
+) -> list[tuple[ConfigPush, str]]:
+    """Return (configuration, document) of some to publish; `again`: also those sent before."""
+    table = tables.config_push
+    open_ = table.c.state.in_(OPEN_CONFIG if again else ("pending",))
+    named = connection.execute(select(table.c.gateway_id).where(open_).distinct()).scalars()
+    gateways = [one for one in named if reachable(one)][: None if again else GATEWAYS_AT_ONCE]
+    query = select(table).where(open_, table.c.gateway_id.in_(gateways))
+    return [(_push(row), row.document) for row in connection.execute(query)]
 
 
 def set_push(connection: Connection, gateway_id: str, version: int, **fields: Any) -> None:
@@ -147,6 +181,13 @@ def read_rollout(connection: Connection, rollout_id: int) -> tuple[Rollout, str]
     table = tables.rollout
     row = connection.execute(select(table).where(table.c.id == rollout_id)).first()
     return None if row is None else (_rollout(row), row.manifest)
+
+
+def count_members(connection: Connection, rollout_id: int) -> dict[str, int]:
+    """Count the gateways of a rollout by state."""
+    table = tables.rollout_member
+    query = select(table.c.state, func.count()).where(table.c.rollout_id == rollout_id)
+    return {row[0]: int(row[1]) for row in connection.execute(query.group_by(table.c.state))}
 
 
 def read_members(connection: Connection, rollout_id: int) -> list[Member]:

@@ -19,6 +19,7 @@ from cloud.model.logged import Positions
 from cloud.model.ownership import Holding, Watch
 from cloud.remote.conductor import Conductor
 from cloud.remote.replies import RepliesConsumer
+from cloud.remote.rows import trim as trim_asked
 from cloud.roles.common import Common
 from cloud.rules.consumer import RulesConsumer
 from cloud.scans.consumer import ScansConsumer
@@ -133,6 +134,8 @@ class ConsumeRole:
         await self._common.feed.trim(now_ms - settings.feed.retention_days * DAY_MS)
         scans_before = now_ms - settings.scans.retention_days * DAY_MS
         await self._common.state_db.write(lambda c: trim_scans(c, scans_before))
+        asked_before = now_ms - settings.feed.retention_days * DAY_MS
+        await self._common.state_db.write(lambda c: trim_asked(c, asked_before))
         retention_ms = settings.telemetry.retention_days * DAY_MS
         await asyncio.to_thread(self._store.drop_before, now_ms - retention_ms)
 

@@ -11,6 +11,7 @@ from cloud.api.base import Services
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
 from cloud.model.refusal import Refusal
+from cloud.model.remote import Asked
 from cloud.model.trust import GatewayIdentity
 from cloud.web.visit import Visit
 
@@ -18,6 +19,8 @@ GATEWAYS_MAX = 50
 SPOOLS_MAX = 10
 ASSETS_MAX = 50
 REFUSALS_MAX = 20
+COMMANDS_MAX = 3
+ROLLOUTS_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class GatewayView:
     more_assets: int
     identity: GatewayIdentity | None
     """None: no certificate of ours."""
+    asked: Asked
 
     @property
     def declared_lost(self) -> int:
@@ -52,12 +56,15 @@ def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRout
     async def fleet_part() -> dict[str, Any]:
         gateways = sorted(services.gateways.all(), key=lambda one: (one.online, one.gateway_id))
         online = sum(gateway.online for gateway in gateways)
-        shown = [one.gateway_id for one in gateways[:GATEWAYS_MAX]]
-        identities, refusals = await asyncio.to_thread(_trust, services, shown)
+        shown = gateways[:GATEWAYS_MAX]
+        names = [one.gateway_id for one in shown]
+        identities, refusals = await asyncio.to_thread(_trust, services, names)
+        asked = await services.remote.overview(names, COMMANDS_MAX)
         return {
+            "rollouts": await services.remote.under_way(ROLLOUTS_MAX),
             "gateways": [
-                await _view(services, one, identities.get(one.gateway_id))
-                for one in gateways[:GATEWAYS_MAX]
+                await _view(services, one, identities.get(one.gateway_id), asked[one.gateway_id])
+                for one in shown
             ],
             "refusals": refusals[:REFUSALS_MAX],
             "more_refusals": max(0, len(refusals) - REFUSALS_MAX),
@@ -88,7 +95,7 @@ def _trust(
 
 
 async def _view(
-    services: Services, gateway: Gateway, identity: GatewayIdentity | None
+    services: Services, gateway: Gateway, identity: GatewayIdentity | None, asked: Asked
 ) -> GatewayView:
     spools = await services.ledger(gateway.gateway_id)
     assets = sorted(services.assets_of(gateway.gateway_id))
@@ -100,4 +107,5 @@ async def _view(
         assets=assets[:ASSETS_MAX],
         more_assets=max(0, len(assets) - ASSETS_MAX),
         identity=identity,
+        asked=asked,
     )

@@ -17,7 +17,7 @@ from paho.mqtt import publish
 
 from cloud.trust.signing import sign
 from edge.status import read_status
-from protocols.signed import DOCUMENT_BYTES_MAX, Configuration, seal
+from protocols.signed import SIGNED_BYTES_MAX, Configuration, seal
 from protocols.topics import of
 from tests.support.field import online, trust
 from tests.support.mosquitto import free_port
@@ -192,7 +192,7 @@ class Pushes:
         if kind == "unknown_controller":
             site = site.replace("gbt24476-adapter", "nobody-knows")
         if kind == "large":
-            overlay = {"controllers/x.toml": "# " + "x" * DOCUMENT_BYTES_MAX}
+            overlay = {"controllers/x.toml": "# " + "x" * SIGNED_BYTES_MAX}
         return Configuration(
             gateway_id=gateway,
             version=1_000_000 + self._sequence,

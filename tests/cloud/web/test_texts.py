@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 
 from cloud.model.alarm import SEVERITIES, AlarmState
+from cloud.model.remote import CommandState, ConfigState, MemberState, RolloutState
 from cloud.web.texts import FOLDER, LANGUAGES, load_texts
 from cloud.web.visit import STATIC
 from edge.decode.barcode import Finding as TextFinding
@@ -37,10 +38,10 @@ def test_every_text_is_there_and_used() -> None:
     used |= set(re.findall(r""" else ["']([a-z_]+\.[a-z_]+)["']""", text))
     keys = load_texts("zh").keys()
     used |= {"alarm.cause", "alarm.consequence", "alarm.response"}  # by the annotation's name
-    families = ("severity.", "state.", "quality.", "evidence.", "reason.", "refused.", "word.")
-    families += ("step.", "finding.")
+    families = {"severity", "state", "quality", "evidence", "reason", "refused", "word", "step"}
+    families |= {"finding", "config_state", "command_state", "rollout_state", "member_state"}
     assert used - keys == set()
-    assert {key for key in keys - used if not key.startswith(families)} == set()
+    assert {key for key in keys - used if key.partition(".")[0] not in families} == set()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -49,6 +50,10 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted = {f"severity.{name}" for name in SEVERITIES}
     wanted |= {f"state.{name}" for name in get_args(AlarmState)}
     wanted |= {f"quality.{name}" for name in get_args(Quality)}
+    wanted |= {f"config_state.{name}" for name in get_args(ConfigState)}
+    wanted |= {f"command_state.{name}" for name in get_args(CommandState)}
+    wanted |= {f"rollout_state.{name}" for name in get_args(RolloutState)}
+    wanted |= {f"member_state.{name}" for name in get_args(MemberState)}
     for kind in kinds():
         for point in load_points(kind).values():
             if point.type == "word":
