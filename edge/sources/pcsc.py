@@ -73,6 +73,7 @@ class PcscDriver:
         self._attended = Attended()
         self._passage = _Passage()
         self._state, self._events = scard.SCARD_STATE_UNAWARE, 0
+        self._refused = -1
         try:
             self._reader = _find(self._context, name)
         except RetryLater:
@@ -115,7 +116,8 @@ class PcscDriver:
     def _uid(self, card: "_Card") -> bytes | None:
         data, status = card.transmit(_UID)
         if status != _OK:
-            self.counters["cards_unsupported"] += 1
+            self.counters["cards_unsupported"] += self._refused != self._events
+            self._refused = self._events
             return None
         if len(data) not in _UID_LENGTHS:
             raise Unanswered(f"a UID of {len(data)} bytes")
@@ -245,7 +247,7 @@ def _through_pn532(card: _Card, data: bytes) -> bytes | None:
 
 
 def _through_session(card: _Card, data: bytes) -> bytes | None:
-    """Transparent exchange (PC/SC part 3, amendment 1, 2.1)."""
+    """Transparent exchange (PC/SC part 3, supplement)."""
     if card.transmit(bytes.fromhex("FFC20000028100"))[1] != _OK:
         return None
     head = bytes([0xFF, 0xC2, 0, 1, len(data) + 2, 0x95, len(data)])

@@ -134,6 +134,15 @@ def test_a_tag_that_cannot_be_read_whole_is_tried_again_while_it_stays(daemon: P
     driver.close()
 
 
+def test_a_card_without_a_uid_is_counted_once_and_not_told(daemon: Pcscd) -> None:
+    driver = opened(READERS[0])
+    with slot(daemon, READERS[0], Type4Tag(UID, MESSAGE)) as field:
+        field.spoil = lambda _: b"\x6a\x81"
+        assert [seen for _ in range(4) for seen in driver.read()] == []
+    assert driver.counters["cards_unsupported"] == 1
+    driver.close()
+
+
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_tag_that_the_daemon_takes_for_the_one_before_is_read_as_what_it_is(
     daemon: Pcscd, order: tuple[int, int]
