@@ -11,11 +11,11 @@ READS_MAX = 10
 PAGE_BYTES, PAGES_MAX = 4, 256
 """Type 2: READ answers with four pages; beyond 256 another sector would have to be selected."""
 UNKNOWN_USER_BYTES = 48
-"""Of a type 2 tag without capability container: every one has as much (NFC Forum Type 2, 2.1)."""
+"""Of a type 2 tag without capability container: every one has as much."""
 _NDEF_MAGIC, _NXP = 0xE1, 0x04
 _CONTAINER_5 = (0xE1, 0xE2)
 _USER_BYTES = {0x0F: 144, 0x11: 504, 0x13: 888}
-"""By storage size in the answer to GET_VERSION: NTAG213, 215, 216 (NXP data sheet, table 28)."""
+"""By storage size in the answer to GET_VERSION: NTAG213, NTAG215, NTAG216."""
 _NTAG_SIZES = (0x12, 0x3E, 0x6D)
 _UNKNOWN_BLOCKS_5 = 28
 _RANDOM_FIRST = 0x08
@@ -139,7 +139,7 @@ def read_type5(read_block: Callable[[int], bytes]) -> Memory:
 
 
 def is_random(uid: bytes) -> bool:
-    """Tell a UID that the chip makes up anew each time it comes (ISO/IEC 14443-3, 6.5.4)."""
+    """Tell a UID that the chip makes up anew each time it comes (ISO/IEC 14443-3)."""
     return len(uid) == 4 and uid[0] == _RANDOM_FIRST
 
 
@@ -220,7 +220,7 @@ def _read_extras(link: Type2Link, banks: dict[str, bytes]) -> None:
 
 
 def _read_files(transmit: Transmit, banks: dict[str, bytes]) -> None:
-    """Read container and message (NFC Forum Type 4 Tag 2.0, 5.1 and 5.4)."""
+    """Read container and message (NFC Forum Type 4 Tag 2.0)."""
     container = _read_file(transmit, _CONTAINER_FILE, 0, 15)
     if container[7] != 4 or container[8] < 6:
         raise Unanswered("no NDEF file control TLV")

@@ -17,6 +17,7 @@ from edge.sources.hf import (
     HfTechnology,
     Memory,
     Unanswered,
+    key_of,
     read_type2,
     read_type4,
     read_type5,
@@ -30,6 +31,7 @@ _UID_LENGTHS = (4, 7, 8, 10)
 _REGISTERED_ID = bytes.fromhex("A000000306")
 """In the ATR that a reader makes up for a storage card (PC/SC part 3, 3.1.3.2.3.2)."""
 _ISO_14443_A, _ISO_15693, _FELICA = 0x03, range(0x09, 0x0D), 0x11
+_ISO_15693_UID_BYTES = 8
 _MIFARE_CLASSIC = (1, 2, 0x26)
 _CARD_GONE = frozenset(
     {
@@ -45,6 +47,7 @@ _CARD_GONE = frozenset(
     }
 )
 _READER_GONE = scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE | scard.SCARD_STATE_IGNORE
+_PROTOCOLS = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
 _EVENT_SHIFT = 16
 """The upper half of a reader's state counts how often a card came or went."""
 
@@ -70,6 +73,7 @@ class PcscDriver:
         self._attended = Attended()
         self._passage = _Passage()
         self._state, self._events = scard.SCARD_STATE_UNAWARE, 0
+        self._refused = -1
         try:
             self._reader = _find(self._context, name)
         except RetryLater:
@@ -112,7 +116,8 @@ class PcscDriver:
     def _uid(self, card: "_Card") -> bytes | None:
         data, status = card.transmit(_UID)
         if status != _OK:
-            self.counters["cards_unsupported"] += 1
+            self.counters["cards_unsupported"] += self._refused != self._events
+            self._refused = self._events
             return None
         if len(data) not in _UID_LENGTHS:
             raise Unanswered(f"a UID of {len(data)} bytes")
@@ -122,7 +127,11 @@ class PcscDriver:
         """Read all of a tag; afterwards it must still be the one that it was."""
         technology, memory = self._memory(card, uid, atr)
         try:
-            memory.same = memory.same and card.transmit(_UID) == (uid, _OK)
+            if not memory.banks and (now := card.reset()) != atr:
+                # The ATR was of the card before: this one came before the daemon asked again.
+                technology, memory = self._memory(card, uid, now)
+            again, status = card.transmit(_UID)
+            memory.same = memory.same and (key_of(again), status) == (key_of(uid), _OK)
         except Unanswered:
             memory.same = False
         if not (memory.complete and memory.same):
@@ -137,7 +146,9 @@ class PcscDriver:
         if standard == _ISO_14443_A and name not in _MIFARE_CLASSIC:
             return "type2", read_type2(uid, _Type2(card, self._passage))
         if standard in _ISO_15693:
-            return "type5", read_type5(card.read_block)
+            # Blocks of another sort of tag would pass for those of this one.
+            known = len(uid) == _ISO_15693_UID_BYTES
+            return "type5", read_type5(card.read_block) if known else Memory()
         # The blocks of FeliCa are read by each make of reader in its own way: the IDm must do.
         return "type3" if standard == _FELICA else "other", Memory.none()
 
@@ -146,9 +157,8 @@ class _Card:
     """A connection to the card in a reader, shared with other programs."""
 
     def __init__(self, context: Any, reader: str) -> None:
-        protocols = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
         code, self._handle, protocol = scard.SCardConnect(
-            context, reader, scard.SCARD_SHARE_SHARED, protocols
+            context, reader, scard.SCARD_SHARE_SHARED, _PROTOCOLS
         )
         _check_card(code)
         t0 = protocol == scard.SCARD_PROTOCOL_T0
@@ -178,6 +188,16 @@ class _Card:
         if len(answer) < 2:
             raise Unanswered(f"an answer of {len(answer)} bytes")
         return bytes(answer[:-2]), answer[-2] << 8 | answer[-1]
+
+    def reset(self) -> bytes:
+        """Reset the card and return the ATR that it has now; raises as `transmit` does."""
+        code, _ = scard.SCardReconnect(
+            self._handle, scard.SCARD_SHARE_SHARED, _PROTOCOLS, scard.SCARD_RESET_CARD
+        )
+        _check_card(code)
+        code, *_, atr = scard.SCardStatus(self._handle)
+        _check_card(code)
+        return bytes(atr)
 
     def read_block(self, number: int, length: int = 4) -> bytes:
         """Read `length` bytes from a page or block on (PC/SC part 3, 3.2.2.1.8)."""
@@ -227,7 +247,7 @@ def _through_pn532(card: _Card, data: bytes) -> bytes | None:
 
 
 def _through_session(card: _Card, data: bytes) -> bytes | None:
-    """Transparent exchange (PC/SC part 3, amendment 1, 2.1)."""
+    """Transparent exchange (PC/SC part 3, supplement)."""
     if card.transmit(bytes.fromhex("FFC20000028100"))[1] != _OK:
         return None
     head = bytes([0xFF, 0xC2, 0, 1, len(data) + 2, 0x95, len(data)])

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -70,6 +70,8 @@ class Lane:
         self.harness, self.watched, self._account = harness, watched, account
         self._number = 0
         self._first = 0
+        self._before = 0
+        """First tag of the case before: a torn one of it may be told late, once it is given up."""
         self._seen = 0
         self._must = Counter[int]()
         """How often a tag must be told whole; one that is not here may be told once."""
@@ -110,10 +112,14 @@ class Lane:
         await self.do(self.harness.take_away)
         await self.away()
         account, scans = self._account, self.watched.scans[self._seen :]
-        present = {key: whole(self.harness.told(n)) for n, key in self._present().items()}
-        wrong = [scan for scan in scans if not _may_be(scan, present)]
+        there = {n: self.harness.told(n) for n in range(self._first, self._number)}
+        present = {told.key.hex(): whole(told) for told in there.values()}
+        torn = present.keys() | {
+            self.harness.told(n).key.hex() for n in range(self._before, self._first)
+        }
+        wrong = [scan for scan in scans if not _may_be(scan, present, torn)]
         told_whole = self._told_whole()
-        counts = {n: told_whole[present[key]] for n, key in self._present().items()}
+        counts = {n: told_whole[whole(told)] for n, told in there.items()}
         lost = [n for n, count in counts.items() if count < self._must[n]]
         doubled = [n for n, count in counts.items() if count > max(1, self._must[n])]
         account.scans += len(scans)
@@ -128,22 +134,19 @@ class Lane:
             found = f"wrong {wrong}, lost {lost}, twice {doubled}, told {told}"
             account.faults.append(f"{where}: {found}; {status}")
         self._must.clear()
-        self._first, self._seen = self._number, len(self.watched.scans)
-
-    def _present(self) -> dict[int, str]:
-        """Return the keys of this case's tags."""
-        return {n: self.harness.told(n).key.hex() for n in range(self._first, self._number)}
+        self._before, self._first = self._first, self._number
+        self._seen = len(self.watched.scans)
 
     def _told_whole(self) -> Counter[tuple[Code, ...]]:
         return Counter(scan.codes for scan in self.watched.scans[self._seen :] if not scan.findings)
 
 
-def _may_be(scan: Scanned, present: dict[str, tuple[Code, ...]]) -> bool:
+def _may_be(scan: Scanned, present: Mapping[str, tuple[Code, ...]], torn: Container[str]) -> bool:
     """Tell whether a scan is of a tag that was there: whole, or its number with a finding."""
-    expected = present.get(scan.codes[0].value)
-    return expected is not None and (
-        scan.codes == expected or (bool(scan.findings) and scan.codes == expected[:1])
-    )
+    key = scan.codes[0].value
+    if scan.codes == present.get(key):
+        return True
+    return bool(scan.findings) and len(scan.codes) == 1 and key in torn
 
 
 async def stays_through_unplug(lane: Lane, rng: random.Random) -> None:

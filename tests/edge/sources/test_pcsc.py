@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -130,6 +131,42 @@ def test_a_tag_that_cannot_be_read_whole_is_tried_again_while_it_stays(daemon: P
         assert [(one.complete, set(one.banks)) for one in told] == [(False, {"cc"})] * 2
         assert only_tag(driver).complete
         assert driver.counters["bad_answers"] == 2
+    driver.close()
+
+
+def test_a_card_without_a_uid_is_counted_once_and_not_told(daemon: Pcscd) -> None:
+    driver = opened(READERS[0])
+    with slot(daemon, READERS[0], Type4Tag(UID, MESSAGE)) as field:
+        field.spoil = lambda _: b"\x6a\x81"
+        assert [seen for _ in range(4) for seen in driver.read()] == []
+    assert driver.counters["cards_unsupported"] == 1
+    driver.close()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_tag_that_the_daemon_takes_for_the_one_before_is_read_as_what_it_is(
+    daemon: Pcscd, order: tuple[int, int]
+) -> None:
+    """It keeps the ATR for up to 0.4 s: an NTAG would pass for a card without a message."""
+    tags = (Type4Tag(b"\x04ABCDEG", MESSAGE), Type2Tag(UID, ndef_tlv(MESSAGE)))
+    before, after = (tags[index] for index in order)
+    driver = opened(READERS[1])
+    with slot(daemon, READERS[1], before) as field:
+        assert only_tag(driver).complete
+        driver.close()
+        field.remove()
+        time.sleep(0.05)
+        field.place(after)
+        time.sleep(0.05)
+        driver = opened(READERS[1])
+        told: list[TagSeen] = []
+        while not (told and told[-1].complete):
+            told.append(only_tag(driver))
+        field.remove()
+        until_told(driver, TagGone)
+    assert all(one.uid == after.uid for one in told)
+    assert told[-1].technology == ("type4", "type2")[order[1]]
+    assert told[-1].banks
     driver.close()
 
 
