@@ -25,7 +25,7 @@ from protocols.modbus.registers import decode, width
 from protocols.readings import Quality, Value
 
 _REFRESH_S = 0.5
-_SCANS_SHOWN = 10
+_TOLD_SHOWN = 10
 _COLOURS = {"good": "", "no_value": "yellow", "unknown_value": "yellow", "stale": "red"}
 
 
@@ -133,8 +133,11 @@ class Probe:
         self.devices: list[Watched] = []
         self._clock = clock
         self._decoders = Decoders()
-        self._scans: list[str] = []
-        self._scans_seen = 0
+        self._told: list[str] = []
+        """The last scans and weights."""
+        self._told_count = 0
+        self._scales = {scale.asset for scale in site.scales}
+        """What is not behind registers."""
         self.sources, self.faults = build_all(site, catalog, clock, rng, self._watch)
 
     async def run(self, console: Console, *, seconds: float | None = None) -> None:
@@ -153,9 +156,13 @@ class Probe:
 
     def _take(self, told: Sample | Scanned) -> None:
         if isinstance(told, Scanned):
-            self._scans.append(scan_line(told))
-            del self._scans[:-_SCANS_SHOWN]
-            self._scans_seen += 1
+            self._told.append(scan_line(told))
+        elif told.asset in self._scales:
+            self._told.append(scale_line(told))
+        else:
+            return
+        del self._told[:-_TOLD_SHOWN]
+        self._told_count += 1
 
     def _watch(self, asset: str, controller: Controller) -> Decoder:
         self.devices.append(Watched(asset, controller, self._decoders(asset, controller)))
@@ -166,8 +173,8 @@ class Probe:
             while True:
                 now = self._clock.boot_ms()
                 lists = [listing(device, now) for device in self.devices]
-                scans = map(Text, self._scans)
-                live.update(Group(Grid(lists), *scans, *health(self.sources)), refresh=True)
+                recent = map(Text, self._told)
+                live.update(Group(Grid(lists), *recent, *health(self.sources)), refresh=True)
                 await asyncio.sleep(_REFRESH_S)
 
     async def _show_plain(self, console: Console) -> None:
@@ -175,8 +182,8 @@ class Probe:
         shown: dict[tuple[str, str], tuple[object, ...]] = {}
         told = 0
         while True:
-            new, told = self._scans_seen - told, self._scans_seen
-            for text in self._scans[-new:] if new else ():
+            new, told = self._told_count - told, self._told_count
+            for text in self._told[-new:] if new else ():
                 console.print(text, markup=False, highlight=False, soft_wrap=True)
             now = self._clock.boot_ms()
             lines: list[tuple[tuple[str, str], tuple[object, ...], str]] = [
@@ -256,6 +263,12 @@ def scan_line(told: Scanned) -> str:
     codes = "  ".join(f"{code.scheme} {code.value}" for code in told.codes)
     found = f"  but: {', '.join(told.findings)}" if told.findings else ""
     return f"{told.reader} scanned {codes}{found}"
+
+
+def scale_line(told: Sample) -> str:
+    """Return what a serial scale told as a line of text."""
+    values = (f"{name} = {show_value(value)}" for name, value in told.values.items())
+    return f"{told.asset} {'  '.join(values)}"
 
 
 def show_value(value: Value) -> str:

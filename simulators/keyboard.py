@@ -7,6 +7,7 @@ it; whoever shall see it is started with the variables of `environment`, and is 
 import ctypes
 import fcntl
 import os
+import select
 import shutil
 import struct
 import subprocess
@@ -190,6 +191,8 @@ class _Machine:
 
 
 def _waiting_bytes(terminal: int) -> int:
+    """Count what nobody has read; asking for readiness makes the kernel hand over what it holds."""
+    select.select([terminal], [], [], 0)
     count = fcntl.ioctl(terminal, termios.FIONREAD, bytes(4))
     return int.from_bytes(count, sys.byteorder)
 

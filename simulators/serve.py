@@ -42,7 +42,7 @@ class ServeOptions:
 
 
 def known_controllers(overlay: Path | None) -> Mapping[str, Controller]:
-    """Load every controller file.
+    """Load every controller file of a lift.
 
     Raises:
         FixConfiguration: a file has faults.
@@ -51,7 +51,7 @@ def known_controllers(overlay: Path | None) -> Mapping[str, Controller]:
     controllers, faults = load_controllers(overlay)
     if faults:
         raise FixConfiguration(list(faults))
-    return controllers
+    return {name: one for name, one in controllers.items() if one.kind == "elevator"}
 
 
 def build_city(options: ServeOptions, clock: Clock) -> City:

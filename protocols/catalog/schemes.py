@@ -26,8 +26,9 @@ class Form(Struct, frozen=True, kw_only=True):
     checks: tuple[CheckName, ...] = ()
     """What must hold beside the pattern; see `protocols.codes.checks`."""
     symbologies: tuple[Annotated[str, Meta(pattern=r"^[A-Za-z][0-9A-Za-z]\Z")], ...] = ()
-    """AIM symbology identifiers (ISO/IEC 15424) without the bracket. A scanner that tells one of
-    these proves the form; one that tells another rules it out."""
+    """AIM symbology identifiers (ISO/IEC 15424) without the bracket, of symbologies that hold
+    nothing else. A scanner that tells one of these rules out every other form; one that tells
+    another rules out this one."""
     only_proven: bool = False
     """The form is too common to be told without its symbology."""
     width: Annotated[int, Meta(ge=1, le=LENGTH_MAX)] | None = None
@@ -70,22 +71,36 @@ class Matcher:
             for scheme in schemes
             for form in scheme.forms
         ]
+        self._own = {name for _, form, _ in self._forms for name in form.symbologies}
+        """Symbologies that hold nothing but the forms which name them."""
 
     def match(self, text: str, symbology: str = "") -> list[tuple[str, str]]:
-        """Return (scheme, code) of each scheme that the text fits; a proven one excludes others.
+        """Return (scheme, code) of each scheme that the text fits.
 
         Args:
             text: without control characters.
             symbology: AIM identifier such as `E0`, empty where the scanner told none.
 
         """
-        found: dict[tuple[str, str], bool] = {}
-        for scheme, form, pattern in self._forms if len(text) <= LENGTH_MAX else ():
-            proven = symbology in form.symbologies
-            possible = proven or not (form.only_proven or (symbology and form.symbologies))
-            if possible and fits(form, pattern, text):
-                found[scheme, text.rjust(form.width or 0, "0")] = proven
-        return [one for one in found if found[one] or not any(found.values())]
+        if len(text) > LENGTH_MAX:
+            return []
+        found = dict.fromkeys(
+            (scheme, text.rjust(form.width or 0, "0"))
+            for scheme, form, pattern in self._possible(symbology)
+            if fits(form, pattern, text)
+        )
+        return list(found)
+
+    def _possible(self, symbology: str) -> Iterator[tuple[str, Form, re.Pattern[str]]]:
+        """Yield the forms that may stand in a symbology; one of its own excludes all others."""
+        own = symbology in self._own
+        for scheme, form, pattern in self._forms:
+            if own:
+                possible = symbology in form.symbologies
+            else:
+                possible = not (form.only_proven or (symbology and form.symbologies))
+            if possible:
+                yield scheme, form, pattern
 
 
 def fits(form: Form, pattern: re.Pattern[str], text: str) -> bool:

@@ -89,6 +89,11 @@ def test_a_code_that_fits_several_schemes_is_told_as_ambiguous() -> None:
     assert told(f"]E0{both}") == (Code("gtin", f"0{both}"),)
 
 
+def test_an_article_number_with_a_wrong_digit_is_nothing_else() -> None:
+    assert told("6901225000017") == (Code("detonator", "6901225000017"),)
+    assert raw("]E06901225000017") == ()
+
+
 def test_unknown_codes_bad_bytes_and_long_texts_stay_as_scanned() -> None:
     assert raw("JL2B0001234") == ()
     assert raw("钢瓶 0001") == ()

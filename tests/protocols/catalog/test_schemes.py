@@ -90,4 +90,5 @@ def test_a_proven_form_excludes_others_and_another_symbology_rules_a_form_out(
     assert matcher.match("1234") == [("one", "1234"), ("two", "001234")]
     assert matcher.match("1234", "E0") == [("two", "001234")]
     assert matcher.match("1234", "C0") == [("one", "1234")]
+    assert matcher.match("123", "E0") == []
     assert matcher.match("1" * 65) == []
