@@ -3,11 +3,10 @@
 import asyncio
 import fcntl
 import logging
-import os
 import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +18,10 @@ from edge.identity.files import CERTIFICATE, IdentityFolder
 from edge.identity.renewal import Renewer
 from edge.settings import Site
 from edge.sources.base import Sample, Scanned, Source
-from edge.spool.base import Spool
 from edge.spool.memory import MemorySpool
 from edge.spool.salvage import open_spool
+from edge.spool.sqlite import SqliteSpool
+from edge.spool.standby import StandbySpool
 from edge.spool.writer import SpoolWriter
 from edge.status import StatusServer
 from edge.timekeeper import Timekeeper
@@ -29,7 +29,7 @@ from edge.uplink.mqtt import Events, MqttLink
 from edge.uplink.schedule import Schedule
 from edge.uplink.sender import Sender
 from protocols.clock import Clock, boot_id
-from protocols.errors import Fault, RetryLater, StopService
+from protocols.errors import Fault, StopService
 from protocols.messages import State
 from protocols.records import Record, Scan, Status, Verdict
 
@@ -90,7 +90,7 @@ class Agent:
         self._boot_id = boot_id()
         self._started_ms = clock.boot_ms()
         self._source_failures = dict.fromkeys((source.name for source in sources), 0)
-        self._spool = self._open_spool()
+        self._spool = StandbySpool(disk=self._open_disk, memory=self._open_memory, clock=clock)
         self._timekeeper = Timekeeper(clock, known_ms=self._spool.known_time_ms())
         self._schedule = Schedule(
             self._spool.id,
@@ -156,7 +156,7 @@ class Agent:
             await server.stop()
             if metrics is not None:
                 await metrics.stop()
-            await self._close_spool(flush=stop.is_set())
+            await self._close_spool()
 
     def status(self) -> dict[str, Any]:
         """Return everything that is known of this daemon, as plain JSON data."""
@@ -176,7 +176,7 @@ class Agent:
             "identity": self._renewer.status() if self._renewer else None,
             "spool": {
                 "id": self._spool.id,
-                "in_memory": isinstance(self._spool, MemorySpool),
+                "in_memory": self._spool.in_memory,
                 "failing": self._writer.failing,
                 "bytes": self._spool.bytes_held(),
                 "bytes_max": self._site.spool.bytes_max,
@@ -196,7 +196,7 @@ class Agent:
         counters: dict[str, int | float] = {
             "spool_bytes": self._spool.bytes_held(),
             "spool_batches": sum(self._schedule.waiting().values()),
-            "spool_in_memory": int(isinstance(self._spool, MemorySpool)),
+            "spool_in_memory": int(self._spool.in_memory),
             "clock_synced": int(self._timekeeper.stamp().clock == "synced"),
             "faults": len(self._faults),
             "source_failures": sum(self._source_failures.values()),
@@ -210,24 +210,22 @@ class Agent:
                 counters[name] = counters.get(name, 0) + value
         return dict(list(counters.items())[:COUNTERS_MAX])
 
-    def _open_spool(self) -> Spool:
-        spool_id = uuid.uuid4().hex
-        try:
-            return open_spool(
-                self._folder,
-                spool_id=spool_id,
-                boot_id=self._boot_id,
-                clock=self._clock,
-                bytes_max=self._site.spool.bytes_max,
-            )
-        except RetryLater as error:
-            log.error("no spool on disk, so nothing outlives this run: %s", error)  # noqa: TRY400
-            return MemorySpool(
-                spool_id=spool_id,
-                boot_id=self._boot_id,
-                clock=self._clock,
-                bytes_max=MEMORY_SPOOL_BYTES,
-            )
+    def _open_disk(self) -> SqliteSpool:
+        return open_spool(
+            self._folder,
+            spool_id=uuid.uuid4().hex,
+            boot_id=self._boot_id,
+            clock=self._clock,
+            bytes_max=self._site.spool.bytes_max,
+        )
+
+    def _open_memory(self) -> MemorySpool:
+        return MemorySpool(
+            spool_id=uuid.uuid4().hex,
+            boot_id=self._boot_id,
+            clock=self._clock,
+            bytes_max=MEMORY_SPOOL_BYTES,
+        )
 
     def _make_link(self, rng: random.Random, password: str | None, site_sha256: str) -> MqttLink:
         state = State(
@@ -369,12 +367,11 @@ class Agent:
         except TimeoutError:
             log.info("not all was acknowledged; the next start sends it again")
 
-    async def _close_spool(self, *, flush: bool) -> None:
-        if flush:
-            try:
-                await self._writer.flush()
-            except StopService as error:
-                log.warning("%s", error)
+    async def _close_spool(self) -> None:
+        try:
+            await self._writer.flush()
+        except StopService as error:
+            log.warning("%s", error)
         await self._writer.close()
 
 
@@ -382,19 +379,22 @@ class Agent:
 def only_one(folder: Path) -> Iterator[None]:
     """Hold a state folder for this process; made if missing.
 
+    A card that takes nothing, not even the lock, keeps no gateway from starting.
+
     Raises:
-        StopService: another daemon holds it, or it cannot be made.
+        StopService: another daemon holds it.
 
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LOCK).open("w") as lock:
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((folder / LOCK).open("a"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            lock.write(f"{os.getpid()}\n")
-            lock.flush()
-            yield
-    except BlockingIOError:
-        raise StopService(f"another gateway daemon runs on {folder}") from None
+        except BlockingIOError:
+            raise StopService(f"another gateway daemon runs on {folder}") from None
+        except OSError as error:
+            log.warning("no lock on %s: %s", folder, error)
+        yield
 
 
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
