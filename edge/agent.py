@@ -22,7 +22,6 @@ from edge.setup import Setup
 from edge.sources.base import Sample, Scanned, Source
 from edge.sources.bus import ModbusBus
 from edge.spool.base import Spool
-from edge.spool.memory import MemorySpool
 from edge.spool.opening import open_any_spool
 from edge.spool.writer import SpoolWriter
 from edge.status import StatusServer
@@ -190,7 +189,7 @@ class Agent:
             await end([link, writer])
             await server.stop()
             await self._stop_metrics()
-            await self._close_spool(flush=stop.is_set())
+            await self._close_spool()
             logging.getLogger().removeHandler(self._log_tail)
 
     def status(self) -> dict[str, Any]:
@@ -212,7 +211,7 @@ class Agent:
             "identity": self._renewer.status() if self._renewer else None,
             "spool": {
                 "id": self._spool.id,
-                "in_memory": isinstance(self._spool, MemorySpool),
+                "in_memory": self._spool.in_memory,
                 "failing": self._writer.failing,
                 "bytes": self._spool.bytes_held(),
                 "bytes_max": self.setup.site.spool.bytes_max,
@@ -232,7 +231,7 @@ class Agent:
         counters: dict[str, int | float] = {
             "spool_bytes": self._spool.bytes_held(),
             "spool_batches": sum(self._schedule.waiting().values()),
-            "spool_in_memory": int(isinstance(self._spool, MemorySpool)),
+            "spool_in_memory": int(self._spool.in_memory),
             "clock_synced": int(self._timekeeper.stamp().clock == "synced"),
             "faults": len(self._faults),
             "source_failures": self._running.failures,
@@ -469,12 +468,11 @@ class Agent:
         except TimeoutError:
             log.info("not all was acknowledged; the next start sends it again")
 
-    async def _close_spool(self, *, flush: bool) -> None:
-        if flush:
-            try:
-                await self._writer.flush()
-            except StopService as error:
-                log.warning("%s", error)
+    async def _close_spool(self) -> None:
+        try:
+            await self._writer.flush()
+        except StopService as error:
+            log.warning("%s", error)
         await self._writer.close()
 
 

@@ -4,7 +4,8 @@ Only leaves are looked at, so a lost root or schema loses nothing but itself. Fo
 File Format" and "WAL-mode File Format" of the SQLite documentation.
 """
 
-import mmap
+import errno
+import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ def carve(file: Path, wal: Path, page_bytes: int) -> Iterator[tuple[int, Fields]
     reader: a page may be damaged in the middle, or no longer be in use.
     """
     with ExitStack() as stack:
-        data, log = _mapped(file, stack), _mapped(wal, stack)
+        data, log = _Bytes(file, stack), _Bytes(wal, stack)
         page_bytes = _page_bytes(data, page_bytes)
         frames = dict(_frames(log, page_bytes))
         free = _free_pages(data, page_bytes)
@@ -44,24 +45,41 @@ def carve(file: Path, wal: Path, page_bytes: int) -> Iterator[tuple[int, Fields]
             yield from pages.rows(number, page(number))
 
 
-def _mapped(file: Path, stack: ExitStack) -> mmap.mmap | bytes:
-    """Map a file instead of reading it: it may be as large as the memory."""
-    if not file.exists() or not file.stat().st_size:
-        return b""
-    with file.open("rb") as source:
-        return stack.enter_context(mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ))
+class _Bytes:
+    """A file read part by part: it may be as large as the memory, and have unreadable sectors."""
+
+    def __init__(self, file: Path, stack: ExitStack) -> None:
+        self._size, self._number = 0, -1
+        if file.exists():
+            source = stack.enter_context(file.open("rb"))
+            self._number, self._size = source.fileno(), os.fstat(source.fileno()).st_size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        """Read a part; what cannot be read is zeros, in which there is no row."""
+        start, end, _ = part.indices(self._size)
+        if end <= start:
+            return b""
+        try:
+            return os.pread(self._number, end - start, start)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return bytes(end - start)
 
 
-def _page_bytes(data: mmap.mmap | bytes, believed: int) -> int:
+def _page_bytes(data: _Bytes, believed: int) -> int:
     told = int.from_bytes(data[16:18], "big")
     return told if told in {512, 1024, 2048, 4096, 8192, 16384, 32768} else believed
 
 
-def _frames(log: mmap.mmap | bytes, page_bytes: int) -> Iterator[tuple[int, int]]:
+def _frames(log: _Bytes, page_bytes: int) -> Iterator[tuple[int, int]]:
     """Yield (page number, place of its image) of the frames of the log up to its last commit."""
     salts, size, found = log[16:24], _FRAME_HEADER + page_bytes, []
     for start in range(_WAL_HEADER, len(log) - size + 1, size):
-        number, pages_after = struct.unpack_from(">II", log, start)
+        number, pages_after = struct.unpack(">II", log[start : start + 8])
         if log[start + 8 : start + 16] != salts:
             break
         found.append((number, start + _FRAME_HEADER))
@@ -70,7 +88,7 @@ def _frames(log: mmap.mmap | bytes, page_bytes: int) -> Iterator[tuple[int, int]
             found = []
 
 
-def _free_pages(data: mmap.mmap | bytes, page_bytes: int) -> set[int]:
+def _free_pages(data: _Bytes, page_bytes: int) -> set[int]:
     """List the pages that hold nothing any more; none when that cannot be told."""
     pages: set[int] = set()
     if len(data) < page_bytes or data[:16] != b"SQLite format 3\0":
@@ -80,11 +98,12 @@ def _free_pages(data: mmap.mmap | bytes, page_bytes: int) -> set[int]:
         start = (trunk - 1) * page_bytes
         if start + page_bytes > len(data):
             return set()
-        following, count = struct.unpack_from(">II", data, start)
+        page = data[start : start + page_bytes]
+        following, count = struct.unpack_from(">II", page)
         if count > page_bytes // 4 - 2:
             return set()
         pages.add(trunk)
-        pages.update(struct.unpack_from(f">{count}I", data, start + 8))
+        pages.update(struct.unpack_from(f">{count}I", page, 8))
         trunk = following
     return pages
 

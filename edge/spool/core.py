@@ -23,8 +23,9 @@ from protocols.topics import STREAMS, Stream
 
 SPOOLS_KNOWN_MAX = 256
 """Older spools are forgotten, unless batches or open losses of theirs are left."""
-ROWS_SHARE = 0.8
-"""Share of the byte bound that batches may take; the rest is room for gap records and the log."""
+ROWS_SHARE = 0.72
+"""Share of the byte bound that batches may take; the rest is room for gap records, the log, and
+what is kept in reserve for a full disk."""
 DROP_SHARE = 1 / 20
 """At the bound so much is dropped at once, so that one gap record tells of many batches."""
 GAPS_PER_BATCH = 400
@@ -98,6 +99,31 @@ class SpoolCore:
         self._apply(change)
         return Committed(tuple(change.batches), tuple(change.declared))
 
+    def adopt(self, other: "SpoolCore", settled: Sequence[Span] = ()) -> Committed:
+        """Take over all that another spool holds, keys and open losses with it, as `append` does.
+
+        Raises:
+            RetryLater: the disk does not take it; nothing has changed.
+            StopService: the file is damaged.
+
+        """
+        change = _Change(lost=[*self._damaged], last_seqs=self._newest_seqs(other))
+        with self._rows.transaction():
+            self._settle(settled, change)
+            for one in self._damaged:
+                self._delete(Span(one.spool, one.stream, one.from_seq, one.from_seq), change)
+            for batch in other.batches():
+                self._store(batch, change)
+            change.declared += other.declared()
+            self._rows.put_declared(change.declared)
+            change.batches = []  # whoever takes note of this commit knows them
+            self._make_room(change)
+            self._declare(change)
+            self._write_lines(change)
+        known = len(other.declared())
+        self._apply(change)
+        return Committed(tuple(change.batches), tuple(change.declared[known:]))
+
     def load(self, key: Key) -> Batch | None:
         """Read one batch; None when it is gone or damaged (see `Spool`)."""
         line = self._lines.get((key.spool, key.stream))
@@ -128,6 +154,14 @@ class SpoolCore:
             for low, high in line.held
         ]
 
+    def batches(self) -> Iterator[Batch]:
+        """Read all that is held and can be read, as `held` lists it."""
+        for span in self.held():
+            for seq in range(span.low, span.high + 1):
+                batch = self.load(Key(span.spool, span.stream, seq))
+                if batch is not None:
+                    yield batch
+
     def last_seqs(self) -> dict[Line, int]:
         """Return the last seq given out in each line that this card knows of."""
         return {key: line.last_seq for key, line in self._lines.items()}
@@ -148,6 +182,10 @@ class SpoolCore:
     def close(self) -> None:
         """Let go of the store."""
         self._rows.close()
+
+    def _newest_seqs(self, other: "SpoolCore") -> dict[Line, int]:
+        known = self.last_seqs()
+        return {line: max(last, known.get(line, 0)) for line, last in other.last_seqs().items()}
 
     def _load(self) -> None:
         for row in self._rows.lines():
@@ -222,7 +260,8 @@ class SpoolCore:
         self._store(batch, change)
 
     def _store(self, batch: Batch, change: _Change) -> Row:
-        row = pack(row_id(self._no, batch.key.stream, batch.key.seq), batch)
+        number = self._number(batch.key.spool)
+        row = pack(row_id(number, batch.key.stream, batch.key.seq), batch)
         self._rows.insert(row)
         change.bytes += row_bytes(len(row.body))
         change.batches.append(batch)
@@ -243,7 +282,7 @@ class SpoolCore:
         target = int(self._rows_bytes_max * (1 - DROP_SHARE))
         for stream in ("data", "alarm"):
             dropped: list[tuple[Key, RowFacts]] = []
-            for key, facts in self._oldest(stream):
+            for key, facts in self._oldest(stream, {one.gap for one in change.declared}):
                 if self._bytes + change.bytes <= target:
                     break
                 change.bytes -= self._rows.delete(facts.id, facts.id)
@@ -252,9 +291,9 @@ class SpoolCore:
             if self._bytes + change.bytes <= self._rows_bytes_max:
                 return
 
-    def _oldest(self, stream: Stream) -> Iterator[tuple[Key, RowFacts]]:
+    def _oldest(self, stream: Stream, new_gaps: set[Key]) -> Iterator[tuple[Key, RowFacts]]:
         """Yield the batches of a stream, oldest first, but for those with gap records."""
-        with_gaps = {*self._declared}
+        with_gaps = {*self._declared, *new_gaps}
         for no in sorted(self._spools):
             spool, after = self._spools[no], row_id(no, stream, 0)
             end = row_id(no, stream, (1 << 36) - 1)
@@ -316,6 +355,8 @@ class SpoolCore:
 
     def _number(self, spool: str) -> int:
         """Return the position of a spool; one that the card hears of for the first time is new."""
+        if spool == self._id:
+            return self._no
         for no, known in self._spools.items():
             if known == spool:
                 return no

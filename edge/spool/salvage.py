@@ -7,9 +7,8 @@ which takes its place only when it is complete; a start that is interrupted begi
 import logging
 import os
 import shutil
-import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from edge.spool.carve import carve
 from edge.spool.rows import PAGE_BYTES, LineRow, Row, row_place, unpack
 from edge.spool.sqlite import FILE, SqliteRows, SqliteSpool, declared_of, line_of, row_of
 from protocols.clock import Clock
-from protocols.errors import StopService
+from protocols.errors import RetryLater, StopService
 from protocols.messages import is_spool_id
 from protocols.ranges import RangeSet
 from protocols.topics import STREAMS
@@ -60,32 +59,41 @@ def open_spool(
     """Open the spool of a state folder; a damaged one is salvaged first.
 
     Raises:
-        RetryLater: the disk takes nothing (full, read-only).
+        RetryLater: the disk takes nothing (full, read-only, failing).
 
     """
 
-    def _start() -> SqliteSpool:
+    def start() -> SqliteSpool:
         return SqliteSpool(
             folder / FILE, spool_id=spool_id, boot_id=boot_id, clock=clock, bytes_max=bytes_max
         )
 
+    try:
+        return _open(folder, bytes_max, start)
+    except OSError as error:
+        raise RetryLater(f"spool: {error}") from error
+
+
+def _open(folder: Path, bytes_max: int, start: Callable[[], SqliteSpool]) -> SqliteSpool:
     for _ in range(2):
         _finish_interrupted(folder)
         aside = _unsalvaged(folder)
         if aside is not None:
             _rebuild(folder, aside, bytes_max)
         try:
-            return _start()
+            return start()
         except StopService as error:
             log.warning("%s; it is set aside and salvaged", error)
             _set_aside(folder)
-    return _start()
+    return start()
 
 
 def _finish_interrupted(folder: Path) -> None:
     """Throw away a new file that was not completed."""
     for suffix in ("", "-wal", "-shm"):
-        (folder / f"{NEW_FILE}{suffix}").unlink(missing_ok=True)
+        file = folder / f"{NEW_FILE}{suffix}"
+        if file.exists():  # a read-only disk refuses to remove even what is not there
+            file.unlink()
 
 
 def _unsalvaged(folder: Path) -> Path | None:
@@ -119,7 +127,7 @@ def _rebuild(folder: Path, aside: Path, bytes_max: int) -> None:
     """Fill a new file with what can be read of the one set aside, and put it in place."""
     try:
         batches, losses = _salvage(aside, folder / NEW_FILE, bytes_max)
-    except (StopService, sqlite3.Error, OSError) as error:
+    except StopService as error:
         log.warning("nothing could be salvaged: %s", error)
         _finish_interrupted(folder)
     else:

@@ -2,23 +2,36 @@
 
 A commit touches two pages, one with the batch and one with the last seqs; what was settled is
 deleted by the next commit, on pages that are written anyway.
+
+A full disk is a smaller bound: the reserve becomes part of the file and of its log, and from then
+on the oldest `data` give way to what is new, declared lost, as at the byte bound.
 """
 
+import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from edge.batches import Declared, Key, Lost
-from edge.spool.core import SpoolCore
+from edge.batches import Committed, Declared, Draft, Key, Lost, Span
+from edge.spool.core import DROP_SHARE, ROWS_SHARE, SpoolCore
+from edge.spool.reserve import FILE as RESERVE_FILE
+from edge.spool.reserve import Reserve
 from edge.spool.rows import PAGE_BYTES, LineRow, Row, RowFacts, row_bytes
 from protocols.clock import Clock
 from protocols.errors import RetryLater, StopService
 
+log = logging.getLogger(__name__)
+
 FILE = "spool.db"
 WAL_PAGES_MAX = 4000
+WAL_PAGES_TIGHT = 128
+"""On a full disk the log begins anew after so many pages."""
 BUSY_S = 5.0
+RESERVE_AGAIN_MS = 60_000
+"""After so long the disk may have room again."""
+CLAIM_BYTES_MAX = 1024 * 1024
 SCHEMA = (
     """CREATE TABLE spool_history (id INTEGER PRIMARY KEY, spool TEXT NOT NULL,
        stream TEXT NOT NULL, last_seq INTEGER NOT NULL, last_at INTEGER NOT NULL)""",
@@ -30,7 +43,6 @@ SCHEMA = (
        reason TEXT NOT NULL, records INTEGER, gap_spool TEXT NOT NULL, gap_seq INTEGER NOT NULL)""",
 )
 _NOT_NOW = {
-    sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -43,12 +55,17 @@ _NOT_NOW = {
 }
 
 
+class DiskFull(RetryLater):
+    """There is no room on the disk; nothing has changed."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn errors of SQLite into what the caller should do.
 
     Raises:
-        RetryLater: the file is as it was; the disk is full, busy or read-only.
+        DiskFull: the file is as it was.
+        RetryLater: the file is as it was; the disk fails, is busy or read-only.
         StopService: the file is damaged.
 
     """
@@ -56,9 +73,16 @@ def translated() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_FULL:
+            raise DiskFull(f"spool: {error}") from error
         if code is not None and code & 0xFF in _NOT_NOW:
             raise RetryLater(f"spool: {error}") from error
         raise StopService(f"spool damaged: {error}") from error
+
+
+def wal_bytes_max(bytes_max: int) -> int:
+    """Return how long the log grows before its pages are written into the file."""
+    return min(WAL_PAGES_MAX * PAGE_BYTES, bytes_max // 16)
 
 
 class SqliteRows:
@@ -76,7 +100,7 @@ class SqliteRows:
                 raise
 
     def _prepare(self, bytes_max: int) -> None:
-        pages = min(WAL_PAGES_MAX, bytes_max // 16 // PAGE_BYTES)
+        self._wal_pages = pages = wal_bytes_max(bytes_max) // PAGE_BYTES
         for pragma in (
             f"page_size={PAGE_BYTES}",
             "journal_mode=WAL",
@@ -104,6 +128,29 @@ class SqliteRows:
                 with suppress(sqlite3.Error):  # after some errors SQLite has done it itself
                     self._connection.execute("ROLLBACK")
                 raise
+
+    def claim(self, size: int) -> None:
+        """Let the file and its log grow by `size` bytes each, before anything else takes them.
+
+        Raises:
+            RetryLater: the disk has less; what could be had is kept.
+            StopService: the file is damaged.
+
+        """
+        with translated():
+            self._connection.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES_TIGHT}")
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            with self.transaction():
+                self._connection.execute("CREATE TABLE IF NOT EXISTS claim (room BLOB)")
+                self._connection.execute("INSERT INTO claim VALUES (zeroblob(?))", (size,))
+            with self.transaction():
+                self._connection.execute("DROP TABLE claim")
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def relax(self) -> None:
+        """Let the log grow as usual again."""
+        with translated():
+            self._connection.execute(f"PRAGMA wal_autocheckpoint={self._wal_pages}")
 
     def insert(self, row: Row) -> None:
         """Add a row."""
@@ -250,14 +297,88 @@ def _line_id(line: LineRow) -> int:
 class SqliteSpool(SpoolCore):
     """A spool in `folder / spool.db`, opened as it is; `open_spool` also takes damaged ones."""
 
+    _rows: SqliteRows
+
     def __init__(
         self, file: Path, *, spool_id: str, boot_id: str, clock: Clock, bytes_max: int
     ) -> None:
-        rows = SqliteRows(file, bytes_max=bytes_max)
+        self._room = min(CLAIM_BYTES_MAX, bytes_max // 64)
+        # the file grows by what is in the log, then both by the room that is claimed
+        size = wal_bytes_max(bytes_max) + 2 * self._room
+        self._reserve = Reserve(file.with_name(RESERVE_FILE), size)
+        self._tight = False
+        self._reserve_again_ms = 0
+
+        def start() -> None:
+            rows = SqliteRows(file, bytes_max=bytes_max)
+            try:
+                SpoolCore.__init__(
+                    self, rows, spool_id=spool_id, boot_id=boot_id, clock=clock, bytes_max=bytes_max
+                )
+            except BaseException:
+                rows.close()
+                raise
+
         try:
-            super().__init__(
-                rows, spool_id=spool_id, boot_id=boot_id, clock=clock, bytes_max=bytes_max
+            start()
+        except RetryLater:
+            if not self._reserve.release():
+                raise
+            start()
+            self._bytes_max_normal = self._rows_bytes_max
+            self._tighten()
+        else:
+            self._bytes_max_normal = self._rows_bytes_max
+            self._reserve.hold()
+
+    def append(
+        self, drafts: Sequence[Draft], settled: Sequence[Span] = (), lost: Sequence[Lost] = ()
+    ) -> Committed:
+        """Commit drafts, deletions and losses in one transaction (see `Spool`)."""
+        return self._with_room(lambda: SpoolCore.append(self, drafts, settled, lost))
+
+    def adopt(self, other: SpoolCore, settled: Sequence[Span] = ()) -> Committed:
+        """Take over all that another spool holds (see `SpoolCore`)."""
+        return self._with_room(lambda: SpoolCore.adopt(self, other, settled))
+
+    def close(self) -> None:
+        """Close the file; the room that its log took is set aside again."""
+        super().close()
+        self._reserve.hold(part=True)
+
+    def _with_room(self, commit: Callable[[], Committed]) -> Committed:
+        """Commit; on a full disk make room and try once more."""
+        if self._tight and self._clock.boot_ms() >= self._reserve_again_ms:
+            self._try_to_relax()
+        try:
+            return commit()
+        except DiskFull:
+            if not self._reserve.release():
+                self._shrink()
+            self._tighten()
+        return commit()
+
+    def _tighten(self) -> None:
+        """Take the room of the reserve, and be content with it and with what is held."""
+        if not self._tight:
+            log.warning("the disk is full: the oldest data give way from now on")
+            self._rows_bytes_max = min(
+                self._rows_bytes_max, self._bytes + int(self._room * ROWS_SHARE)
             )
-        except BaseException:
-            rows.close()
-            raise
+        self._tight = True
+        self._reserve_again_ms = self._clock.boot_ms() + RESERVE_AGAIN_MS
+        with suppress(RetryLater):  # the commit that follows tells whether it was enough
+            self._rows.claim(self._room)
+
+    def _shrink(self) -> None:
+        """Hold less than now, but never so little that alarms find no room."""
+        least = self._room // 2
+        bound = max(least, int(self._bytes * (1 - DROP_SHARE)))
+        self._rows_bytes_max = min(self._rows_bytes_max, bound)
+
+    def _try_to_relax(self) -> None:
+        self._reserve_again_ms = self._clock.boot_ms() + RESERVE_AGAIN_MS
+        if self._reserve.hold():
+            log.warning("the disk has room again")
+            self._tight, self._rows_bytes_max = False, self._bytes_max_normal
+            self._rows.relax()

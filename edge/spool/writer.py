@@ -11,7 +11,7 @@ import msgspec
 from edge.batches import Batch, Committed, Draft, Key, Lost, Span
 from edge.spool.base import Spool
 from protocols.clock import Clock
-from protocols.errors import RetryLater
+from protocols.errors import RetryLater, StopService
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +141,10 @@ class SpoolWriter:
             self._keep(drafts, error)
             self._settlements.not_committed(settled, lost)
             return
+        except StopService:  # a last commit may still succeed
+            self._unwritten = drafts
+            self._settlements.not_committed(settled, lost)
+            raise
         self.failing = None
         self.counters["commits"] += 1
         self._settlements.committed(made, settled)

@@ -198,7 +198,7 @@ def test_two_damaged_files_are_kept_at_most(tmp_path: Path) -> None:
 def test_disk_full_changes_nothing_and_is_retried(tmp_path: Path) -> None:
     spool, rng = start(tmp_path), random.Random(2)
     spool.append([draft(rng, 10)])
-    connection = spool._rows._connection  # type: ignore[attr-defined]
+    connection = spool._rows._connection
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count={pages + 2}")
     before = (spool.last_seqs(), spool.held(), spool.bytes_held())
@@ -215,7 +215,7 @@ def test_damage_under_a_running_spool_stops_it(tmp_path: Path) -> None:
     spool, rng = start(tmp_path), random.Random(2)
     for _ in range(30):
         spool.append([draft(rng, 1000)])
-    connection = spool._rows._connection  # type: ignore[attr-defined]
+    connection = spool._rows._connection
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     damage(tmp_path / FILE, list(range(1, 20)))
     connection.execute("PRAGMA shrink_memory")

@@ -195,7 +195,7 @@ async def test_batch_that_cannot_be_read_is_declared(tmp_path: Path) -> None:
         await rig.until(lambda: rig.book.batches)
         key = rig.book.batches[0].key
         assert await rig.writer.load(key) == rig.book.batches[0]
-        connection = rig.spool._rows._connection  # type: ignore[attr-defined]
+        connection = rig.spool._rows._connection
         connection.execute("UPDATE batch SET body = x'00'")
         assert await rig.writer.load(Key(key.spool, key.stream, key.seq)) is None
         rig.writer.changed()
