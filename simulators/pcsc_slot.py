@@ -86,7 +86,7 @@ class PcscSlot:
                 return
             if len(body) == 1:
                 if body[0] == GET_ATR:
-                    _send(link, answer_to_reset(tag))
+                    _send(link, answer_to_reset(self._field.tag or tag))
                 continue
             reply = self._apdu(body)
             if reply is None:

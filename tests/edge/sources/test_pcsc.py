@@ -170,6 +170,19 @@ def test_a_tag_that_the_daemon_takes_for_the_one_before_is_read_as_what_it_is(
     driver.close()
 
 
+def test_a_tag_that_turns_into_one_of_another_type_is_read_as_what_it_is(daemon: Pcscd) -> None:
+    driver, second = opened(READERS[0]), Type2Tag(UID, ndef_tlv(MESSAGE))
+    with slot(daemon, READERS[0], Type4Tag(b"\x04ABCDEG", MESSAGE)) as field:
+        field.place_until(Type4Tag(b"\x04ABCDEG", MESSAGE), 6, second)
+        told: list[TagSeen] = []
+        while not (told and told[-1].complete):
+            told += [one for one in until_told(driver) if isinstance(one, TagSeen)]
+    assert [(one.uid, one.banks) for one in told[:-1]] == [(b"\x04ABCDEG", {})]
+    assert (told[-1].uid, told[-1].technology) == (UID, "type2")
+    assert told[-1].banks["user"].startswith(ndef_tlv(MESSAGE))
+    driver.close()
+
+
 def test_a_reader_that_is_not_there_is_said_with_those_that_are(daemon: Pcscd) -> None:
     with pytest.raises(RetryLater, match=r"expected a PC/SC reader 'Hall 9', found .*Hall 1 00 00"):
         opened("Hall 9")
