@@ -113,7 +113,7 @@ class Hall:
         self.indicator = SerialPlug(folder / "indicator")
         self.weight = Weight(0.0)
         self._clock = SystemClock()
-        self._scale = ServedScale(1, Dialect(known_controllers(None)[CONTROLLER]))
+        self._scale = ServedScale(1, Dialect(known_controllers(None, "scale")[CONTROLLER]))
         self._servers = LineServers(self._clock)
         self._port = free_port()
 

@@ -41,8 +41,8 @@ class ServeOptions:
     overlay: Path | None
 
 
-def known_controllers(overlay: Path | None) -> Mapping[str, Controller]:
-    """Load every controller file of a lift.
+def known_controllers(overlay: Path | None, kind: str = "elevator") -> Mapping[str, Controller]:
+    """Load every controller file of one kind of asset.
 
     Raises:
         FixConfiguration: a file has faults.
@@ -51,7 +51,7 @@ def known_controllers(overlay: Path | None) -> Mapping[str, Controller]:
     controllers, faults = load_controllers(overlay)
     if faults:
         raise FixConfiguration(list(faults))
-    return {name: one for name, one in controllers.items() if one.kind == "elevator"}
+    return {name: one for name, one in controllers.items() if one.kind == kind}
 
 
 def build_city(options: ServeOptions, clock: Clock) -> City:

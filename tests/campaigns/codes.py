@@ -122,6 +122,7 @@ class Lane:
         self.edge = ReadingProcess(folder / "site.toml", devices, self.scanner.environment)
         self._expected: list[Codes] = []
         self._stood: set[float | None] = {0.0, None}
+        self._last_kg = 0.0
         self.back("scanner")
         self.send()  # so that it is known to send line ends
         self.settle()
@@ -135,12 +136,14 @@ class Lane:
         self.scanner.scan(text if whole else text[: len(text) // 2], "\r" if whole else "")
 
     def weigh(self, kg: float) -> None:
-        """Put a weight on the scale, at rest, and wait until it is told."""
+        """Put another weight on the scale, at rest, and wait until it is told."""
+        kg = kg if kg != self._last_kg else kg + 1
+        before_kg, self._last_kg = self._last_kg, kg
         self._stood.add(kg)
         self._account.weights += 1
         self.scale.show(Weight(kg))
         if not self._wait(lambda: self._weights()[-1:] == [kg]):
-            self._fault("lost", f"weight {kg}, told {self._weights()[-5:]}")
+            self._fault("lost", f"weight {kg} after {before_kg}, told {self._weights()[-5:]}")
 
     def settle(self) -> None:
         """Wait until all is told, then compare."""
