@@ -8,7 +8,6 @@ two clocks and a step of the wall clock bends no interval.
 from typing import NamedTuple
 
 from protocols.clock import Clock
-from protocols.limits import AT_AHEAD_MAX_MS
 from protocols.readings import ClockState
 
 BUILT_AT_MS = 1_761_955_200_000
@@ -16,7 +15,9 @@ BUILT_AT_MS = 1_761_955_200_000
 AGREE_MS = 60_000
 """System clock and cloud mean the same time when they differ by less."""
 CLOUD_STEP_MS = 5_000
-"""A larger difference between two words of the cloud is a step, not delay on the way."""
+"""A word of the cloud that is later than another by more may be a step, or long under way."""
+CONFIRM_MS = 1_000
+"""It is a step when a word that comes so much later agrees: what stood in one queue does not."""
 CLOUD_BEST_FOR_MS = 600_000
 """For so long the quickest word of the cloud counts; later ones replace it, for clocks drift."""
 
@@ -42,6 +43,9 @@ class Timekeeper:
         self._offset_ms: int | None = None
         self._cloud_offset_ms: int | None = None
         self._cloud_at_ms = 0
+        self._cloud_confirmed = False
+        self._doubted: tuple[int, int] | None = None
+        """(offset, when) of a word that contradicts the one that counts."""
 
     def stamp(self) -> Stamp:
         """Return how times since boot are to be written now."""
@@ -56,8 +60,8 @@ class Timekeeper:
     def system_trusted(self) -> bool:
         """Tell whether the system clock can be right.
 
-        The cloud's word decides where it contradicts: by a minute when the clock is slow, by the
-        24 hours beyond which it takes no reading when the clock is fast.
+        The cloud's word decides where it contradicts by a minute; that the clock is fast only
+        after a second word, for one that was long under way makes a right clock look so.
         """
         wall_ms = self._clock.wall_ms()
         if self._cloud_offset_ms is None:
@@ -65,7 +69,7 @@ class Timekeeper:
         ahead_ms = wall_ms - (self._clock.boot_ms() + self._cloud_offset_ms)
         if abs(ahead_ms) < AGREE_MS:
             return True
-        return wall_ms >= self.floor_ms and 0 < ahead_ms <= AT_AHEAD_MAX_MS
+        return ahead_ms > 0 and wall_ms >= self.floor_ms and not self._cloud_confirmed
 
     def heard(self, cloud_ms: int) -> None:
         """Take the cloud's time (ms since 1970) as it arrives; the way here only makes it late."""
@@ -73,13 +77,30 @@ class Timekeeper:
             return
         now_ms = self._clock.boot_ms()
         offset_ms, known = cloud_ms - now_ms, self._cloud_offset_ms
+        late_ms = 0 if known is None else known - offset_ms
+        if late_ms > CLOUD_STEP_MS:
+            if not self._agrees(offset_ms, now_ms):
+                return
+            self._cloud_confirmed = True
+        elif late_ms < -CLOUD_STEP_MS:
+            self._cloud_confirmed = False
+        elif known is not None and now_ms - self._cloud_at_ms >= CONFIRM_MS:
+            self._cloud_confirmed = True
         if (
             known is None
-            or offset_ms > known
-            or known - offset_ms > CLOUD_STEP_MS
+            or not 0 <= late_ms <= CLOUD_STEP_MS
             or now_ms - self._cloud_at_ms > CLOUD_BEST_FOR_MS
         ):
-            self._cloud_offset_ms, self._cloud_at_ms = offset_ms, now_ms
+            self._cloud_offset_ms, self._cloud_at_ms, self._doubted = offset_ms, now_ms, None
+
+    def _agrees(self, offset_ms: int, now_ms: int) -> bool:
+        """Tell whether an earlier word said the same; else remember this one."""
+        if self._doubted is not None:
+            doubted_ms, since_ms = self._doubted
+            if abs(offset_ms - doubted_ms) <= CLOUD_STEP_MS:
+                return now_ms - since_ms >= CONFIRM_MS
+        self._doubted = (offset_ms, now_ms)
+        return False
 
     def now_ms(self) -> int:
         """Return the time as it goes over the wire: since 1970 or, when free, since boot."""

@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from edge.spool.wal import FRAME_HEADER, HEADER, salts
+
 Field = int | float | bytes | str | None
 Fields = list[Field]
 
 _LEAF = 13
-_WAL_HEADER, _FRAME_HEADER = 32, 24
+SALTS_LOOKED_AT = 64
+"""So many frames of the log are enough to see which run they belong to."""
 _WHOLE_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 
 
@@ -28,7 +31,8 @@ def carve(file: Path, wal: Path, page_bytes: int) -> Iterator[tuple[int, Fields]
     with ExitStack() as stack:
         data, log = _Bytes(file, stack), _Bytes(wal, stack)
         page_bytes = _page_bytes(data, page_bytes)
-        frames = dict(_frames(log, page_bytes))
+        images = list(_frames(log, page_bytes))
+        frames = dict(images)
         free = _free_pages(data, page_bytes)
 
         def page(number: int) -> bytes:
@@ -41,8 +45,8 @@ def carve(file: Path, wal: Path, page_bytes: int) -> Iterator[tuple[int, Fields]
             if number not in free:
                 image = data[(number - 1) * page_bytes : number * page_bytes]
                 yield from pages.rows(number, image)
-        for number in sorted(frames):
-            yield from pages.rows(number, page(number))
+        for number, at in images:
+            yield from pages.rows(number, log[at : at + page_bytes])
 
 
 class _Bytes:
@@ -76,16 +80,15 @@ def _page_bytes(data: _Bytes, believed: int) -> int:
 
 
 def _frames(log: _Bytes, page_bytes: int) -> Iterator[tuple[int, int]]:
-    """Yield (page number, place of its image) of the frames of the log up to its last commit."""
-    salts, size, found = log[16:24], _FRAME_HEADER + page_bytes, []
-    for start in range(_WAL_HEADER, len(log) - size + 1, size):
-        number, pages_after = struct.unpack(">II", log[start : start + 8])
-        if log[start + 8 : start + 16] != salts:
-            break
-        found.append((number, start + _FRAME_HEADER))
-        if pages_after:
-            yield from found
-            found = []
+    """Yield (page number, place of its image) of the frames of the log, damaged ones or not.
+
+    A commit that was under way is among them: whole batches too, under keys that nobody else has.
+    """
+    size = FRAME_HEADER + page_bytes
+    mine = salts(log[: HEADER + SALTS_LOOKED_AT * size], page_bytes)
+    for start in range(HEADER, len(log) - size + 1, size):
+        if log[start + 8 : start + 16] == mine:
+            yield int.from_bytes(log[start : start + 4], "big"), start + FRAME_HEADER
 
 
 def _free_pages(data: _Bytes, page_bytes: int) -> set[int]:

@@ -18,7 +18,16 @@ import msgspec
 from edge.batches import Declared, Line, Lost
 from edge.spool.carve import carve
 from edge.spool.rows import PAGE_BYTES, LineRow, Row, row_place, unpack
-from edge.spool.sqlite import FILE, SqliteRows, SqliteSpool, declared_of, line_of, row_of
+from edge.spool.sqlite import (
+    DISTRUSTED,
+    FILE,
+    SqliteRows,
+    SqliteSpool,
+    declared_of,
+    line_of,
+    row_of,
+)
+from edge.spool.wal import leaves_out_commits
 from protocols.clock import Clock
 from protocols.errors import RetryLater, StopService
 from protocols.messages import is_spool_id
@@ -77,6 +86,10 @@ def open_spool(
 def _open(folder: Path, bytes_max: int, start: Callable[[], SqliteSpool]) -> SqliteSpool:
     for _ in range(2):
         _finish_interrupted(folder)
+        if (folder / DISTRUSTED).exists() or leaves_out_commits(folder / f"{FILE}-wal", PAGE_BYTES):
+            log.warning("the spool or its log is damaged; it is set aside and salvaged")
+            _set_aside(folder)
+            (folder / DISTRUSTED).unlink(missing_ok=True)
         aside = _unsalvaged(folder)
         if aside is not None:
             _rebuild(folder, aside, bytes_max)

@@ -25,6 +25,8 @@ from protocols.errors import RetryLater, StopService
 log = logging.getLogger(__name__)
 
 FILE = "spool.db"
+DISTRUSTED = "spool.distrusted"
+"""Beside a file that opens and is damaged all the same: the next start salvages it."""
 WAL_PAGES_MAX = 4000
 WAL_PAGES_TIGHT = 128
 """On a full disk the log begins anew after so many pages."""
@@ -78,6 +80,8 @@ def translated() -> Iterator[None]:
         if code is not None and code & 0xFF in _NOT_NOW:
             raise RetryLater(f"spool: {error}") from error
         raise StopService(f"spool damaged: {error}") from error
+    except UnicodeDecodeError as error:  # of SQLite's own message, which quotes what it found
+        raise StopService(f"spool damaged: {error}") from error
 
 
 def wal_bytes_max(bytes_max: int) -> int:
@@ -95,7 +99,7 @@ class SqliteRows:
             )
             try:
                 self._prepare(bytes_max)
-            except sqlite3.Error:
+            except BaseException:
                 self._connection.close()
                 raise
 
@@ -302,6 +306,7 @@ class SqliteSpool(SpoolCore):
     def __init__(
         self, file: Path, *, spool_id: str, boot_id: str, clock: Clock, bytes_max: int
     ) -> None:
+        self._distrusted = file.with_name(DISTRUSTED)
         self._room = min(CLAIM_BYTES_MAX, bytes_max // 64)
         # the file grows by what is in the log, then both by the room that is claimed
         size = wal_bytes_max(bytes_max) + 2 * self._room
@@ -335,16 +340,25 @@ class SqliteSpool(SpoolCore):
         self, drafts: Sequence[Draft], settled: Sequence[Span] = (), lost: Sequence[Lost] = ()
     ) -> Committed:
         """Commit drafts, deletions and losses in one transaction (see `Spool`)."""
-        return self._with_room(lambda: SpoolCore.append(self, drafts, settled, lost))
+        return self._kept(lambda: SpoolCore.append(self, drafts, settled, lost))
 
     def adopt(self, other: SpoolCore, settled: Sequence[Span] = ()) -> Committed:
         """Take over all that another spool holds (see `SpoolCore`)."""
-        return self._with_room(lambda: SpoolCore.adopt(self, other, settled))
+        return self._kept(lambda: SpoolCore.adopt(self, other, settled))
 
     def close(self) -> None:
         """Close the file; the room that its log took is set aside again."""
         super().close()
         self._reserve.hold(part=True)
+
+    def _kept(self, commit: Callable[[], Committed]) -> Committed:
+        """Commit; a file that turns out to be damaged is not trusted by the next start."""
+        try:
+            return self._with_room(commit)
+        except StopService:
+            with suppress(OSError):
+                self._distrusted.touch()
+            raise
 
     def _with_room(self, commit: Callable[[], Committed]) -> Committed:
         """Commit; on a full disk make room and try once more."""

@@ -1,0 +1,69 @@
+"""Whether SQLite would leave out commits of its write-ahead log, which it does without a word.
+
+It reads the log up to the first frame that is not as it was written, and takes that for the end: so
+it is after a power cut, but not when the card turned over a bit in the middle. Format: "WAL-mode
+File Format" of the SQLite documentation.
+"""
+
+import struct
+from itertools import pairwise
+from pathlib import Path
+
+HEADER, FRAME_HEADER = 32, 24
+_LITTLE_ENDIAN_MAGIC, _BIG_ENDIAN_MAGIC = 0x377F0682, 0x377F0683
+
+
+def leaves_out_commits(wal: Path, page_bytes: int) -> bool:
+    """Tell whether a frame with the end of a commit lies behind one that is damaged.
+
+    Raises:
+        OSError: the log cannot be read.
+
+    """
+    log = wal.read_bytes() if wal.exists() else b""
+    size = FRAME_HEADER + page_bytes
+    starts = range(HEADER, len(log) - size + 1, size)
+    if not starts:
+        return False
+    sums = _sums(log, 0, 24, (0, 0)) if _known(log, page_bytes) else None
+    if sums is None or struct.pack(">II", *sums) != log[24:32]:
+        return any(log[at + 8 : at + 16] == salts(log, page_bytes) for at in starts[1:])
+    good = True
+    for at in starts:
+        mine = log[at + 8 : at + 16] == log[16:24]
+        if good and mine:
+            sums = _sums(log, at, at + 8, sums)
+            sums = _sums(log, at + FRAME_HEADER, at + size, sums)
+            good = struct.pack(">II", *sums) == log[at + 16 : at + 24]
+        else:
+            good = False
+        if mine and not good and log[at + 4 : at + 8] != b"\0\0\0\0":
+            return True
+    return False
+
+
+def salts(log: bytes, page_bytes: int) -> bytes:
+    """Return what the frames of the newest run of the log carry, even if the header is damaged.
+
+    The newest run is at the beginning; frames of older ones may follow.
+    """
+    told, size = log[16:24], FRAME_HEADER + page_bytes
+    found = [log[at + 8 : at + 16] for at in range(HEADER, len(log) - size + 1, size)]
+    if told in found[:2]:
+        return told
+    return next((one for one, next_one in pairwise(found) if one == next_one), told)
+
+
+def _known(log: bytes, page_bytes: int) -> bool:
+    magic, _, size = struct.unpack_from(">III", log)
+    return magic in {_LITTLE_ENDIAN_MAGIC, _BIG_ENDIAN_MAGIC} and size == page_bytes
+
+
+def _sums(log: bytes, start: int, end: int, before: tuple[int, int]) -> tuple[int, int]:
+    order = ">" if log[3] & 1 else "<"
+    first, second = before
+    words = struct.unpack_from(f"{order}{(end - start) // 4}I", log, start)
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        first = (first + even + second) & 0xFFFFFFFF
+        second = (second + odd + first) & 0xFFFFFFFF
+    return first, second
