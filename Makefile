@@ -7,6 +7,7 @@ SEED ?= 1
 WORKERS ?= 2
 MINUTES ?= 10
 MOVES ?= 20
+SHARE ?= 1
 RUNS ?= 3
 ROWS ?=
 ARCH ?= $(shell uname -m)
@@ -15,7 +16,7 @@ PEERS ?= lines,points,batch,single
 LENGTH = $(if $(filter command,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
 .PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards \
-    bench-edge bench-cloud bench-catchup bench-growth bench-engines wheelhouse lock format clean
+    campaign-field soak bench-field bench-edge bench-cloud bench-catchup bench-growth bench-engines wheelhouse lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -31,7 +32,7 @@ test: $(VENV)/.dev
 test-long: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/pytest -m long
-	$(MAKE) campaign-kill campaign-states campaign-outage campaign-shards
+	$(MAKE) campaign-kill campaign-states campaign-outage campaign-shards campaign-field
 
 ## check: format, lint, types, architecture
 check: $(VENV)/.dev
@@ -59,6 +60,24 @@ campaign-outage: $(VENV)/.dev
 campaign-shards: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/python -m tests.campaigns.shards --moves $(MOVES) --kills 4 --seed $(SEED)
+
+## campaign-field: what gateways meet in the field; SHARE=0.1 for a tenth of the cases
+campaign-field: $(VENV)/.dev
+	@tests/system_packages.sh
+	@tests/reader_packages.sh $(BIN)
+	$(BIN)/python -m tests.campaigns.field --share $(SHARE) --seed $(SEED)
+
+## soak: a gateway at five times its load for MINUTES: memory, descriptors and threads stay flat
+soak: $(VENV)/.dev
+	@tests/system_packages.sh
+	@tests/reader_packages.sh $(BIN)
+	$(BIN)/python -m tests.campaigns.soak --minutes $(MINUTES)
+
+## bench-field: readers, scanners and scales beside 100 lifts, on a quiet machine; prints tables
+bench-field: $(VENV)/.dev
+	@tests/system_packages.sh
+	@tests/reader_packages.sh $(BIN)
+	$(BIN)/python -m tests.benchmarks.field $(LENGTH)
 
 ## bench-engines: DuckDB, InfluxDB and VictoriaMetrics side by side, on a quiet machine; a table
 bench-engines: $(VENV)/.dev
