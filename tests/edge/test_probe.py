@@ -8,7 +8,10 @@ import pytest
 from rich.console import Console
 
 from edge.probe import run_probe
+from simulators.plug import SerialPlug
+from simulators.weighing import Weight
 from tests.support.modbus_servers import pymodbus_tcp, some_image
+from tests.support.simulated_scales import SerialScaleRig
 
 SITE = """\
 schema = 1
@@ -30,6 +33,19 @@ poll_interval_s = 0.1
 asset = "elevator:2"
 controller = "nobody-knows"
 unit_id = 2
+"""
+DEVICES = """\
+[[scanners]]
+id = "gate-1"
+kind = "barcode_serial"
+device = "{folder}/scanner"
+
+[[scales]]
+id = "scale-1"
+kind = "scale_serial"
+asset = "scale:1"
+protocol = "comma-line"
+device = "{folder}/scale"
 """
 IMAGE = {**some_image(), "holding_register": dict.fromkeys(range(64), 0) | {7: 35}}
 
@@ -74,6 +90,27 @@ async def test_device_that_does_not_answer_is_called_so(
     console = Console(file=output, width=150)
     assert await asyncio.to_thread(run_probe, site, console=console, seconds=1.2) == 0
     assert "shaft-1: link down; silent: elevator:1" in output.getvalue()
+
+
+async def test_codes_and_weights_on_serial_lines_are_printed_as_they_come(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    head = SITE.partition("[[buses]]")[0]
+    site.write_text(head + DEVICES.format(folder=tmp_path))
+    scanner, output = SerialPlug(tmp_path / "scanner"), io.StringIO()
+    scanner.plug()
+    console = Console(file=output, width=150)
+    with SerialScaleRig(tmp_path / "scale", "comma-line") as scale:
+        scale.show(Weight(30.5))
+        probing = asyncio.create_task(
+            asyncio.to_thread(run_probe, site, console=console, seconds=3)
+        )
+        while not probing.done() and "scanned" not in output.getvalue():
+            await asyncio.to_thread(scanner.send, b"6901234567892\r")
+            await asyncio.sleep(0.3)
+        assert await probing == 0
+    scanner.unplug()
+    assert "scale:1 gross_kg = 30.5" in output.getvalue()
+    assert "gate-1 scanned gtin 06901234567892" in output.getvalue()
 
 
 def test_faulty_site_file_is_told_and_nothing_is_probed(tmp_path: Path) -> None:
