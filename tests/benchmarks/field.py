@@ -2,9 +2,9 @@
 
 `cost`: 100 lifts with field-like changes, 4 readers (two UHF modules on serial lines, two over
 LLRP) that each see a tag come and go, 2 scanners with a code each second, 2 serial scales in a
-filling cycle, ten weights a second each; the daemon's share of a core and its memory. `burst`: 200 scans/s
-from two scanners through one gateway; every one must arrive, once. `hook`: from the last byte of a
-scan on the line to the hook that gives a verdict, in the real agent, by a scanner and by a module.
+filling cycle, ten weights a second each; the daemon's share of a core and its memory. `burst`: 200
+scans/s from two scanners through one gateway; every one must arrive, once. `hook`: from a scan's
+last byte on the line to the hook that gives a verdict, in the real agent, by scanner and module.
 Simulated devices run in this process, over pseudo-terminals and TCP.
 """
 
