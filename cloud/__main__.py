@@ -31,10 +31,8 @@ app = typer.Typer(
 )
 app.add_typer(ca_app, name="ca")
 app.add_typer(gateway_app, name="gateway")
-app.command("broker")(run_broker)
-
-
 app.add_typer(remote, name="remote")
+app.command("broker")(run_broker)
 
 
 @app.command()

@@ -42,8 +42,8 @@ def _shape_faults(raw: dict[str, Any], gateway_id: str) -> Iterator[str]:
         yield f"schema: expected 1, found {raw.get('schema')!r}"
     if raw.get("gateway_id") != gateway_id:
         yield f"gateway_id: expected {gateway_id!r}, found {str(raw.get('gateway_id'))[:64]!r}"
-    uplink = raw.get("uplink")
-    if not isinstance(uplink, dict) or not isinstance(uplink.get("broker"), str):
+    uplink = raw.get("uplink", {})  # without it, the gateway knows by its enrolment
+    if not isinstance(uplink, dict) or not isinstance(uplink.get("broker", ""), str):
         yield "uplink.broker: expected mqtt://host:port or mqtts://host:port"
     seen: set[str] = set()
     for name in _PARTS:

@@ -78,7 +78,7 @@ class Configurer:
     async def _resume(self) -> None:
         trial, outcome = self._store.pointer.trial, self._store.pointer.outcome
         if trial is not None and self._daemon.setup.version == trial.version:
-            await self._prove(trial.version)
+            await self._prove(trial.version, None)
         elif outcome is not None:
             self._tell(outcome)
 
@@ -142,30 +142,40 @@ class Configurer:
         return setup
 
     async def _try(self, staged: Setup) -> None:
-        version = staged.version
+        version, before = staged.version, self._daemon.setup
         log.info("configuration %s is tried", version)
         try:
             await self._daemon.apply(self._store.load(version))
         except (RefuseInput, FixConfiguration, OSError) as error:
-            await self._roll_back(version, "not_applicable", str(error))
+            await self._roll_back(version, before, "not_applicable", str(error))
             return
-        await self._prove(version)
+        await self._prove(version, before)
 
-    async def _prove(self, version: int) -> None:
+    async def _prove(self, version: int, before: Setup | None) -> None:
+        """Let the daemon prove itself; `before`: what ran, None when this run began with it."""
         self._tell(Outcome(version=version, state="trying"))
         why_not = await self._daemon.prove(self._daemon.setup.site.remote.proof_s)
         if why_not is not None:
-            await self._roll_back(version, why_not)
+            await self._roll_back(version, before, why_not)
             return
-        self._store.commit(version)
+        try:
+            self._store.commit(version)
+        except OSError as error:
+            await self._roll_back(version, before, "disk", str(error))
+            return
         self.counters["configs_applied"] += 1
         log.info("configuration %s is in effect", version)
         self._tell(Outcome(version=version, state="applied"))
 
-    async def _roll_back(self, version: int, reason: str, detail: str = "") -> None:
+    async def _roll_back(
+        self, version: int, before: Setup | None, reason: str, detail: str = ""
+    ) -> None:
         outcome = _outcome(version, "rolled_back", reason, detail)
         self._store.abandon(outcome)
-        await self._daemon.apply(self._store.last_good())
+        try:
+            await self._daemon.apply(before or self._store.last_good())
+        except FixConfiguration as error:  # nothing else is left to run with
+            log.error("there is no other configuration, %s stays: %s", version, error)  # noqa: TRY400
         self.counters["configs_rolled_back"] += 1
         log.warning("configuration %s is taken back: %s %s", version, reason, detail)
         self._tell(outcome)

@@ -13,6 +13,7 @@ can break it. Everything it knows is in files; each changes by one rename:
 """
 
 import argparse
+import ctypes
 import json
 import os
 import signal
@@ -32,6 +33,7 @@ PROOF_S = 180.0
 AGAIN_S = 2.0
 STOP_S = 12.0
 LOOK_S = 0.2
+PR_SET_PDEATHSIG = 1
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -138,7 +140,7 @@ class Launcher:
     def run(self) -> int:
         """Start, watch, start again; return the last exit code once stopped."""
         while True:
-            trial = settle(self._base)
+            trial = self._settle()
             code = self._run_once(trial)
             if self._stopping:
                 return code
@@ -146,11 +148,19 @@ class Launcher:
                 say(f"the gateway ended with {code}")
                 time.sleep(AGAIN_S)
 
+    def _settle(self) -> dict[str, Any] | None:
+        """Decide what to start; on a disk that takes nothing, what ran before."""
+        try:
+            return settle(self._base)
+        except OSError as error:
+            say(f"{self._base}: {error}")
+            return None
+
     def _run_once(self, trial: dict[str, Any] | None) -> int:
         program = str(self._base / CURRENT / PROGRAM)
         words = [program, *self._arguments, "--environments", str(self._base)]
         try:
-            child = self._child = subprocess.Popen(words)
+            child = self._child = subprocess.Popen(words, preexec_fn=die_with_parent)  # noqa: PLW1509  # one thread
         except OSError as error:
             say(f"{program}: {error}")
             return 126
@@ -168,6 +178,11 @@ class Launcher:
                     if roll_back(self._base, "not_healthy"):
                         say(f"taken back: {trial}")
                     return RESTART_CODE
+
+
+def die_with_parent() -> None:
+    """Let the kernel stop the gateway when this program is killed: a new one will start it."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def end(child: "subprocess.Popen[bytes]") -> None:

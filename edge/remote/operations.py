@@ -11,6 +11,8 @@ from protocols.catalog.point_map import BIT_TABLES, Table
 from protocols.errors import RefuseInput
 
 LOG_LINES_MAX = 200
+STATUS_BYTES_MAX = 60_000
+"""Of a larger one the devices of each source are only counted."""
 RATE_FOR_S_MAX = 7 * 24 * 3600
 
 Arguments = TypeVar("Arguments", bound=Struct)
@@ -91,7 +93,11 @@ class Operations:
 
     async def _status(self, args: dict[str, Any]) -> dict[str, Any]:
         _arguments(args, _Nothing)
-        return self._gateway.status()
+        status = self._gateway.status()
+        if len(msgspec.json.encode(status)) > STATUS_BYTES_MAX:
+            for source in status["sources"].values():
+                source["devices"] = len(source["devices"])
+        return status
 
     async def _restart_source(self, args: dict[str, Any]) -> dict[str, Any]:
         await self._gateway.restart_source(_arguments(args, _RestartSource).source)

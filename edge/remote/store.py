@@ -118,7 +118,7 @@ class ConfigStore:
                 return self.load(version)
             except (FixConfiguration, OSError) as error:
                 log.error("configuration %s cannot be used: %s", version, error)  # noqa: TRY400
-                self._change(
+                self._try_to_change(
                     version=self.pointer.previous if version == self.pointer.version else 0,
                     previous=0,
                     outcome=Outcome(version=version, state="rolled_back", reason="damaged"),
@@ -157,7 +157,7 @@ class ConfigStore:
             raise RefuseInput("disk", str(error)[:200]) from None
 
     def begin_trial(self, version: int, digest: str) -> None:
-        """Make what was staged the one that is tried."""
+        """Make what was staged the one that is tried; OSError: it is not."""
         target = self._folder / str(version)
         remove_tree(target)
         self.staging.rename(target)
@@ -171,7 +171,7 @@ class ConfigStore:
         )
 
     def commit(self, version: int) -> None:
-        """Make the one that was tried the last good one, and forget those that are older."""
+        """Make the one that was tried the last good one; OSError: it is not."""
         write_durably(self._folder / str(version) / "proven", b"")
         self._change(
             version=version,
@@ -185,7 +185,7 @@ class ConfigStore:
     def abandon(self, outcome: Outcome) -> None:
         """Give the trial up."""
         unused = self.pointer.version == 0
-        self._change(
+        self._try_to_change(
             trial=None,
             outcome=outcome,
             local_sha256="" if unused else self.pointer.local_sha256,
@@ -194,7 +194,7 @@ class ConfigStore:
 
     def refuse(self, outcome: Outcome, digest: str) -> None:
         """Remember that a genuine message was refused."""
-        self._change(handled=self._handled(digest), outcome=outcome)
+        self._try_to_change(handled=self._handled(digest), outcome=outcome)
 
     def forget_staging(self) -> None:
         """Remove what was staged and not taken."""
@@ -214,13 +214,13 @@ class ConfigStore:
         version = pointer.version or tried
         log.warning("the local file was changed: it wins over configuration %s", version)
         outcome = Outcome(version=version, state="superseded", reason="local_edit")
-        self._change(version=0, previous=0, trial=None, local_sha256="", outcome=outcome)
+        self._try_to_change(version=0, previous=0, trial=None, local_sha256="", outcome=outcome)
 
     def _try_again(self, trial: Trial) -> Setup | None:
         why = "died"
         if trial.starts < TRIAL_STARTS_MAX:
-            self._change(trial=Trial(trial.version, trial.starts + 1))
             try:
+                self._change(trial=Trial(trial.version, trial.starts + 1))
                 return self.load(trial.version)
             except (FixConfiguration, OSError) as error:
                 log.error("configuration %s cannot be used: %s", trial.version, error)  # noqa: TRY400
@@ -236,6 +236,14 @@ class ConfigStore:
 
     def _handled(self, digest: str) -> tuple[str, ...]:
         return (*self.pointer.handled, digest)[-HANDLED_MAX:]
+
+    def _try_to_change(self, **fields: object) -> None:
+        """Change the pointer, at least for this run when the disk takes nothing."""
+        try:
+            self._change(**fields)
+        except OSError as error:
+            log.error("the pointer cannot be written: %s", error)  # noqa: TRY400
+            self.pointer = msgspec.structs.replace(self.pointer, **fields)
 
     def _change(self, **fields: object) -> None:
         pointer = msgspec.structs.replace(self.pointer, **fields)

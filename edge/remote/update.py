@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ class Updater:
         """Prove a trial, or tell how the last one ended; then wait."""
         trial = read_json(self._base / TRIAL)
         if trial is not None:
-            (self._base / WORK).unlink(missing_ok=True)
+            self._forget_work()
         if trial is not None and trial.get("slot") == self._own_slot():
             await self._prove(trial)
         else:
@@ -128,7 +129,7 @@ class Updater:
             await asyncio.to_thread(os.sync)  # a new environment is thousands of files
             trial = {"serial": release.serial, "version": release.version, "slot": other}
             write_json(self._base / TRIAL, {**trial, "before": own, "starts": 0})
-            (self._base / WORK).unlink(missing_ok=True)
+            self._forget_work()
         except RefuseInput as error:
             self._failed(release, error.reason, error.detail)
         except OSError as error:
@@ -140,7 +141,7 @@ class Updater:
 
     def _failed(self, release: Release, reason: str, detail: str) -> None:
         self.counters["updates_failed"] += 1
-        (self._base / WORK).unlink(missing_ok=True)
+        self._forget_work()
         log.warning("release %s is not taken: %s %s", release.serial, reason, detail)
         self._tell(
             release.serial, ok=False, state="failed", reason=reason, detail=detail[:DETAIL_MAX]
@@ -152,10 +153,11 @@ class Updater:
             log.warning("release %s is not proved yet", trial.get("serial"))
         try:
             (self._base / TRIAL).rename(self._base / PROVEN)
-        except FileNotFoundError:  # the launcher was quicker, and stops this process
+            sync(self._base)
+            (self._base / ROLLED_BACK).unlink(missing_ok=True)
+        except OSError as error:  # the launcher was quicker, or will be: it stops this process
+            log.warning("release %s cannot be kept: %s", trial.get("serial"), error)
             return
-        sync(self._base)
-        (self._base / ROLLED_BACK).unlink(missing_ok=True)
         shutil.rmtree(self._base / "wheels", ignore_errors=True)
         self.counters["updates_proved"] += 1
         log.info("release %s is proved", trial.get("serial"))
@@ -175,8 +177,12 @@ class Updater:
         """Tell of an update that a stop or a power cut ended before anything was tried."""
         work = read_json(self._base / WORK)
         if work is not None:
-            (self._base / WORK).unlink()
+            self._forget_work()
             self._tell(_serial(work), ok=False, state="failed", reason="interrupted")
+
+    def _forget_work(self) -> None:
+        with suppress(OSError):  # then it is told of once more
+            (self._base / WORK).unlink(missing_ok=True)
 
     def _tell(self, serial: int, *, ok: bool, **result: str) -> None:
         self._daemon.reply(f"update:{serial}", ok=ok, result={"serial": serial, **result})

@@ -1,5 +1,6 @@
 """Gateways with certificates, from the invitation on, as real processes."""
 
+import json
 import shutil
 import ssl
 from collections.abc import Iterator
@@ -214,3 +215,25 @@ def test_tls_alone_lets_nobody_in(stack: TrustStack) -> None:
         timeout_s=5,
         what="the refusal",
     )
+
+
+def test_enrolled_gateway_takes_configuration_and_answers(
+    stack: TrustStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUYUAN_ADMIN_TOKEN", TOKEN)
+    stack.enrol("gw-remote")
+    stack.run_gateway("gw-remote")
+    wait_until(lambda: stack.status("gw-remote").get("running"), timeout_s=20, what="gateway runs")
+    site = tmp_path / "pushed.toml"
+    site.write_text('schema = 1\ngateway_id = "gw-remote"\n[remote]\nproof_s = 5\n')
+    said = stack.call(
+        *("cloud", "remote", "push-config", "gw-remote", "--url", stack.url, "--site", str(site))
+    )
+    assert said.stdout.splitlines() == ["version 1: pending", "applied"]
+    answer = stack.call("cloud", "remote", "command", "gw-remote", "status", "--url", stack.url)
+    told = json.loads(answer.stdout)
+    assert (told["config_version"], told["link"]["up"]) == (1, True)
+    refused = stack.call(
+        *("cloud", "remote", "command", "gw-remote", "no_such_thing", "--url", stack.url), expect=1
+    )
+    assert "unknown_op" in refused.stdout

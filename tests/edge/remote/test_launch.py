@@ -149,3 +149,35 @@ def test_real_launcher_takes_back_what_dies_or_hangs(
     ran = (tmp_path / "ran").read_text().split()
     assert ran == ["b"] * (STARTS_MAX if body == "exit 1" else 1) + ["a"]
     assert current(tmp_path) == "a"
+
+
+def test_gateway_does_not_outlive_a_launcher_that_is_killed(tmp_path: Path) -> None:
+    make(tmp_path, a="exec sleep 60")
+    process = subprocess.Popen(
+        [sys.executable, "-I", launch.__file__, "--environments", str(tmp_path), "--", "run"]
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "ran").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (child,) = children.read_text().split()
+    process.kill()
+    process.wait()
+    while Path(f"/proc/{child}/cmdline").exists() and Path(f"/proc/{child}/cmdline").read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_disk_that_takes_nothing_starts_what_ran_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path)
+    on_trial(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(launch, "write_json", full)
+    assert launch.Launcher(tmp_path, [], 1.0)._settle() is None
+    assert current(tmp_path) == "a"

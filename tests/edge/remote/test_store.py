@@ -139,3 +139,22 @@ def test_only_the_last_two_are_kept(site: Path) -> None:
     push(store_of(site), 5, good=False)
     folder = site.parent / "state" / "config"
     assert sorted(path.name for path in folder.iterdir()) == ["3", "4", "current.json"]
+
+
+def test_a_disk_that_takes_nothing_leaves_the_last_good_one(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(store_of(site), 1)
+    store = store_of(site)
+    store.stage(Configuration(gateway_id="gw-1", version=2, issued_at=1, site=SITE.format(2)))
+    store.begin_trial(2, "d")
+
+    def full(_number: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        store.commit(2)
+    assert store_of(site).choose().version == 1
+    site.write_text(SITE.format("edited"))
+    assert store_of(site).choose().version == 0

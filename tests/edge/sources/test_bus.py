@@ -11,6 +11,7 @@ from edge.settings import Bus, Device
 from edge.sources.base import Source
 from edge.sources.registry import build_sources
 from protocols.clock import SystemClock
+from protocols.errors import RefuseInput
 from tests.support.edge_bus import BOARD, devices, running, site
 from tests.support.faulty_rtu import FaultyRtu
 from tests.support.faulty_tcp import Answers, Asked, faulty_tcp, frame, words_frame
@@ -353,4 +354,26 @@ async def test_cancellation_that_meets_a_reply_is_not_lost(monkeypatch: pytest.M
     await asyncio.wait([task], timeout=1)
     assert task.cancelled()
     assert len(server.asked) <= 2  # a read and a second look at it, but no second poll
+    server.close()
+
+
+async def test_registers_are_read_on_demand_between_polls_and_never_past_a_bound() -> None:
+    server = FaultyRtu([1, 2], words=lambda unit, _f, address, _e: 100 * unit + address)
+    async with running(rtu_bus(server.path, 2, 0.1, 0.1)) as ((bus,), heard):
+        await heard.until(lambda: "car_position" in heard.latest("elevator:2"))
+        words = await bus.ask("elevator:2", "holding_register", 7, 3)
+        assert words == [207, 208, 209]
+        with pytest.raises(RefuseInput, match="unknown_asset"):
+            await bus.ask("elevator:9", "holding_register", 0, 1)
+        server.silent.add(1)
+        asked = [
+            asyncio.create_task(bus.ask("elevator:1", "coil", number, 1)) for number in range(8)
+        ]
+        done = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(one).__name__ for one in done} == {"ReadFailed", "RefuseInput"}
+        server.silent.clear()
+        assert {function for _, function, _, _ in server.asked} <= {1, 2, 3, 4}
+        polls = bus.status()["counters"]["polls_done"]
+        await asyncio.sleep(0.5)
+        assert bus.status()["counters"]["polls_done"] > polls
     server.close()
