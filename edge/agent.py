@@ -354,7 +354,7 @@ class Agent:
             state=self._state(),
             password=password,
             events=events,
-            floor_ms=self._certificate_floor_ms,
+            floor_ms=self._timekeeper.certificate_floor_ms,
             urgent=self._schedule.alarm_waits,
             rng=rng,
         )
@@ -377,9 +377,6 @@ class Agent:
         """Return the time since 1970, None while nobody knows it."""
         synced = self._timekeeper.stamp().clock == "synced"
         return self._timekeeper.now_ms() if synced else None
-
-    def _certificate_floor_ms(self) -> int | None:
-        return None if self._timekeeper.system_trusted() else self._timekeeper.floor_ms
 
     def _changed(self) -> None:
         self._writer.changed()

@@ -12,6 +12,8 @@ from protocols.readings import ClockState
 
 BUILT_AT_MS = 1_761_955_200_000
 """2025-11-01: no clock that shows an earlier time was ever set."""
+BUILT_FOR_MS = 20 * 365 * 24 * 3_600_000
+"""A clock that shows a time so much later is broken."""
 AGREE_MS = 60_000
 """System clock and cloud mean the same time when they differ by less."""
 CLOUD_STEP_MS = 5_000
@@ -64,12 +66,29 @@ class Timekeeper:
         after a second word, for one that was long under way makes a right clock look so.
         """
         wall_ms = self._clock.wall_ms()
+        plausible = self.floor_ms <= wall_ms < BUILT_AT_MS + BUILT_FOR_MS
         if self._cloud_offset_ms is None:
-            return wall_ms >= self.floor_ms
-        ahead_ms = wall_ms - (self._clock.boot_ms() + self._cloud_offset_ms)
-        if abs(ahead_ms) < AGREE_MS:
+            return plausible
+        if self._cloud_agrees(wall_ms):
             return True
-        return ahead_ms > 0 and wall_ms >= self.floor_ms and not self._cloud_confirmed
+        ahead = wall_ms > self._clock.boot_ms() + self._cloud_offset_ms
+        return ahead and plausible and not self._cloud_confirmed
+
+    def certificate_floor_ms(self) -> int | None:
+        """Return the least that the time can be, ms since 1970; None when the clock is right.
+
+        Until the cloud agrees, the clock may as well be slow: nothing that has begun by the true
+        time may then be refused as not begun.
+        """
+        wall_ms = self._clock.wall_ms()
+        if self._cloud_agrees(wall_ms):
+            return None
+        return max(self.floor_ms, wall_ms) if self.system_trusted() else self.floor_ms
+
+    def _cloud_agrees(self, wall_ms: int) -> bool:
+        if self._cloud_offset_ms is None:
+            return False
+        return abs(wall_ms - (self._clock.boot_ms() + self._cloud_offset_ms)) < AGREE_MS
 
     def heard(self, cloud_ms: int) -> None:
         """Take the cloud's time (ms since 1970) as it arrives; the way here only makes it late."""

@@ -17,6 +17,7 @@ from edge.spool.rows import (
 )
 from protocols.clock import Clock
 from protocols.errors import StopService
+from protocols.messages import is_spool_id
 from protocols.ranges import RangeSet
 from protocols.records import Gap, encode_records
 from protocols.topics import STREAMS, Stream
@@ -189,6 +190,8 @@ class SpoolCore:
 
     def _load(self) -> None:
         for row in self._rows.lines():
+            if not is_spool_id(row.spool):
+                raise StopService(f"no id of a spool: {row.spool!r:.50}")
             self._lines[row.spool, row.stream] = _Line(row.no, row.last_seq, row.last_at)
             self._spools[row.no] = row.spool
         for number, row_size in self._rows.ids():

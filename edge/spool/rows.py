@@ -161,8 +161,8 @@ def unpack(row: Row) -> Batch | None:
             return None
         boot_end = 17 + content[16]
         boot_id = content[17:boot_end].decode()
-    except (zlib.error, IndexError, UnicodeDecodeError):
-        return None
+    except (zlib.error, IndexError, UnicodeDecodeError, TypeError, OverflowError):
+        return None  # of a damaged file any column may hold anything
     _, stream, seq = row_place(row.id)
     clock: ClockState = "synced" if row.synced else "free"
     return Batch(

@@ -12,7 +12,9 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from edge.batches import Committed, Declared, Draft, Key, Lost, Span
 from edge.spool.core import DROP_SHARE, ROWS_SHARE, SpoolCore
@@ -21,6 +23,8 @@ from edge.spool.reserve import Reserve
 from edge.spool.rows import PAGE_BYTES, LineRow, Row, RowFacts, row_bytes
 from protocols.clock import Clock
 from protocols.errors import RetryLater, StopService
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -181,11 +185,12 @@ class SqliteRows:
 
     def delete(self, low: int, high: int) -> int:
         """Remove the rows low..high; return the bytes they took."""
-        lengths = self._connection.execute(
+        found = self._connection.execute(
             "SELECT length(body) FROM batch WHERE id BETWEEN ? AND ?", (low, high)
-        ).fetchall()
+        )
+        size = sum(row_bytes(length) for (length,) in map(_whole, found))
         self._connection.execute("DELETE FROM batch WHERE id BETWEEN ? AND ?", (low, high))
-        return sum(row_bytes(length) for (length,) in lengths)
+        return size
 
     def get(self, row_id: int) -> Row | None:
         """Read one row; None when it is not there or cannot be read."""
@@ -204,22 +209,21 @@ class SqliteRows:
         )
         return [
             RowFacts(number, bool(synced), from_at, to_at, records, row_bytes(length))
-            for number, synced, from_at, to_at, records, length in found
+            for number, synced, from_at, to_at, records, length in map(_whole, found)
         ]
 
     def ids(self) -> Iterator[tuple[int, int]]:
         """Yield (id, bytes) of all rows in order."""
         with translated():
-            for number, length in self._connection.execute(
-                "SELECT id, length(body) FROM batch ORDER BY id"
-            ):
+            found = self._connection.execute("SELECT id, length(body) FROM batch ORDER BY id")
+            for number, length in map(_whole, found):
                 yield number, row_bytes(length)
 
     def lines(self) -> list[LineRow]:
         """List all lines, by `no`."""
         with translated():
             found = self._connection.execute("SELECT * FROM spool_history ORDER BY id").fetchall()
-        return [line_of(row) for row in found]
+        return [_checked(line_of(row), LineRow) for row in found]
 
     def put_line(self, line: LineRow) -> None:
         """Write a line over what was known of it."""
@@ -238,7 +242,7 @@ class SqliteRows:
         """List the losses that are declared and not settled."""
         with translated():
             found = self._connection.execute("SELECT * FROM lost ORDER BY id").fetchall()
-        return [declared_of(row) for row in found]
+        return [_checked(declared_of(row), Declared) for row in found]
 
     def put_declared(self, declared: Sequence[Declared]) -> None:
         """Add losses."""
@@ -264,6 +268,33 @@ class SqliteRows:
         """Close the file; SQLite empties its log into it."""
         with suppress(sqlite3.Error):  # everything that counts was committed before
             self._connection.close()
+
+
+def _whole(row: tuple[Any, ...]) -> tuple[int, ...]:
+    """Return a row of whole numbers.
+
+    Raises:
+        StopService: it holds something else, so the file is damaged.
+
+    """
+    for value in row:
+        if type(value) is not int:
+            raise StopService(f"spool damaged: expected whole numbers, found {row!r:.200}")
+    return row
+
+
+def _checked(row: T, kind: type[T]) -> T:
+    """Return a row whose fields are what they must be.
+
+    Raises:
+        StopService: they are not, so the file is damaged.
+
+    """
+    try:
+        msgspec.convert(msgspec.to_builtins(row), kind)
+    except (msgspec.ValidationError, TypeError, UnicodeDecodeError) as error:
+        raise StopService(f"spool damaged: {error}") from error
+    return row
 
 
 def row_of(row: tuple[Any, ...]) -> Row:

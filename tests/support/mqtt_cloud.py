@@ -19,15 +19,21 @@ from tests.support.model_cloud import ModelCloud
 class MqttCloud:
     """Subscribes, commits at once, acknowledges, greets."""
 
-    def __init__(self, port: int, gateway_id: str, clock: Clock | None = None) -> None:
-        self.model = ModelCloud(clock or SystemClock())
+    def __init__(
+        self,
+        port: int,
+        gateway_id: str,
+        clock: Clock | None = None,
+        model: ModelCloud | None = None,
+    ) -> None:
+        self.model = model or ModelCloud(clock or SystemClock())
         self.states: list[State] = []
         self.deaf = False
         """True: acks are not sent."""
         self._gateway_id = gateway_id
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="cloud")
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"cloud-{gateway_id}")
         self._client.on_connect = self._connected
         self._client.on_subscribe = lambda *_: self._ready.set()
         self._client.on_message = self._message
