@@ -159,7 +159,8 @@ class Pushes:
     def _hostile(self, kind: str) -> bytes:
         document = self._hostile_document(kind)
         if kind == "stale":
-            return self._old.replace(b'"schema":1,', b'"schema": 1,' + b" " * self.rng.randrange(9))
+            other = b'"schema": 1,' + b" " * self._sequence  # a repeated one is only counted
+            return self._old.replace(b'"schema":1,', other)
         if kind == "garbage":
             return self.rng.randbytes(self.rng.randrange(1, 4000))
         keys = self.stack.cloud_data
