@@ -122,6 +122,9 @@ class Pushes:
             timeout_s=20,
             what=f"configuration {self.last_good} in effect, found {self._status()}"[:200],
         )
+        if self.last_good:
+            told = self._state_of(self.last_good)
+            assert told == "applied", f"the cloud thinks that {self.last_good} is {told}"
         if not killed:
             now = self._polls()
             assert now >= polls, f"the bus of which nothing was said started anew: {polls}, {now}"
@@ -224,7 +227,7 @@ class Pushes:
         return f"/api/v1/gateways/{self.stack.gateway}/{leaf}"
 
     def _state_of(self, version: int) -> str:
-        rows = self.stack.get(self._path("config"), limit=20)
+        rows = self.stack.get(self._path("config"), limit=100)
         state = next(row["state"] for row in rows if row["version"] == version)
         return "" if state in ("pending", "sent", "trying") else str(state)
 
