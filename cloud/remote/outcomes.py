@@ -5,7 +5,7 @@ from typing import Any, get_args
 import msgspec
 from sqlalchemy import Connection
 
-from cloud.model.remote import ConfigState, Member, MemberState
+from cloud.model.remote import OPEN_CONFIG, ConfigState, Member, MemberState
 from cloud.remote import rows
 from protocols.limits import SEQ_MAX
 from protocols.records import Reply
@@ -52,8 +52,8 @@ def _take_config(
         return
     pushes = rows.read_pushes(connection, gateway_id, 100)
     push = next((one for one in pushes if one.version == version), None)
-    if push is None or (state == "trying" and push.state == "applied"):
-        return
+    if push is None or (state in ("trying", "refused") and push.state not in OPEN_CONFIG):
+        return  # a late duplicate, or somebody sent the gateway an old document again
     rows.set_push(
         connection,
         gateway_id,

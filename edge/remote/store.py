@@ -193,8 +193,11 @@ class ConfigStore:
         self._clean()
 
     def refuse(self, outcome: Outcome, digest: str) -> None:
-        """Remember that a genuine message was refused."""
-        self._try_to_change(handled=self._handled(digest), outcome=outcome)
+        """Remember that a genuine message was refused; an old one changes no outcome."""
+        new = outcome.version > self.pointer.highest
+        self._try_to_change(
+            handled=self._handled(digest), outcome=outcome if new else self.pointer.outcome
+        )
 
     def forget_staging(self) -> None:
         """Remove what was staged and not taken."""

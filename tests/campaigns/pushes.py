@@ -122,6 +122,9 @@ class Pushes:
             timeout_s=20,
             what=f"configuration {self.last_good} in effect, found {self._status()}"[:200],
         )
+        if self.last_good:
+            told = self._state_of(self.last_good)
+            assert told == "applied", f"the cloud thinks that {self.last_good} is {told}"
         if not killed:
             now = self._polls()
             assert now >= polls, f"the bus of which nothing was said started anew: {polls}, {now}"
@@ -159,7 +162,8 @@ class Pushes:
     def _hostile(self, kind: str) -> bytes:
         document = self._hostile_document(kind)
         if kind == "stale":
-            return self._old.replace(b'"schema":1,', b'"schema": 1,' + b" " * self.rng.randrange(9))
+            other = b'"schema": 1,' + b" " * self._sequence  # a repeated one is only counted
+            return self._old.replace(b'"schema":1,', other)
         if kind == "garbage":
             return self.rng.randbytes(self.rng.randrange(1, 4000))
         keys = self.stack.cloud_data
@@ -223,7 +227,7 @@ class Pushes:
         return f"/api/v1/gateways/{self.stack.gateway}/{leaf}"
 
     def _state_of(self, version: int) -> str:
-        rows = self.stack.get(self._path("config"), limit=20)
+        rows = self.stack.get(self._path("config"), limit=100)
         state = next(row["state"] for row in rows if row["version"] == version)
         return "" if state in ("pending", "sent", "trying") else str(state)
 

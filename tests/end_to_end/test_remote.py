@@ -116,3 +116,18 @@ def test_configuration_is_applied_refused_and_taken_back(stack: Stack) -> None:
     assert ask(stack, "status")["result"]["config_version"] == 0
     assert outcome(stack, 1)["state"] == "superseded"
     assert outcome(stack, push(stack, good))["state"] == "applied"
+
+
+def test_what_stays_the_same_misses_no_poll(stack: Stack) -> None:
+    text = stack.site.read_text() + "[remote]\nproof_s = 3\n"
+    second = text[text.index("[[buses]]") : text.index("[remote]")]
+    second = second.replace("shaft-1", "shaft-2").replace("elevator:3110", "elevator:9110")
+    before = ask(stack, "status")["result"]
+    assert outcome(stack, push(stack, text + second))["state"] == "applied"
+    assert outcome(stack, push(stack, text))["state"] == "applied"
+    after = ask(stack, "status")["result"]
+    polls = [one["sources"]["shaft-1"]["counters"] for one in (before, after)]
+    expected = 2 * (after["uptime_s"] - before["uptime_s"]) / 0.2
+    assert abs(polls[1]["polls_due"] - polls[0]["polls_due"] - expected) <= 4
+    assert polls[1]["read_link_down"] == polls[0]["read_link_down"]
+    assert set(after["sources"]) == {"shaft-1"}

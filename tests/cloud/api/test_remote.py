@@ -95,6 +95,7 @@ async def test_configurations_are_counted_and_followed(
     told(world, "config:2", ok=True, state="trying")
     told(world, "config:2", ok=True, state="applied")
     told(world, "config:2", ok=True, state="trying")  # a duplicate that comes late
+    told(world, "config:2", ok=False, state="refused", reason="stale")  # sent by somebody again
     told(world, "config:9", ok=True, state="applied")  # never pushed
     told(world, "config:unknown", ok=False, state="refused", reason="malformed")
     states = [one["state"] for one in (await client.get(f"{GATEWAY}/config")).json()]

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -6,14 +7,18 @@ import pytest
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
 from cloud.model.refusal import Refusal
+from cloud.model.remote import Rollout
+from cloud.remote.releases import Releases
 from cloud.scans.store import insert_scans, rows_of
 from cloud.trust.book import add_refusals
+from cloud.trust.signing import sign
 from cloud.web.console import CARDS_MAX, LINES_MAX
 from protocols.messages import State
 from protocols.records import Code, Scan
 from tests.support.authority import enrol_request, new_key, open_bureau
 from tests.support.http_services import LIFT, TOKEN, World, entrapment, open_world
 from tests.support.log_groups import NOON_MS, batch
+from tests.support.wheels import make_release
 
 NASTY = "<script>alert(1)</script>\"'"
 
@@ -214,3 +219,41 @@ async def test_fleet_shows_what_the_broker_refused(tmp_path: Path) -> None:
     assert "<script>alert" not in page
     world.database.close()
     bureau.database.close()
+
+
+async def test_fleet_tells_of_configuration_commands_and_rollouts(
+    operator: httpx.AsyncClient, world: World, tmp_path: Path
+) -> None:
+    releases = Releases(tmp_path / "releases")
+    wheels = make_release(tmp_path / "wheels", "1.2.3")
+    releases.add(wheels, requires_python=">=3.11", issued_at=1, sign=partial(sign, tmp_path))
+    now = world.clock.wall_ms()
+    for gateway in ("gw-a", "gw-b"):
+        world.gateways.set_state(gateway, State(online=True, boot_id="b"), now)
+    remote = world.services.remote
+    site = 'schema = 1\ngateway_id = "gw-a"\n'
+    await remote.push("gw-a", site=site, overlay={}, not_after=None, by="李四")
+    await remote.command("gw-a", op="log_tail", args={}, expires_in_s=60, by="王五")
+    plan = Rollout(
+        serial=1,
+        version="1.2.3",
+        url="http://x",
+        stages=(1,),
+        wait_s=1,
+        timeout_s=1,
+        failures_max=0,
+        by="me",
+        created_at=now,
+    )
+    rollout, _ = await remote.roll_out(plan, ["gw-a", "gw-b"])
+    await remote.set_rollout(rollout.id, running=False, reason="先看看")
+    page = (await operator.get("/fleet")).text
+    for text in (
+        "第 1 版：待下发",
+        "log_tail",
+        "王五",
+        "软件 1.2.3：已停止",
+        "第 1/2 批",
+        "先看看",
+    ):
+        assert text in page

@@ -95,6 +95,14 @@ async def test_one_is_applied_once_however_often_it_comes(place: Place) -> None:
     assert place.daemon.applied == [3]
 
 
+async def test_an_old_one_sent_again_changes_nothing_that_is_told(place: Place) -> None:
+    await place.take(place.document(3), place.document(3, issued_at=2))
+    assert place.daemon.told[-1] == ("config:3", "refused", "stale")
+    outcome = place.store.pointer.outcome
+    assert outcome is not None
+    assert (outcome.version, outcome.state) == (3, "applied")
+
+
 async def test_unhealthy_is_taken_back_and_not_tried_again(place: Place) -> None:
     await place.take(place.document(1))
     place.daemon.why_not = "no_ack"
