@@ -282,7 +282,9 @@ def process_case(folder: Path, rng: random.Random) -> tuple[str, Verdict]:
 def run(folder: Path, cases: int, processes: int, seed: int) -> tuple[Counter[str], list[str]]:
     """Run all cases; return sums and faults."""
     rng, sums, faults = random.Random(seed), Counter[str](), list[str]()
-    cards = [make_card(folder / f"card{number}", rng) for number in range(min(TEMPLATES, 1 + cases // 8))]
+    cards = [
+        make_card(folder / f"card{number}", rng) for number in range(min(TEMPLATES, 1 + cases // 8))
+    ]
     for number in range(1, cases + 1):
         own = random.Random(seed * 1_000_003 + number)
         by_process = number > cases - processes
