@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from edge.agent import Agent
+from edge.catalog import Catalog
 from edge.settings import Site, SpoolSettings, Uplink
+from edge.setup import Setup
 from edge.sources.base import Emit, Sample
 from protocols.clock import SystemClock
 from protocols.envelope import Envelope
@@ -185,19 +187,26 @@ async def agent_case(folder: Path, port: int, seed: int) -> tuple[str, list[str]
     clock = ScriptedClock(told.error_ms, told.drift_ppm)
     source, stop = Counting(clock), asyncio.Event()
     cloud = MqttCloud(port, gateway_id, model=LateCloud(rng, told.late_ms))
+    site = Site(
+        schema=1,
+        gateway_id=gateway_id,
+        uplink=Uplink(broker=f"mqtt://127.0.0.1:{port}"),
+        spool=SpoolSettings(bytes_max=2**20),
+    )
     agent = Agent(
-        Site(
-            schema=1,
-            gateway_id=gateway_id,
-            uplink=Uplink(broker=f"mqtt://127.0.0.1:{port}"),
-            spool=SpoolSettings(bytes_max=2**20),
+        Setup(
+            version=0,
+            file=Path(),
+            site=site,
+            site_sha256="ab",
+            overlay=None,
+            catalog=Catalog({}, {}, {}, {}),
         ),
-        [source],
+        lambda _site, _catalog: ([source], []),
         state_dir=folder,
         clock=clock,
         rng=rng,
         version="1",
-        site_sha256="ab",
     )
     running = asyncio.create_task(agent.run(stop))
     for number in range(SAMPLES):
