@@ -34,6 +34,7 @@ from tests.campaigns.clock_processes import run_processes
 from tests.support.model_cloud import ModelCloud
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_cloud import MqttCloud
+from tests.support.setups import setup_of
 
 TOLERANCE_MS = 2_500
 """Latency of the cloud's word and of a batch, as scripted, and a busy machine."""
@@ -185,19 +186,19 @@ async def agent_case(folder: Path, port: int, seed: int) -> tuple[str, list[str]
     clock = ScriptedClock(told.error_ms, told.drift_ppm)
     source, stop = Counting(clock), asyncio.Event()
     cloud = MqttCloud(port, gateway_id, model=LateCloud(rng, told.late_ms))
+    site = Site(
+        schema=1,
+        gateway_id=gateway_id,
+        uplink=Uplink(broker=f"mqtt://127.0.0.1:{port}"),
+        spool=SpoolSettings(bytes_max=2**20),
+    )
     agent = Agent(
-        Site(
-            schema=1,
-            gateway_id=gateway_id,
-            uplink=Uplink(broker=f"mqtt://127.0.0.1:{port}"),
-            spool=SpoolSettings(bytes_max=2**20),
-        ),
-        [source],
+        setup_of(site),
+        lambda _site, _catalog: ([source], []),
         state_dir=folder,
         clock=clock,
         rng=rng,
         version="1",
-        site_sha256="ab",
     )
     running = asyncio.create_task(agent.run(stop))
     for number in range(SAMPLES):
