@@ -23,9 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.agent import Agent
-from edge.catalog import Catalog
 from edge.settings import Site, SpoolSettings, Uplink
-from edge.setup import Setup
 from edge.sources.base import Emit, Sample
 from protocols.clock import SystemClock
 from protocols.envelope import Envelope
@@ -36,6 +34,7 @@ from tests.campaigns.clock_processes import run_processes
 from tests.support.model_cloud import ModelCloud
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_cloud import MqttCloud
+from tests.support.setups import setup_of
 
 TOLERANCE_MS = 2_500
 """Latency of the cloud's word and of a batch, as scripted, and a busy machine."""
@@ -194,14 +193,7 @@ async def agent_case(folder: Path, port: int, seed: int) -> tuple[str, list[str]
         spool=SpoolSettings(bytes_max=2**20),
     )
     agent = Agent(
-        Setup(
-            version=0,
-            file=Path(),
-            site=site,
-            site_sha256="ab",
-            overlay=None,
-            catalog=Catalog({}, {}, {}, {}),
-        ),
+        setup_of(site),
         lambda _site, _catalog: ([source], []),
         state_dir=folder,
         clock=clock,

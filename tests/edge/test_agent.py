@@ -17,10 +17,8 @@ import msgspec
 import pytest
 
 from edge.agent import Agent
-from edge.catalog import Catalog
 from edge.lock import only_one
 from edge.settings import Site, SpoolSettings, Uplink
-from edge.setup import Setup
 from edge.sources.base import Emit, Sample
 from edge.spool.sqlite import FILE
 from edge.status import read_status
@@ -32,6 +30,7 @@ from protocols.records import Gap, Readings, Reply, Status
 from protocols.topics import Stream
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_cloud import MqttCloud
+from tests.support.setups import setup_of
 
 GATEWAY = "gw-test"
 LIFT = "elevator:1"
@@ -87,14 +86,7 @@ class Gateway:
             spool=SpoolSettings(bytes_max=2**20),
         )
         self.agent = Agent(
-            Setup(
-                version=0,
-                file=Path(),
-                site=site,
-                site_sha256="ab",
-                overlay=None,
-                catalog=Catalog({}, {}, {}, {}),
-            ),
+            setup_of(site),
             lambda _site, _catalog: ([self.source], []),
             state_dir=folder,
             clock=self.clock,
