@@ -44,7 +44,8 @@ def main() -> int:
     seconds = parser.parse_args().seconds
     print(f"{where_and_when()}; one run of {seconds:g} s after {WARM_UP_S:g} s", flush=True)
     with ThreadPoolExecutor(len(ROWS)) as threads:
-        runs = dict(zip(ROWS, threads.map(lambda load: run(load, seconds), ROWS.values())))
+        found = threads.map(lambda load: run(load, seconds), ROWS.values())
+        runs = dict(zip(ROWS, found, strict=True))
     print(markdown(HEAD, [_row(title, found) for title, found in runs.items()]))
     return 0 if all(_within(found) for found in runs.values()) else 1
 

@@ -69,8 +69,8 @@ def watch(gateway: Child, minutes: float) -> list[Sample]:
         if len(samples) % PRINT_EACH == 1:
             last = samples[-1]
             print(
-                f"  {last.at_s / 60:5.1f} min: {last.rss_mb:.1f} MB, {last.descriptors} descriptors,"
-                f" {last.threads} threads",
+                f"  {last.at_s / 60:5.1f} min: {last.rss_mb:.1f} MB,"
+                f" {last.descriptors} descriptors, {last.threads} threads",
                 flush=True,
             )
     return samples
