@@ -42,6 +42,8 @@ DONE = "salvaged"
 ASIDE_KEPT_MAX = 2
 ROWS_PER_COMMIT = 500
 SEQ_TRUSTED_MAX = 2**36 - 1
+TAIL_MAX = 10_000
+"""An id so far behind the last known seq is noise."""
 _LINE_FIELDS, _ROW_FIELDS, _LOST_FIELDS = 5, 8, 11
 """By their number of fields the rows of the three tables are told apart."""
 
@@ -54,6 +56,8 @@ class Salvaged(msgspec.Struct):
     numbers: dict[Line, int] = {}
     """Line -> position of its spool, as the batches tell it."""
     declared: dict[int, Declared] = {}
+    spoiled: list[int] = []
+    """Ids of rows that look like batches and cannot be read."""
     unknown: set[Line] = set()
     """Lines whose last seq could not be read."""
 
@@ -158,6 +162,7 @@ def _salvage(aside: Path, file: Path, bytes_max: int) -> tuple[int, int]:
                 for row in part:
                     rows.restore(row)
         _complete_lines(found)
+        _doubt_tails(found)
         with rows.transaction():
             for line in found.lines.values():
                 rows.put_line(line)
@@ -238,6 +243,7 @@ def _take_batch(row: tuple[Any, ...], found: Salvaged) -> Row | None:
     stored = row_of(row)
     batch = unpack(stored)
     if batch is None:
+        found.spoiled.append(stored.id)
         return None
     line = (batch.key.spool, batch.key.stream)
     found.held.setdefault(line, RangeSet()).add(batch.key.seq)
@@ -255,6 +261,16 @@ def _complete_lines(found: Salvaged) -> None:
             found.unknown.add(key)
         elif known.no != no:
             found.lines[key] = LineRow(no, *key, known.last_seq, known.last_at)
+
+
+def _doubt_tails(found: Salvaged) -> None:
+    """A batch behind the last known seq, though it cannot be read, tells of more."""
+    lines = {(line.no, line.stream): (key, line.last_seq) for key, line in found.lines.items()}
+    for number in found.spoiled:
+        no, stream, seq = row_place(number)
+        key, last_seq = lines.get((no, stream), (None, 0))
+        if key is not None and last_seq < seq <= last_seq + TAIL_MAX:
+            found.unknown.add(key)
 
 
 def _losses(found: Salvaged) -> list[Lost]:

@@ -11,7 +11,7 @@ import pytest
 from edge.batches import Batch, Draft, Key, Span
 from edge.spool.rows import PAGE_BYTES
 from edge.spool.salvage import open_spool
-from edge.spool.sqlite import FILE, SqliteSpool
+from edge.spool.sqlite import FILE, SCHEMA, SqliteSpool
 from protocols.clock import ManualClock
 from protocols.errors import RetryLater, StopService
 from protocols.ranges import RangeSet
@@ -250,3 +250,89 @@ def test_file_and_log_stay_within_the_bound(tmp_path: Path) -> None:
         spool.close()
         assert used <= 2 * MIB
         assert held >= 0.2 * MIB  # and the bound is made use of
+
+
+def crashed(tmp_path: Path, count: int = 40) -> tuple[Path, str, dict[Key, Batch]]:
+    """Return a card as a power cut left it: everything is in the log."""
+    rng, spool = random.Random(8), start(tmp_path)
+    batches: dict[Key, Batch] = {}
+    for _ in range(count):
+        batches.update({b.key: b for b in spool.append([draft(rng, 300)]).batches})
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for suffix in ("", "-wal"):
+        shutil.copy(tmp_path / f"{FILE}{suffix}", copy)
+    old_id = spool.id
+    spool.close()
+    return copy, old_id, batches
+
+
+def test_bit_flip_in_the_middle_of_the_log_loses_no_commit_behind_it(tmp_path: Path) -> None:
+    copy, old_id, batches = crashed(tmp_path)
+    wal = copy / f"{FILE}-wal"
+    content = bytearray(wal.read_bytes())
+    content[len(content) // 2] ^= 4
+    wal.write_bytes(content)
+    spool = start(copy)
+    assert check_conserved(spool, old_id, batches) >= len(batches) - 1
+    spool.close()
+
+
+def test_spoilt_head_of_the_log_loses_nothing(tmp_path: Path) -> None:
+    copy, old_id, batches = crashed(tmp_path)
+    damage(copy / f"{FILE}-wal", [0], 32)
+    spool = start(copy)
+    assert check_conserved(spool, old_id, batches) == len(batches)
+    spool.close()
+
+
+def test_commit_that_was_cut_off_is_no_damage(tmp_path: Path) -> None:
+    copy, _, _ = crashed(tmp_path)
+    wal = copy / f"{FILE}-wal"
+    os.truncate(wal, wal.stat().st_size - PAGE_BYTES - 500)
+    start(copy).close()
+    assert not (copy / "damaged").exists()
+
+
+def test_columns_that_hold_anything_are_salvaged(tmp_path: Path) -> None:
+    old_id, batches = fill(tmp_path, 20)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute("UPDATE sqlite_schema SET sql=replace(sql, ' NOT NULL', '')")
+    connection.close()
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("UPDATE batch SET body=NULL WHERE id=(SELECT max(id) FROM batch)")
+        connection.execute("UPDATE spool_history SET last_seq='many' WHERE stream='alarm'")
+    connection.close()
+    spool = start(tmp_path)
+    assert check_conserved(spool, old_id, batches) == len(batches) - 1
+    spool.close()
+
+
+def test_message_of_sqlite_that_is_no_text_is_salvaged(tmp_path: Path) -> None:
+    old_id, batches = fill(tmp_path, 20)
+    file = tmp_path / FILE
+    file.write_bytes(file.read_bytes().replace(b"CREATE TABLE lost", b"CR\xc5ATE TABLE lost", 1))
+    spool = start(tmp_path)
+    assert check_conserved(spool, old_id, batches) == len(batches)
+    spool.close()
+
+
+def test_file_that_opens_and_breaks_under_way_is_salvaged_by_the_next_start(
+    tmp_path: Path,
+) -> None:
+    old_id, batches = fill(tmp_path, 20)
+    spool = start(tmp_path)
+    with sqlite3.connect(tmp_path / FILE) as other:
+        other.execute("DROP TABLE spool_history")
+    other.close()
+    with pytest.raises(StopService):
+        spool.append([draft(random.Random(1), 10)])
+    spool.close()
+    with sqlite3.connect(tmp_path / FILE) as other:  # nothing that an opening would notice
+        other.execute(SCHEMA[0])
+    other.close()
+    spool = start(tmp_path)
+    assert (tmp_path / "damaged" / "1" / FILE).exists()
+    assert check_conserved(spool, old_id, batches) == len(batches)
+    spool.close()
