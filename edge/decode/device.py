@@ -62,6 +62,8 @@ class DeviceDecoder:
         """Points that had a value when they were lost, or before."""
         self._snapshot_at: int | None = None
         self._silent = False
+        self._heard = False
+        """The first answer says that the device is online: an earlier start may have said other."""
 
     def observe(
         self,
@@ -78,7 +80,7 @@ class DeviceDecoder:
             before = self._raw.get(registers)
             if words != before:
                 self._decode(registers, words, before, changed, registers in doubtful)
-        online, self._silent = self._silent, False
+        online, self._silent, self._heard = self._silent or not self._heard, False, True
         snapshot_at = self._snapshot_at
         if (snapshot_at is None or at_boot_ms >= snapshot_at) and reads:
             first = snapshot_at is None

@@ -102,6 +102,7 @@ def but(**changes: int) -> list[int]:
 def test_first_answer_tells_every_point_urgent_ones_at_once() -> None:
     decoder = DeviceDecoder(Codec(BOARD), snapshot_phase_ms=1)
     assert merged(decoder.observe([(WHOLE, START)], 0)) == {
+        "controller_online": ("alarm", True, "good"),
         "car_position": ("data", 3, "good"),
         "car_direction": ("data", "up", "good"),
         "door_status": ("data", True, "good"),
@@ -288,5 +289,6 @@ def test_every_shipped_controller_file_is_decoded_as_the_catalog_says() -> None:
                         reads.append((Part(table, address, 2), pair))
                     reads.append((Part(table, address, 1), [words[address]]))
             told = merged(decoder.observe(reads, 0))
+            assert told.pop("controller_online") == ("alarm", True, "good")
             expected = decode(controller, sample.image)
             assert {name: (one[1], one[2]) for name, one in told.items()} == expected

@@ -123,7 +123,7 @@ async def test_silent_device_says_so_once_and_comes_back_whole() -> None:
             "load_percent": 1,
             "present_counter_value": (6 << 16) + 7,
         }
-        assert "controller_online" not in heard.latest("elevator:2")
+        assert heard.latest("elevator:2")["controller_online"] is True
     server.close()
 
 
@@ -218,6 +218,7 @@ async def test_refused_registers_are_read_around_and_named() -> None:
     ):
         await heard.until(lambda: "present_counter_value" in heard.latest("elevator:1"), 15)
         assert heard.latest("elevator:1") == {
+            "controller_online": True,
             "car_position": 3,
             "load_percent": 44,
             "message_code": ["02"],
@@ -252,7 +253,7 @@ async def test_points_of_a_block_that_answers_no_more_go_stale() -> None:
             await heard.until(lambda: heard.latest("elevator:1")["total_running_time"] is None, 15)
             assert heard.samples[-1].quality == {"total_running_time": "stale"}
             assert heard.latest("elevator:1")["car_position"] == 3
-            assert "controller_online" not in heard.latest("elevator:1")
+            assert heard.latest("elevator:1")["controller_online"] is True
 
 
 async def test_urgent_change_on_a_serial_line_is_read_twice_with_another_length() -> None:
