@@ -44,7 +44,7 @@ class Timekeeper:
         """The least that the time can be, ms since 1970; for the dates of certificates."""
         self._offset_ms: int | None = None
         self._cloud_offset_ms: int | None = None
-        self._cloud_at_ms = 0
+        self._cloud_at_ms = self._cloud_since_ms = 0
         self._cloud_confirmed = False
         self._doubted: tuple[int, int] | None = None
         """(offset, when) of a word that contradicts the one that counts."""
@@ -101,9 +101,9 @@ class Timekeeper:
             if not self._agrees(offset_ms, now_ms):
                 return
             self._cloud_confirmed = True
-        elif late_ms < -CLOUD_STEP_MS:
-            self._cloud_confirmed = False
-        elif known is not None and now_ms - self._cloud_at_ms >= CONFIRM_MS:
+        elif known is None or late_ms < -CLOUD_STEP_MS:
+            self._cloud_confirmed, self._cloud_since_ms = False, now_ms
+        elif now_ms - self._cloud_since_ms >= CONFIRM_MS:
             self._cloud_confirmed = True
         if (
             known is None

@@ -110,6 +110,7 @@ class SqliteRows:
     def _prepare(self, bytes_max: int) -> None:
         self._wal_pages = pages = wal_bytes_max(bytes_max) // PAGE_BYTES
         for pragma in (
+            "locking_mode=EXCLUSIVE",  # the index of the log stays in memory and wears no card
             f"page_size={PAGE_BYTES}",
             "journal_mode=WAL",
             "synchronous=FULL",

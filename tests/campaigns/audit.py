@@ -14,6 +14,7 @@ from cloud.model import tables
 from cloud.model.database import Database
 from cloud.model.logged import LoggedBatch
 from cloud.telemetry.duckdb import DuckDbStore
+from edge.status import read_status
 from protocols.clock import SystemClock
 from tests.support.fleet import HandFleet
 from tests.support.stack import Stack, wait_until
@@ -56,10 +57,8 @@ def wait_drained(stack: Stack, timeout_s: float = 90) -> None:
     """Wait until the gateway holds nothing that is not settled."""
 
     def drained() -> bool:
-        with sqlite3.connect(
-            f"file:{stack.edge_state / 'spool.db'}?mode=ro", uri=True
-        ) as connection:
-            return bool(connection.execute("SELECT count(*) = 0 FROM batch").fetchone()[0])
+        status = read_status(stack.edge_state)
+        return status is not None and status["running"] and not status["spool"]["waiting"]
 
     wait_until(drained, timeout_s=timeout_s, what="the gateway's card drained", every_s=0.2)
 

@@ -79,9 +79,9 @@ async def test_read_only_card_runs_in_memory_until_the_card_is_back(
         await cloud.until(lambda: cloud.states, 20)
         order(cloud, "in memory")
         await cloud.until(lambda: "in memory" in answered(cloud))
+        starts = len(cloud.states)
         disk.writable(yes=True)
         await asyncio.sleep(5)
-        starts = len(cloud.states)
         order(cloud, "on disk")
         await cloud.until(lambda: len(cloud.states) >= starts + 2, 20)  # a new start in itself
         order(cloud, "afterwards")

@@ -130,3 +130,27 @@ def test_last_known_time_that_was_wrong_does_not_bind_for_ever() -> None:
     keeper.heard(NOW - 200)
     assert keeper.system_trusted()
     assert keeper.now_ms() == NOW
+
+
+def test_words_that_come_ever_quicker_confirm_one_another() -> None:
+    clock = ManualClock(NOW + HOUR, 5_000)
+    keeper = Timekeeper(clock)
+    for number in range(6):
+        keeper.heard(NOW + number * 250 - 100 + number)
+        clock.advance(250)
+    assert abs(keeper.now_ms() - (NOW + 6 * 250)) <= 100
+
+
+def test_certificates_are_judged_by_the_least_the_time_can_be_until_the_cloud_agrees() -> None:
+    slow = Timekeeper(ManualClock(BUILT_AT_MS + HOUR, 5_000), known_ms=BUILT_AT_MS)
+    assert slow.certificate_floor_ms() == BUILT_AT_MS + HOUR
+    assert Timekeeper(ManualClock(0, 5_000)).certificate_floor_ms() == BUILT_AT_MS
+    right = Timekeeper(ManualClock(NOW, 5_000))
+    right.heard(NOW - 100)
+    assert right.certificate_floor_ms() is None
+
+
+def test_clock_decades_ahead_is_broken() -> None:
+    keeper = Timekeeper(ManualClock(BUILT_AT_MS + 40 * 365 * 24 * HOUR, 5_000))
+    assert keeper.stamp().clock == "free"
+    assert keeper.certificate_floor_ms() == BUILT_AT_MS

@@ -323,9 +323,7 @@ def test_file_that_opens_and_breaks_under_way_is_salvaged_by_the_next_start(
 ) -> None:
     old_id, batches = fill(tmp_path, 20)
     spool = start(tmp_path)
-    with sqlite3.connect(tmp_path / FILE) as other:
-        other.execute("DROP TABLE spool_history")
-    other.close()
+    spool._rows._connection.execute("DROP TABLE spool_history")
     with pytest.raises(StopService):
         spool.append([draft(random.Random(1), 10)])
     spool.close()

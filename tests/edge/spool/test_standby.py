@@ -2,7 +2,6 @@
 
 import os
 import random
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from edge.batches import Batch, Draft, Key, Span
 from edge.spool.memory import MemorySpool
 from edge.spool.salvage import open_spool
-from edge.spool.sqlite import FILE, SqliteSpool
+from edge.spool.sqlite import SqliteSpool
 from edge.spool.standby import LOOK_AGAIN_MS, STANDBY_AFTER_MS, StandbySpool
 from protocols.clock import ManualClock
 from protocols.errors import RetryLater, StopService
@@ -146,9 +145,7 @@ def test_file_damaged_under_way_is_salvaged_and_nothing_new_is_lost(tmp_path: Pa
     old = [rig.write() for _ in range(50)]
     disk = rig.spool._disk
     assert isinstance(disk, SqliteSpool)
-    with sqlite3.connect(tmp_path / FILE) as other:
-        other.execute("DROP TABLE spool_history")
-    other.close()
+    disk._rows._connection.execute("DROP TABLE spool_history")
     new = rig.write("alarm")
     assert rig.standing_in()
     with pytest.raises(StopService):
