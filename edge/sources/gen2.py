@@ -84,6 +84,7 @@ class Visits:
         self, epc: bytes, now_s: float, *, pc: bytes = b"", rssi_dbm: int | None = None
     ) -> Visit:
         """Take a sighting."""
+        self._forget(now_s)
         visit = self._visits.get(epc)
         if visit is None or (visit.told and now_s - visit.last_s > self._away_s):
             visit = self._visits[epc] = Visit(epc, self.wanted, now_s)
@@ -93,6 +94,14 @@ class Visits:
         if len(self._visits) > TAGS_MAX:
             self._visits.popitem(last=False)
         return visit
+
+    def _forget(self, now_s: float) -> None:
+        """Let go of the tags that were away for so long that nothing more is told of them."""
+        while self._visits:
+            oldest = next(iter(self._visits.values()))
+            if now_s - oldest.last_s <= 2 * GRACE_S + self._away_s:
+                return
+            self._visits.popitem(last=False)
 
     def tellable(self, visit: Visit, now_s: float) -> bool:
         """Tell whether a tag that was just seen can be told: its memory is read, or overdue."""

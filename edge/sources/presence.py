@@ -32,6 +32,7 @@ class Presence:
 
         """
         until_ms = self._until_ms.get(key)
+        self._forget(at_ms)
         self._until_ms[key] = math.inf if stays else max(at_ms + self._away_ms, until_ms or 0)
         self._until_ms.move_to_end(key)
         if len(self._until_ms) > TAGS_MAX:
@@ -42,6 +43,11 @@ class Presence:
         """Take the word of a reader that a tag has left; it has been away after `away_ms`."""
         if key in self._until_ms:
             self._until_ms[key] = at_ms + self._away_ms
+
+    def _forget(self, at_ms: int) -> None:
+        """Let go of those that have been away: in a hall each cylinder is another tag."""
+        while self._until_ms and next(iter(self._until_ms.values())) < at_ms:
+            self._until_ms.popitem(last=False)
 
     def resumes(self, broke_at_ms: int, at_ms: int) -> None:
         """Go on after an outage of the reader: what was there when it broke may still be."""

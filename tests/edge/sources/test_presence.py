@@ -50,3 +50,10 @@ def test_memory_is_bounded() -> None:
         presence.arrives(number.to_bytes(4), number)
     assert presence.arrives((0).to_bytes(4), TAGS_MAX)
     assert not presence.arrives(TAGS_MAX.to_bytes(4), TAGS_MAX)
+
+
+def test_tags_that_have_been_away_take_no_memory() -> None:
+    presence = Presence(away_ms=2_000)
+    for number in range(5_000):
+        presence.arrives(number.to_bytes(4), number * 100)
+    assert len(presence._until_ms) < 30
