@@ -214,10 +214,10 @@ def traces(folder: Path, written: dict[Key, bytes]) -> set[Key]:
             records_raw=raw,
         )
         body = pack(row_id(1, key.stream, key.seq), batch).body
-        parts = [body[at : at + 40] for at in range(0, len(body), 40 if len(body) < 800 else 160)]
+        parts = [body[at : at + 40] for at in range(0, len(body), 40)]
         missing = (1 for part in parts if part not in content)
-        allowed = 2 * (len(body) // PAGE_BYTES)  # some lie across pages
-        if sum(islice(missing, allowed + 1)) <= allowed:
+        allowed = len(body) // PAGE_BYTES  # parts that lie across pages, but not the first
+        if body[40:80] in content and sum(islice(missing, allowed + 1)) <= allowed:
             found.add(key)
     return found
 
