@@ -21,6 +21,7 @@ from edge.spool.core import DROP_SHARE, ROWS_SHARE, SpoolCore
 from edge.spool.reserve import FILE as RESERVE_FILE
 from edge.spool.reserve import Reserve
 from edge.spool.rows import PAGE_BYTES, LineRow, Row, RowFacts, row_bytes
+from edge.spool.wal import Log
 from protocols.clock import Clock
 from protocols.errors import RetryLater, StopService
 
@@ -35,6 +36,8 @@ WAL_PAGES_MAX = 4000
 WAL_PAGES_TIGHT = 128
 """On a full disk the log begins anew after so many pages."""
 BUSY_S = 5.0
+READS_MAX = 3
+"""A sector that is not read at first may be at the next try."""
 RESERVE_AGAIN_MS = 60_000
 """After so long the disk may have room again."""
 CLAIM_BYTES_MAX = 1024 * 1024
@@ -97,12 +100,15 @@ class SqliteRows:
     """Rows in one SQLite file; usable from any thread, one at a time."""
 
     def __init__(self, file: Path, *, bytes_max: int) -> None:
+        log_before = Log(file.with_name(f"{file.name}-wal"), PAGE_BYTES)
         with translated():
             self._connection = sqlite3.connect(
                 file, timeout=BUSY_S, isolation_level=None, check_same_thread=False
             )
             try:
                 self._prepare(bytes_max)
+                self.tail_unknown = self._open_log(log_before)
+                """Commits may be missing: the file is as it was at an earlier moment."""
             except BaseException:
                 self._connection.close()
                 raise
@@ -124,6 +130,21 @@ class SqliteRows:
             for statement in SCHEMA:
                 self._connection.execute(statement)
             self._connection.execute("COMMIT")
+
+    def _open_log(self, before: Log) -> bool:
+        """Note in the file itself that it is open; tell whether its log has lost something."""
+        (was_open,) = self._connection.execute("PRAGMA user_version").fetchone()
+        (_, frames, _) = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        lost = before.goes_on_after(frames) or (bool(was_open) and not before.bytes)
+        if not lost:  # else the traces stay until the loss is declared
+            self._connection.execute("PRAGMA user_version=1")
+            self.empty_log()
+        return lost
+
+    def empty_log(self) -> None:
+        """Write into the file what is in the log, as far as that is possible now."""
+        with translated():
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -194,11 +215,11 @@ class SqliteRows:
         return size
 
     def get(self, row_id: int) -> Row | None:
-        """Read one row; None when it is not there or cannot be read."""
-        with suppress(sqlite3.DatabaseError, OverflowError):
-            found = self._connection.execute("SELECT * FROM batch WHERE id = ?", (row_id,))
-            for row in found:
-                return row_of(row)
+        """Read one row; None when it is not there or cannot be read, however often."""
+        for _ in range(READS_MAX):
+            with suppress(sqlite3.DatabaseError, OverflowError):
+                found = self._connection.execute("SELECT * FROM batch WHERE id = ?", (row_id,))
+                return next(map(row_of, found), None)
         return None
 
     def oldest(self, low: int, high: int, limit: int) -> list[RowFacts]:
@@ -268,6 +289,8 @@ class SqliteRows:
     def close(self) -> None:
         """Close the file; SQLite empties its log into it."""
         with suppress(sqlite3.Error):  # everything that counts was committed before
+            self._connection.execute("PRAGMA user_version=0")
+        with suppress(sqlite3.Error):
             self._connection.close()
 
 
@@ -367,6 +390,16 @@ class SqliteSpool(SpoolCore):
         else:
             self._bytes_max_normal = self._rows_bytes_max
             self._reserve.hold()
+            self._begin()
+
+    def _begin(self) -> None:
+        """Leave word of this spool in the file, so that a log that is lost leaves a trace."""
+        if self._rows.tail_unknown:
+            self._doubt_tail()
+            return
+        with suppress(RetryLater):
+            self.register()
+            self._rows.empty_log()
 
     def append(
         self, drafts: Sequence[Draft], settled: Sequence[Span] = (), lost: Sequence[Lost] = ()

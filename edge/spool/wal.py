@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 HEADER, FRAME_HEADER = 32, 24
+RUNS_MAX = 1_000_000
+"""Each run of the log has a first salt that is one higher than the last one's."""
 _LITTLE_ENDIAN_MAGIC, _BIG_ENDIAN_MAGIC = 0x377F0682, 0x377F0683
 
 
@@ -40,6 +42,36 @@ def leaves_out_commits(wal: Path, page_bytes: int) -> bool:
         if mine and not good and log[at + 4 : at + 8] != b"\0\0\0\0":
             return True
     return False
+
+
+class Log:
+    """The log beside a file, as it was before SQLite opened it, told by its salts alone."""
+
+    def __init__(self, wal: Path, page_bytes: int) -> None:
+        """Read it.
+
+        Raises:
+            OSError: it cannot be read.
+
+        """
+        log = wal.read_bytes() if wal.exists() else b""
+        self.bytes, self._newest = len(log), log[16:20]
+        starts = range(HEADER, len(log) - 15, FRAME_HEADER + page_bytes)
+        self._frames = [log[at + 8 : at + 12] for at in starts]
+
+    def goes_on_after(self, frames: int) -> bool:
+        """Tell whether something was written behind the frames that SQLite believes.
+
+        It may be a commit that a power cut broke off, or commits that the card has lost. Frames of
+        earlier runs are neither: their first salt is a little lower.
+        """
+        if not self.bytes:
+            return False
+        return not frames or not all(map(self._of_earlier_run, self._frames[frames:]))
+
+    def _of_earlier_run(self, salt: bytes) -> bool:
+        back = int.from_bytes(self._newest, "big") - int.from_bytes(salt, "big")
+        return 1 <= back % 2**32 <= RUNS_MAX
 
 
 def salts(log: bytes, page_bytes: int) -> bytes:
