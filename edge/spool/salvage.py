@@ -27,7 +27,7 @@ from edge.spool.sqlite import (
     line_of,
     row_of,
 )
-from edge.spool.wal import leaves_out_commits
+from edge.spool.wal import is_of_another, leaves_out_commits
 from protocols.clock import Clock
 from protocols.errors import RetryLater, StopService
 from protocols.messages import is_spool_id
@@ -90,6 +90,9 @@ def open_spool(
 def _open(folder: Path, bytes_max: int, start: Callable[[], SqliteSpool]) -> SqliteSpool:
     for _ in range(2):
         _finish_interrupted(folder)
+        if is_of_another(folder / f"{FILE}-wal", folder / FILE, PAGE_BYTES):
+            log.warning("the log of another file lies beside the spool; it is removed")
+            (folder / f"{FILE}-wal").unlink()
         if (folder / DISTRUSTED).exists() or _cannot_be_opened(folder):
             log.warning("the spool or its log is damaged; it is set aside and salvaged")
             _set_aside(folder)

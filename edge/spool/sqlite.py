@@ -30,6 +30,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 FILE = "spool.db"
+APPLICATION_ID = int.from_bytes(b"SYsp", "big")
+"""Marks the file, and its log with it, as a spool."""
 DISTRUSTED = "spool.distrusted"
 """Beside a file that opens and is damaged all the same: the next start salvages it."""
 WAL_PAGES_MAX = 4000
@@ -126,6 +128,7 @@ class SqliteRows:
         ):
             self._connection.execute(f"PRAGMA {pragma}")
         if not self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            self._connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             self._connection.execute("BEGIN IMMEDIATE")
             for statement in SCHEMA:
                 self._connection.execute(statement)
@@ -412,7 +415,9 @@ class SqliteSpool(SpoolCore):
         return self._kept(lambda: SpoolCore.adopt(self, other, settled))
 
     def close(self) -> None:
-        """Close the file; the room that its log took is set aside again."""
+        """Declare what was found on the way, and close; its log's room is set aside again."""
+        with suppress(RetryLater, StopService):
+            self.append(())
         super().close()
         self._reserve.hold(part=True)
 

@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 HEADER, FRAME_HEADER = 32, 24
+HEAD_BYTES, APPLICATION_ID = 100, slice(68, 72)
+"""Of a file's first page."""
 RUNS_MAX = 1_000_000
 """Each run of the log has a first salt that is one higher than the last one's."""
 _LITTLE_ENDIAN_MAGIC, _BIG_ENDIAN_MAGIC = 0x377F0682, 0x377F0683
@@ -42,6 +44,31 @@ def leaves_out_commits(wal: Path, page_bytes: int) -> bool:
         if mine and not good and log[at + 4 : at + 8] != b"\0\0\0\0":
             return True
     return False
+
+
+def is_of_another(wal: Path, file: Path, page_bytes: int) -> bool:
+    """Tell whether a log belongs to another file: SQLite would write it over this one.
+
+    Raises:
+        OSError: one of them cannot be read.
+
+    """
+    log = wal.read_bytes() if wal.exists() else b""
+    head = b""
+    if file.is_file():
+        with file.open("rb") as source:
+            head = source.read(HEAD_BYTES)
+    if len(head) < HEAD_BYTES or len(log) < HEADER:
+        return False
+    if int.from_bytes(log[8:12], "big") != page_bytes:
+        return _known_magic(log)
+    size = FRAME_HEADER + page_bytes
+    firsts = [
+        log[at + FRAME_HEADER : at + FRAME_HEADER + HEAD_BYTES]
+        for at in range(HEADER, len(log) - size + 1, size)
+        if log[at : at + 4] == b"\0\0\0\1" and log[at + 8 : at + 16] == log[16:24]
+    ]
+    return bool(firsts) and all(one[APPLICATION_ID] != head[APPLICATION_ID] for one in firsts)
 
 
 class Log:
@@ -87,8 +114,11 @@ def salts(log: bytes, page_bytes: int) -> bytes:
 
 
 def _known(log: bytes, page_bytes: int) -> bool:
-    magic, _, size = struct.unpack_from(">III", log)
-    return magic in {_LITTLE_ENDIAN_MAGIC, _BIG_ENDIAN_MAGIC} and size == page_bytes
+    return _known_magic(log) and int.from_bytes(log[8:12], "big") == page_bytes
+
+
+def _known_magic(log: bytes) -> bool:
+    return int.from_bytes(log[:4], "big") in {_LITTLE_ENDIAN_MAGIC, _BIG_ENDIAN_MAGIC}
 
 
 def _sums(log: bytes, start: int, end: int, before: tuple[int, int]) -> tuple[int, int]:
