@@ -248,7 +248,7 @@ class SqliteRows:
         """List all lines, by `no`."""
         with translated():
             found = self._connection.execute("SELECT * FROM spool_history ORDER BY id").fetchall()
-        return [_checked(line_of(row), LineRow) for row in found]
+        return [_checked(line_of, row, LineRow) for row in found]
 
     def put_line(self, line: LineRow) -> None:
         """Write a line over what was known of it."""
@@ -267,7 +267,7 @@ class SqliteRows:
         """List the losses that are declared and not settled."""
         with translated():
             found = self._connection.execute("SELECT * FROM lost ORDER BY id").fetchall()
-        return [_checked(declared_of(row), Declared) for row in found]
+        return [_checked(declared_of, row, Declared) for row in found]
 
     def put_declared(self, declared: Sequence[Declared]) -> None:
         """Add losses."""
@@ -310,18 +310,19 @@ def _whole(row: tuple[Any, ...]) -> tuple[int, ...]:
     return row
 
 
-def _checked(row: T, kind: type[T]) -> T:
-    """Return a row whose fields are what they must be.
+def _checked(make: Callable[[tuple[Any, ...]], T], row: tuple[Any, ...], kind: type[T]) -> T:
+    """Make something of a row whose fields are what they must be.
 
     Raises:
         StopService: they are not, so the file is damaged.
 
     """
     try:
-        msgspec.convert(msgspec.to_builtins(row), kind)
-    except (msgspec.ValidationError, TypeError, UnicodeDecodeError) as error:
+        made = make(row)
+        msgspec.convert(msgspec.to_builtins(made), kind)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise StopService(f"spool damaged: {error}") from error
-    return row
+    return made
 
 
 def row_of(row: tuple[Any, ...]) -> Row:

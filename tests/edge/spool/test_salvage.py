@@ -436,3 +436,15 @@ def test_what_a_damaged_gap_record_told_is_told_again(tmp_path: Path) -> None:
     later = start(tmp_path)
     assert [one.lost for one in later.declared()] == [one.lost for one in again]
     later.close()
+
+
+def test_history_with_a_key_that_is_none_is_salvaged(tmp_path: Path) -> None:
+    old_id, batches = fill(tmp_path, 20)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("ALTER TABLE spool_history RENAME TO sound")
+        connection.execute("CREATE TABLE spool_history (id, spool, stream, last_seq, last_at)")
+        connection.execute("INSERT INTO spool_history VALUES (NULL, NULL, 'data', 'x', 1)")
+    connection.close()
+    spool = start(tmp_path)
+    assert check_conserved(spool, old_id, batches) == len(batches)
+    spool.close()
