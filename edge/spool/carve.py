@@ -54,7 +54,7 @@ class _Bytes:
 
     def __init__(self, file: Path, stack: ExitStack) -> None:
         self._size, self._number = 0, -1
-        if file.exists():
+        if file.is_file():
             source = stack.enter_context(file.open("rb"))
             self._number, self._size = source.fileno(), os.fstat(source.fileno()).st_size
 

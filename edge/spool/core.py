@@ -76,6 +76,33 @@ class SpoolCore:
         self._spools[self._no] = spool_id
         self._prune()
 
+    def register(self) -> None:
+        """Let the store know of this spool before it holds anything of it.
+
+        Raises:
+            RetryLater: not now.
+            StopService: the store is damaged.
+
+        """
+        with self._rows.transaction():
+            for stream in STREAMS:
+                self._rows.put_line(LineRow(self._no, self._id, stream, 0, 0))
+
+    def _doubt_tail(self) -> None:
+        """Declare that the newest spool in the store may have had more than the store shows."""
+        newest = max((line.no for line in self._lines.values()), default=0)
+        self._damaged += [
+            Lost(
+                spool=spool,
+                stream=stream,
+                from_seq=line.last_seq + 1,
+                to_seq=None,
+                reason="damaged",
+            )
+            for (spool, stream), line in self._lines.items()
+            if line.no == newest
+        ]
+
     @property
     def id(self) -> str:
         """The spool id of this start."""
@@ -90,8 +117,7 @@ class SpoolCore:
         change = _Change(lost=[*self._damaged, *lost])
         with self._rows.transaction():
             self._settle(settled, change)
-            for one in self._damaged:
-                self._delete(Span(one.spool, one.stream, one.from_seq, one.from_seq), change)
+            self._drop_damaged(change)
             for draft in drafts:
                 self._insert(draft, change)
             self._make_room(change)
@@ -111,8 +137,7 @@ class SpoolCore:
         change = _Change(lost=[*self._damaged], last_seqs=self._newest_seqs(other))
         with self._rows.transaction():
             self._settle(settled, change)
-            for one in self._damaged:
-                self._delete(Span(one.spool, one.stream, one.from_seq, one.from_seq), change)
+            self._drop_damaged(change)
             for batch in other.batches():
                 self._store(batch, change)
             change.declared += other.declared()
@@ -124,6 +149,12 @@ class SpoolCore:
         known = len(other.declared())
         self._apply(change)
         return Committed(tuple(change.batches), tuple(change.declared[known:]))
+
+    def _drop_damaged(self, change: _Change) -> None:
+        for one in self._damaged:
+            self._delete(Span(one.spool, one.stream, one.from_seq, one.from_seq), change)
+            if one.stream == "alarm":
+                self._rows.delete_declared(Key(one.spool, one.stream, one.from_seq))
 
     def load(self, key: Key) -> Batch | None:
         """Read one batch; None when it is gone or damaged (see `Spool`)."""
@@ -144,6 +175,8 @@ class SpoolCore:
                 reason="damaged",
             )
         )
+        if key in self._declared:  # what it told must be told again
+            self._damaged += [one.lost for one in self._declared.pop(key)]
         return None
 
     def held(self) -> list[Span]:
@@ -165,7 +198,7 @@ class SpoolCore:
 
     def last_seqs(self) -> dict[Line, int]:
         """Return the last seq given out in each line that this card knows of."""
-        return {key: line.last_seq for key, line in self._lines.items()}
+        return {key: line.last_seq for key, line in self._lines.items() if line.last_seq}
 
     def declared(self) -> list[Declared]:
         """List the losses whose gap record is not settled yet."""

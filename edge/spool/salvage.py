@@ -27,7 +27,7 @@ from edge.spool.sqlite import (
     line_of,
     row_of,
 )
-from edge.spool.wal import leaves_out_commits
+from edge.spool.wal import is_of_another, leaves_out_commits
 from protocols.clock import Clock
 from protocols.errors import RetryLater, StopService
 from protocols.messages import is_spool_id
@@ -90,7 +90,10 @@ def open_spool(
 def _open(folder: Path, bytes_max: int, start: Callable[[], SqliteSpool]) -> SqliteSpool:
     for _ in range(2):
         _finish_interrupted(folder)
-        if (folder / DISTRUSTED).exists() or leaves_out_commits(folder / f"{FILE}-wal", PAGE_BYTES):
+        if is_of_another(folder / f"{FILE}-wal", folder / FILE, PAGE_BYTES):
+            log.warning("the log of another file lies beside the spool; it is removed")
+            (folder / f"{FILE}-wal").unlink()
+        if (folder / DISTRUSTED).exists() or _cannot_be_opened(folder):
             log.warning("the spool or its log is damaged; it is set aside and salvaged")
             _set_aside(folder)
             (folder / DISTRUSTED).unlink(missing_ok=True)
@@ -103,6 +106,14 @@ def _open(folder: Path, bytes_max: int, start: Callable[[], SqliteSpool]) -> Sql
             log.warning("%s; it is set aside and salvaged", error)
             _set_aside(folder)
     return start()
+
+
+def _cannot_be_opened(folder: Path) -> bool:
+    """Tell of what SQLite would not complain of, but leave out or throw away."""
+    file, wal = folder / FILE, folder / f"{FILE}-wal"
+    if file.is_dir() or leaves_out_commits(wal, PAGE_BYTES):
+        return True
+    return not file.exists() and wal.exists() and wal.stat().st_size > 0
 
 
 def _finish_interrupted(folder: Path) -> None:
@@ -277,16 +288,17 @@ def _losses(found: Salvaged) -> list[Lost]:
     """Declare whatever may have been in the file and is not there any more.
 
     Batches that were settled before are in these ranges too; they stay settled, for the first
-    settlement wins.
+    settlement wins. The newest spool may have had more than any page that can be read tells.
     """
     lost = [one.lost for one in found.declared.values() if not found.holds(one)]
+    newest = max((line.no for line in found.lines.values()), default=0)
     for (spool, stream), line in found.lines.items():
         held = found.held.get((spool, stream), RangeSet())
         lost += [
             Lost(spool=spool, stream=stream, from_seq=low, to_seq=high, reason="damaged")
             for low, high in held.missing(1, line.last_seq)
         ]
-        if (spool, stream) in found.unknown:
+        if (spool, stream) in found.unknown or line.no == newest:
             top = line.last_seq + 1
             lost.append(
                 Lost(spool=spool, stream=stream, from_seq=top, to_seq=None, reason="damaged")

@@ -21,6 +21,7 @@ from edge.spool.core import DROP_SHARE, ROWS_SHARE, SpoolCore
 from edge.spool.reserve import FILE as RESERVE_FILE
 from edge.spool.reserve import Reserve
 from edge.spool.rows import PAGE_BYTES, LineRow, Row, RowFacts, row_bytes
+from edge.spool.wal import Log
 from protocols.clock import Clock
 from protocols.errors import RetryLater, StopService
 
@@ -29,12 +30,16 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 FILE = "spool.db"
+APPLICATION_ID = int.from_bytes(b"SYsp", "big")
+"""Marks the file, and its log with it, as a spool."""
 DISTRUSTED = "spool.distrusted"
 """Beside a file that opens and is damaged all the same: the next start salvages it."""
 WAL_PAGES_MAX = 4000
 WAL_PAGES_TIGHT = 128
 """On a full disk the log begins anew after so many pages."""
 BUSY_S = 5.0
+READS_MAX = 3
+"""A sector that is not read at first may be at the next try."""
 RESERVE_AGAIN_MS = 60_000
 """After so long the disk may have room again."""
 CLAIM_BYTES_MAX = 1024 * 1024
@@ -97,12 +102,15 @@ class SqliteRows:
     """Rows in one SQLite file; usable from any thread, one at a time."""
 
     def __init__(self, file: Path, *, bytes_max: int) -> None:
+        log_before = Log(file.with_name(f"{file.name}-wal"), PAGE_BYTES)
         with translated():
             self._connection = sqlite3.connect(
                 file, timeout=BUSY_S, isolation_level=None, check_same_thread=False
             )
             try:
                 self._prepare(bytes_max)
+                self.tail_unknown = self._open_log(log_before)
+                """Commits may be missing: the file is as it was at an earlier moment."""
             except BaseException:
                 self._connection.close()
                 raise
@@ -120,10 +128,26 @@ class SqliteRows:
         ):
             self._connection.execute(f"PRAGMA {pragma}")
         if not self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            self._connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
             self._connection.execute("BEGIN IMMEDIATE")
             for statement in SCHEMA:
                 self._connection.execute(statement)
             self._connection.execute("COMMIT")
+
+    def _open_log(self, before: Log) -> bool:
+        """Note in the file itself that it is open; tell whether its log has lost something."""
+        (was_open,) = self._connection.execute("PRAGMA user_version").fetchone()
+        (_, frames, _) = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        lost = before.goes_on_after(frames) or (bool(was_open) and not before.bytes)
+        if not lost:  # else the traces stay until the loss is declared
+            self._connection.execute("PRAGMA user_version=1")
+            self.empty_log()
+        return lost
+
+    def empty_log(self) -> None:
+        """Write into the file what is in the log, as far as that is possible now."""
+        with translated():
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -194,11 +218,11 @@ class SqliteRows:
         return size
 
     def get(self, row_id: int) -> Row | None:
-        """Read one row; None when it is not there or cannot be read."""
-        with suppress(sqlite3.DatabaseError, OverflowError):
-            found = self._connection.execute("SELECT * FROM batch WHERE id = ?", (row_id,))
-            for row in found:
-                return row_of(row)
+        """Read one row; None when it is not there or cannot be read, however often."""
+        for _ in range(READS_MAX):
+            with suppress(sqlite3.DatabaseError, OverflowError):
+                found = self._connection.execute("SELECT * FROM batch WHERE id = ?", (row_id,))
+                return next(map(row_of, found), None)
         return None
 
     def oldest(self, low: int, high: int, limit: int) -> list[RowFacts]:
@@ -224,7 +248,7 @@ class SqliteRows:
         """List all lines, by `no`."""
         with translated():
             found = self._connection.execute("SELECT * FROM spool_history ORDER BY id").fetchall()
-        return [_checked(line_of(row), LineRow) for row in found]
+        return [_checked(line_of, row, LineRow) for row in found]
 
     def put_line(self, line: LineRow) -> None:
         """Write a line over what was known of it."""
@@ -243,7 +267,7 @@ class SqliteRows:
         """List the losses that are declared and not settled."""
         with translated():
             found = self._connection.execute("SELECT * FROM lost ORDER BY id").fetchall()
-        return [_checked(declared_of(row), Declared) for row in found]
+        return [_checked(declared_of, row, Declared) for row in found]
 
     def put_declared(self, declared: Sequence[Declared]) -> None:
         """Add losses."""
@@ -268,6 +292,8 @@ class SqliteRows:
     def close(self) -> None:
         """Close the file; SQLite empties its log into it."""
         with suppress(sqlite3.Error):  # everything that counts was committed before
+            self._connection.execute("PRAGMA user_version=0")
+        with suppress(sqlite3.Error):
             self._connection.close()
 
 
@@ -284,18 +310,19 @@ def _whole(row: tuple[Any, ...]) -> tuple[int, ...]:
     return row
 
 
-def _checked(row: T, kind: type[T]) -> T:
-    """Return a row whose fields are what they must be.
+def _checked(make: Callable[[tuple[Any, ...]], T], row: tuple[Any, ...], kind: type[T]) -> T:
+    """Make something of a row whose fields are what they must be.
 
     Raises:
         StopService: they are not, so the file is damaged.
 
     """
     try:
-        msgspec.convert(msgspec.to_builtins(row), kind)
-    except (msgspec.ValidationError, TypeError, UnicodeDecodeError) as error:
+        made = make(row)
+        msgspec.convert(msgspec.to_builtins(made), kind)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise StopService(f"spool damaged: {error}") from error
-    return row
+    return made
 
 
 def row_of(row: tuple[Any, ...]) -> Row:
@@ -367,6 +394,16 @@ class SqliteSpool(SpoolCore):
         else:
             self._bytes_max_normal = self._rows_bytes_max
             self._reserve.hold()
+            self._begin()
+
+    def _begin(self) -> None:
+        """Leave word of this spool in the file, so that a log that is lost leaves a trace."""
+        if self._rows.tail_unknown:
+            self._doubt_tail()
+            return
+        with suppress(RetryLater):
+            self.register()
+            self._rows.empty_log()
 
     def append(
         self, drafts: Sequence[Draft], settled: Sequence[Span] = (), lost: Sequence[Lost] = ()
@@ -379,7 +416,9 @@ class SqliteSpool(SpoolCore):
         return self._kept(lambda: SpoolCore.adopt(self, other, settled))
 
     def close(self) -> None:
-        """Close the file; the room that its log took is set aside again."""
+        """Declare what was found on the way, and close; its log's room is set aside again."""
+        with suppress(RetryLater, StopService):
+            self.append(())
         super().close()
         self._reserve.hold(part=True)
 

@@ -15,8 +15,9 @@ from protocols.errors import RetryLater, StopService
 
 log = logging.getLogger(__name__)
 
-DELETE_IDLE_MS = 5_000
-"""Deletions wait so long for a commit to ride on, then get one of their own."""
+DELETE_IDLE_MS = 75_000
+"""Deletions wait so long for a commit to ride on, then get one of their own. Longer than the status
+record takes: where little comes, a commit of their own would double what the card wears."""
 RETRY_MS = 1_000
 UNWRITTEN_BYTES_MAX = 4 * 1024 * 1024
 """While the disk takes nothing so much waits in memory; beyond it the oldest `data` go first, and

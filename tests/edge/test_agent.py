@@ -363,7 +363,7 @@ async def test_disk_that_takes_nothing_spools_in_memory(
 ) -> None:
     folder = tmp_path / "edge"
     folder.mkdir()
-    (folder / FILE).mkdir()  # no file can be opened there
+    (folder / FILE).symlink_to(tmp_path / "nowhere" / FILE)  # no file can be opened there
     async with running(folder, mosquitto.port) as gateway:
         gateway.source.say(car_position=3)
         await cloud.until(lambda: floors(cloud) == [3])

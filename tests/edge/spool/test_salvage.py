@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.batches import Batch, Draft, Key, Span
+from edge.batches import Batch, Draft, Key, Lost, Span
 from edge.spool.rows import PAGE_BYTES
 from edge.spool.salvage import open_spool
 from edge.spool.sqlite import FILE, SCHEMA, SqliteSpool
@@ -332,5 +332,119 @@ def test_file_that_opens_and_breaks_under_way_is_salvaged_by_the_next_start(
     other.close()
     spool = start(tmp_path)
     assert (tmp_path / "damaged" / "1" / FILE).exists()
+    assert check_conserved(spool, old_id, batches) == len(batches)
+    spool.close()
+
+
+def killed(folder: Path) -> tuple[Path, str]:
+    """Return a card as a power cut leaves it, and its newest spool, which gave out ten batches."""
+    work, card = folder / "work", folder / "card"
+    work.mkdir()
+    fill(work, 20)
+    spool, rng = start(work), random.Random(3)
+    for _ in range(10):
+        spool.append([draft(rng, 100)])
+    shutil.copytree(work, card)
+    spool.close()
+    return card, spool.id
+
+
+def tails(card: Path) -> set[str]:
+    """Start on a card and return the spools of which it says that there may have been more."""
+    spool = start(card)
+    spool.append([draft(random.Random(4), 10)])
+    found = {one.lost.spool for one in spool.declared() if one.lost.to_seq is None}
+    spool.close()
+    return found
+
+
+def test_power_cut_leaves_no_doubt(tmp_path: Path) -> None:
+    card, _ = killed(tmp_path)
+    assert tails(card) == set()
+    assert tails(card) == set()
+
+
+def test_log_that_is_gone_is_noticed(tmp_path: Path) -> None:
+    card, spool = killed(tmp_path)
+    (card / f"{FILE}-wal").unlink()
+    assert tails(card) == {spool}
+    assert tails(card) == {spool}  # still, until it is settled
+
+
+@pytest.mark.parametrize("cut", [1, PAGE_BYTES, 3 * PAGE_BYTES])
+def test_log_whose_end_is_broken_is_noticed(tmp_path: Path, cut: int) -> None:
+    card, spool = killed(tmp_path)
+    log = card / f"{FILE}-wal"
+    os.truncate(log, log.stat().st_size - cut)
+    assert tails(card) == {spool}
+
+
+def test_end_of_the_log_that_reads_as_zeros_is_noticed(tmp_path: Path) -> None:
+    card, spool = killed(tmp_path)
+    log = card / f"{FILE}-wal"
+    size = log.stat().st_size
+    os.truncate(log, size - 3 * PAGE_BYTES)
+    os.truncate(log, size)
+    assert tails(card) == {spool}
+
+
+def test_log_without_its_file_is_salvaged(tmp_path: Path) -> None:
+    card, spool = killed(tmp_path)
+    (card / FILE).unlink()
+    again = start(card)
+    held = [one for one in again.held() if one.spool == spool]
+    assert sum(one.high - one.low + 1 for one in held) == 10
+    again.close()
+
+
+def test_log_of_another_file_does_not_overwrite_this_one(tmp_path: Path) -> None:
+    card, spool = killed(tmp_path)
+    other = sqlite3.connect(tmp_path / "other.db")
+    for statement in (
+        f"PRAGMA page_size={PAGE_BYTES}",
+        "PRAGMA journal_mode=WAL",
+        "CREATE TABLE a (b)",
+    ):
+        other.execute(statement)
+    shutil.copy(tmp_path / "other.db-wal", card / f"{FILE}-wal")
+    other.close()
+    again = start(card)
+    older = {one.spool for one in again.held()} - {spool}
+    assert len(older) == 1  # all that was in the file is there
+    again.close()
+    assert spool in tails(card)
+
+
+def test_folder_in_place_of_the_file_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    spool = start(tmp_path)
+    assert spool.append([draft(random.Random(1), 10)]).batches
+    spool.close()
+
+
+def test_what_a_damaged_gap_record_told_is_told_again(tmp_path: Path) -> None:
+    spool = start(tmp_path)
+    lost = Lost(spool="ab" * 16, stream="data", from_seq=1, to_seq=None, reason="card_replaced")
+    (told,) = spool.append([], [], [lost]).declared
+    spool._rows._connection.execute("UPDATE batch SET body = x'00'")
+    assert spool.load(told.gap) is None
+    spool.append([])
+    again = spool.declared()
+    assert lost in [one.lost for one in again]
+    assert told.gap not in [one.gap for one in again]
+    spool.close()
+    later = start(tmp_path)
+    assert [one.lost for one in later.declared()] == [one.lost for one in again]
+    later.close()
+
+
+def test_history_with_a_key_that_is_none_is_salvaged(tmp_path: Path) -> None:
+    old_id, batches = fill(tmp_path, 20)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("ALTER TABLE spool_history RENAME TO sound")
+        connection.execute("CREATE TABLE spool_history (id, spool, stream, last_seq, last_at)")
+        connection.execute("INSERT INTO spool_history VALUES (NULL, NULL, 'data', 'x', 1)")
+    connection.close()
+    spool = start(tmp_path)
     assert check_conserved(spool, old_id, batches) == len(batches)
     spool.close()
