@@ -1,17 +1,29 @@
 """What gateways reply, matched with what was asked of them. A reply taken twice changes nothing."""
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import msgspec
 from sqlalchemy import Connection
 
+from cloud.model.logged import LoggedBatch
 from cloud.model.remote import OPEN_CONFIG, ConfigState, Member, MemberState
 from cloud.remote import rows
 from protocols.limits import SEQ_MAX
 from protocols.records import Reply
 
+NAME, MARK = "remote", b'"reply"'
+"""Of the follower that takes them."""
 _CONFIG_STATES: tuple[str, ...] = get_args(ConfigState)
 _MEMBER_STATES: dict[str, MemberState] = {"updated": "updated", "trying": "accepted"}
+
+
+def take_replies(connection: Connection, batches: Sequence[LoggedBatch]) -> None:
+    """Write down what the replies in batches say; those of no gateway are left alone."""
+    for batch in batches:
+        for _, record in batch.taken() if batch.spool else ():
+            if isinstance(record, Reply):
+                take_reply(connection, batch.gateway, record, batch.received_at)
 
 
 def take_reply(connection: Connection, gateway_id: str, reply: Reply, received_at: int) -> None:

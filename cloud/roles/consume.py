@@ -15,15 +15,15 @@ from sqlalchemy import Connection
 from cloud.alarms.desk import AlarmDesk
 from cloud.model import ownership
 from cloud.model.cursors import save_positions
+from cloud.model.follower import LogFollower
 from cloud.model.logged import Positions
 from cloud.model.ownership import Holding, Watch
+from cloud.remote import outcomes
 from cloud.remote.conductor import Conductor
-from cloud.remote.replies import RepliesConsumer
 from cloud.remote.rows import trim as trim_asked
 from cloud.roles.common import Common
 from cloud.rules.consumer import RulesConsumer
-from cloud.scans.consumer import ScansConsumer
-from cloud.scans.store import trim_scans
+from cloud.scans import store as scans
 from cloud.telemetry.base import TelemetryStore
 from cloud.telemetry.consumer import TelemetryConsumer
 from protocols.errors import RetryLater, StopService
@@ -65,8 +65,21 @@ class ConsumeRole:
             clock=common.clock,
             dead_letter=common.dead_letter("telemetry"),
         )
-        self._scans = ScansConsumer(log=common.log, database=common.state_db)
-        self._replies = RepliesConsumer(log=common.log, database=common.state_db)
+        self._scans = LogFollower(
+            name=scans.NAME,
+            log=common.log,
+            database=common.state_db,
+            mark=scans.MARK,
+            keep=scans.keep_scans,
+        )
+        self._replies = LogFollower(
+            name=outcomes.NAME,
+            log=common.log,
+            database=common.state_db,
+            mark=outcomes.MARK,
+            keep=outcomes.take_replies,
+            streams=("alarm",),
+        )
         self._conductor = Conductor(
             common.state_db,
             common.clock,
@@ -133,7 +146,7 @@ class ConsumeRole:
         await self._common.log.trim(now_ms - settings.log.retention_days * DAY_MS, passed)
         await self._common.feed.trim(now_ms - settings.feed.retention_days * DAY_MS)
         scans_before = now_ms - settings.scans.retention_days * DAY_MS
-        await self._common.state_db.write(lambda c: trim_scans(c, scans_before))
+        await self._common.state_db.write(lambda c: scans.trim_scans(c, scans_before))
         asked_before = now_ms - settings.feed.retention_days * DAY_MS
         await self._common.state_db.write(lambda c: trim_asked(c, asked_before))
         retention_ms = settings.telemetry.retention_days * DAY_MS

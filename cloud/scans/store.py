@@ -1,6 +1,6 @@
 """Scans in the state database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,15 @@ _codes = msgspec.json.Decoder(list[Code])
 _words = msgspec.json.Decoder(list[str])
 _verdict = msgspec.json.Decoder(Verdict)
 _KEY = ("gateway", "spool", "stream", "seq", "record_index")
+
+
+NAME, MARK = "scans", b'"scan"'
+"""Of the follower that keeps them."""
+
+
+def keep_scans(connection: Connection, batches: Sequence[LoggedBatch]) -> None:
+    """Keep the scans of batches."""
+    insert_scans(connection, [row for batch in batches for row in rows_of(batch)])
 
 
 def rows_of(batch: LoggedBatch) -> list[dict[str, Any]]:
@@ -107,8 +116,3 @@ def _kept(row: Any) -> KeptScan:
 
 def _json(data: object) -> str:
     return msgspec.json.encode(data).decode()
-
-
-def any_scan(batches: Iterable[LoggedBatch]) -> bool:
-    """Tell cheaply whether batches may hold a scan: most hold none, and need no decoding."""
-    return any(b'"scan"' in batch.records_raw for batch in batches)

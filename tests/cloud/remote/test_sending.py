@@ -10,10 +10,11 @@ import pytest
 from cloud.log.store import LogStore
 from cloud.migrations import migrate
 from cloud.model.database import Database
+from cloud.model.follower import LogFollower
+from cloud.remote import outcomes
 from cloud.remote.book import RemoteBook
 from cloud.remote.outbox import Outbox
 from cloud.remote.releases import Releases
-from cloud.remote.replies import RepliesConsumer
 from protocols.clock import ManualClock
 from protocols.messages import Command
 from protocols.records import Reply
@@ -137,7 +138,14 @@ async def test_replies_in_the_log_answer_each_once(stage: Stage, tmp_path: Path)
 
     append(1)
     for _ in range(2):  # a second time from the cursor
-        consumer = RepliesConsumer(log=log, database=stage.database)
+        consumer = LogFollower(
+            name=outcomes.NAME,
+            log=log,
+            database=stage.database,
+            mark=outcomes.MARK,
+            keep=outcomes.take_replies,
+            streams=("alarm",),
+        )
         await consumer.start()
         task = asyncio.create_task(consumer.run())
         async with asyncio.timeout(5):

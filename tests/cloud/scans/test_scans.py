@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from cloud.model.database import Database
+from cloud.model.follower import LogFollower
 from cloud.model.logged import LogGroup, Positions
 from cloud.model.scan import KeptScan
-from cloud.scans.consumer import ScansConsumer
-from cloud.scans.store import find_scans, trim_scans
+from cloud.scans.store import MARK, NAME, find_scans, keep_scans, trim_scans
 from protocols.records import Code, Scan, Verdict
 from tests.support.log_groups import NOON_MS, batch, group, readings
 from tests.support.state_database import open_state
@@ -52,8 +52,12 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     one.close()
 
 
-async def followed(log: ListLog, database: Database) -> ScansConsumer:
-    consumer = ScansConsumer(log=log, database=database)
+def follower(log: ListLog, database: Database) -> LogFollower:
+    return LogFollower(name=NAME, log=log, database=database, mark=MARK, keep=keep_scans)
+
+
+async def followed(log: ListLog, database: Database) -> LogFollower:
+    consumer = follower(log, database)
     await consumer.start()
     task = asyncio.create_task(consumer.run())
     async with asyncio.timeout(5):
@@ -87,7 +91,7 @@ async def test_every_scan_is_kept_once_though_the_log_is_read_twice(database: Da
     assert first[1].findings == ["incomplete_read"]
     assert first[2].verdict == Verdict("do_not_fill", ["overdue"], "1")
     assert (first[2].operator, first[2].rssi_dbm, first[2].step) == ("op-7", -55, "filling")
-    again = ScansConsumer(log=log, database=database)
+    again = follower(log, database)
     await again._take("all/data", log.groups, 3)
     assert await found(database) == first
 
@@ -117,6 +121,6 @@ async def test_a_log_that_was_put_back_or_trimmed_is_followed_all_the_same(
     log.groups = [group(n, batch(scan(f"0{n}"), seq=n)) for n in (1, 2, 3)]
     await followed(log, database)
     log.groups = [group(1, batch(scan("09"), seq=9))]
-    consumer = ScansConsumer(log=log, database=database)
+    consumer = follower(log, database)
     await consumer.start()
     assert consumer.positions() == {"all/data": 1}
