@@ -67,7 +67,7 @@ def run(load: Load, seconds: float) -> Figures:
         site.write_text(site_file(load, lifts.ready["ports"], broker.url))
         gateway = start_gateway(site, folder, slow_card=load.slow_card)
         stack.callback(gateway.stop)
-        _wait_until_all_answer(gateway, folder / "state", load.lifts)
+        wait_until_all_answer(gateway, folder / "state", load.lifts)
         time.sleep(WARM_UP_S)
         assert broker.process is not None
         pids = {
@@ -112,7 +112,8 @@ def counters(state: Path) -> dict[str, Any]:
     return counted
 
 
-def _wait_until_all_answer(gateway: Child, state: Path, lifts: int) -> None:
+def wait_until_all_answer(gateway: Child, state: Path, lifts: int) -> None:
+    """Wait until every lift was read and the cloud has acknowledged; RuntimeError otherwise."""
     end = time.monotonic() + START_S
     while time.monotonic() < end:
         gateway.check()

@@ -34,13 +34,21 @@ from simulators.weighing import FRAME_S, FRAMES, Filling
 from tests.benchmarks.edge_run import (
     WARM_UP_S,
     Load,
-    _wait_until_all_answer,
     counters,
     site_file,
     start_gateway,
     start_lifts,
+    wait_until_all_answer,
 )
-from tests.benchmarks.rig import Figures, Window, Worker, markdown, percentile, where_and_when
+from tests.benchmarks.rig import (
+    Child,
+    Figures,
+    Window,
+    Worker,
+    markdown,
+    percentile,
+    where_and_when,
+)
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_cloud import MqttCloud
 
@@ -124,33 +132,43 @@ def use(devices: Devices, stop: threading.Event, factor: float = 1.0) -> None:
         number += 1
 
 
+def busy_hall(stack: ExitStack, load: Load, factor: float = 1.0) -> tuple[Child, Path]:
+    """Start lifts, devices in use, broker, ingester and daemon; they end with the stack.
+
+    Returns:
+        The daemon, of which every lift has answered, and its state folder.
+
+    """
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-field-")))
+    devices, text = stack.enter_context(plugged(folder))
+    broker = Mosquitto(folder / "broker")
+    broker.start()
+    stack.callback(broker.stop)
+    lifts = start_lifts(load)
+    stack.callback(lifts.stop)
+    ingester = Worker("tests.benchmarks.edge_ingester", "--port", str(broker.port))
+    stack.callback(ingester.stop)
+    site = folder / "site.toml"
+    site.write_text(site_file(load, lifts.ready["ports"], broker.url) + text)
+    gateway = start_gateway(site, folder, slow_card=False)
+    stack.callback(gateway.stop)
+    stop = threading.Event()
+    threading.Thread(target=use, args=(devices, stop, factor), daemon=True).start()
+    stack.callback(stop.set)
+    wait_until_all_answer(gateway, folder / "state", load.lifts)
+    return gateway, folder / "state"
+
+
 def cost(seconds: float) -> Figures:
     """Run 100 lifts and all devices; return what the daemon takes."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-field-")))
-        devices, text = stack.enter_context(plugged(folder))
-        broker = Mosquitto(folder / "broker")
-        broker.start()
-        stack.callback(broker.stop)
-        lifts = start_lifts(LIFTS)
-        stack.callback(lifts.stop)
-        ingester = Worker("tests.benchmarks.edge_ingester", "--port", str(broker.port))
-        stack.callback(ingester.stop)
-        site = folder / "site.toml"
-        site.write_text(site_file(LIFTS, lifts.ready["ports"], broker.url) + text)
-        gateway = start_gateway(site, folder, slow_card=False)
-        stack.callback(gateway.stop)
-        stop = threading.Event()
-        user = threading.Thread(target=use, args=(devices, stop), daemon=True)
-        user.start()
-        stack.callback(stop.set)
-        _wait_until_all_answer(gateway, folder / "state", LIFTS.lifts)
+        gateway, state = busy_hall(stack, LIFTS)
         time.sleep(WARM_UP_S)
-        before = counters(folder / "state")
+        before = counters(state)
         window = Window({"gateway": gateway.pid})
         time.sleep(seconds)
         length_s, used = window.close()
-        after = counters(folder / "state")
+        after = counters(state)
         return {
             "core": used["gateway"].core,
             "rss_mb": used["gateway"].rss_mb,

@@ -11,18 +11,14 @@ polls were kept and every scan arrived.
 
 import argparse
 import sys
-import tempfile
-import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.benchmarks.edge_run import Load, counters, site_file, start_gateway, start_lifts
-from tests.benchmarks.field import plugged, use
-from tests.benchmarks.rig import Worker, allow_files, usage
-from tests.support.mosquitto import Mosquitto
-from tests.support.stack import wait_until
+from tests.benchmarks.edge_run import Load, counters
+from tests.benchmarks.field import busy_hall
+from tests.benchmarks.rig import allow_files, usage
 
 LIFTS, CHANGING = 100, 4
 SAMPLE_S = 5.0
@@ -78,23 +74,7 @@ def _run(
     allow_files(LIFTS + 500)
     load = Load(LIFTS, CHANGING, urgent_s=0.5 * factor, interval_s=1.0 / factor)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
-        devices, text = stack.enter_context(plugged(folder))
-        broker = Mosquitto(folder / "broker")
-        broker.start()
-        stack.callback(broker.stop)
-        lifts = start_lifts(load)
-        stack.callback(lifts.stop)
-        ingester = Worker("tests.benchmarks.edge_ingester", "--port", str(broker.port))
-        stack.callback(ingester.stop)
-        site, state = folder / "site.toml", folder / "state"
-        site.write_text(site_file(load, lifts.ready["ports"], broker.url) + text)
-        gateway = start_gateway(site, folder, slow_card=False)
-        stack.callback(gateway.stop)
-        stop = threading.Event()
-        threading.Thread(target=use, args=(devices, stop, factor), daemon=True).start()
-        stack.callback(stop.set)
-        wait_until((state / "status.sock").exists, timeout_s=30, what="the daemon answers")
+        gateway, state = busy_hall(stack, load, factor)
         time.sleep(max(min(60.0, seconds / 2), seconds * WARM_UP_SHARE))
         before, began, samples = counters(state), time.monotonic(), []
         while time.monotonic() - began < seconds * (1 - WARM_UP_SHARE):

@@ -181,6 +181,7 @@ async def test_feed_resumes_after_the_server_was_away(tmp_path: Path) -> None:
         await console.sign_in()
         asked: list[str] = []
         console.page.on("request", lambda request: asked.append(request.url))
+        await world.feed.wait_for_listeners(1)  # else there is nothing yet to cut
         world.feed.cut()
         world.desk.put(entrapment(world.clock, 2, asset="elevator:2"))
         await expect(console.page.locator("#alarm-2")).to_be_visible()
