@@ -78,7 +78,13 @@ async def test_packets_of_one_turn_go_out_in_one_piece_and_whole(
     client.on_message = on_message
     client.on_connect = lambda c, *_: c.subscribe("a/+", 0)
     client.on_subscribe = lambda *_: connected.set()
-    link = PahoLoop(client, host="127.0.0.1", port=mosquitto.port, on_lost=lambda _: None)
+    link = PahoLoop(
+        client,
+        host="127.0.0.1",
+        port=mosquitto.port,
+        on_lost=lambda _: None,
+        unread=client.unread,
+    )
     await link.connect()
     await asyncio.wait_for(connected.wait(), 5)
     sizes.clear()
