@@ -17,6 +17,8 @@ from sqlalchemy import Connection, delete, insert, select
 from cloud.access.limiter import FailureLimiter
 from cloud.model import tables
 from cloud.model.database import Database, take_turn
+from cloud.model.permissions import administrator
+from cloud.model.principal import Principal
 from cloud.model.session import Session
 from protocols.clock import Clock
 from protocols.errors import RefuseInput
@@ -33,6 +35,17 @@ RENEW_EACH_MS = 10 * 60_000
 BY_CHARS_MAX = 64
 
 _log = logging.getLogger(__name__)
+
+
+class Cookie(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session's cookie says, signed."""
+
+    token: str
+    """First 16 hex digits of the SHA-256 of the token that opened it: gone with the token."""
+    by: str
+    csrf: str
+    opened_at: int
+    renewed_at: int
 
 
 class AccessBook:
@@ -76,10 +89,10 @@ class AccessBook:
         secret, self._names = await self._database.write(work)
         self._signer = _signer(secret)
 
-    def bearer(self, token: str) -> str | None:
-        """Return the name of a valid token, None otherwise; compares in constant time."""
+    def bearer(self, token: str) -> Principal | None:
+        """Return whose token it is, None when it is nobody's; compares in constant time."""
         digest = self._match(token)
-        return None if digest is None else self._names[digest]
+        return None if digest is None else _holder(self._names[digest], self._names[digest])
 
     def log_in(self, token: str, *, person: str, address: str) -> Session | None:
         """Open a session for `person` (free text, may be empty), None for a wrong token.
@@ -98,9 +111,10 @@ class AccessBook:
             return None
         self._limiter.succeeded(address)
         now_ms = self._clock.wall_ms()
+        name = self._names[digest]
         return Session(
             token=digest[:16],
-            by=_by(person, self._names[digest]),
+            principal=_holder(name, _by(person, name)),
             csrf=secrets.token_urlsafe(24),
             opened_at=now_ms,
             renewed_at=now_ms,
@@ -108,7 +122,14 @@ class AccessBook:
 
     def seal(self, session: Session) -> str:
         """Write a session as signed cookie text."""
-        sealed = self._signer.dumps(msgspec.to_builtins(session))
+        cookie = Cookie(
+            token=session.token,
+            by=session.by,
+            csrf=session.csrf,
+            opened_at=session.opened_at,
+            renewed_at=session.renewed_at,
+        )
+        sealed = self._signer.dumps(msgspec.to_builtins(cookie))
         return sealed if isinstance(sealed, str) else sealed.decode()
 
     def session(self, cookie: str) -> Session | None:
@@ -116,16 +137,23 @@ class AccessBook:
         if len(cookie) > COOKIE_CHARS_MAX:
             return None
         try:
-            session = msgspec.convert(self._signer.loads(cookie), Session)
+            said = msgspec.convert(self._signer.loads(cookie), Cookie)
         except (BadData, msgspec.ValidationError):
             return None
         now_ms = self._clock.wall_ms()
         in_time = (
-            now_ms - session.renewed_at < SESSION_IDLE_MS
-            and now_ms - session.opened_at < SESSION_MS
+            now_ms - said.renewed_at < SESSION_IDLE_MS and now_ms - said.opened_at < SESSION_MS
         )
-        stands = any(digest.startswith(session.token) for digest in self._names)
-        return session if in_time and stands else None
+        names = [name for digest, name in self._names.items() if digest.startswith(said.token)]
+        if not in_time or not names:
+            return None
+        return Session(
+            token=said.token,
+            principal=_holder(names[0], said.by),
+            csrf=said.csrf,
+            opened_at=said.opened_at,
+            renewed_at=said.renewed_at,
+        )
 
     def renewed(self, session: Session) -> Session | None:
         """Return the session with a new date when its cookie is due to be written again."""
@@ -146,6 +174,10 @@ class AccessBook:
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _holder(name: str, by: str) -> Principal:
+    return administrator("token", f"token:{name}", by)
 
 
 def _by(person: str, name: str) -> str:

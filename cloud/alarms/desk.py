@@ -10,7 +10,9 @@ from cloud.alarms.rows import feed_data, to_alarm, to_row
 from cloud.model import tables
 from cloud.model.alarm import Alarm, AlarmState
 from cloud.model.database import Database, take_turn
+from cloud.model.principal import EVERYTHING, Scope
 from cloud.model.transition import Transition
+from cloud.model.visible import sees_asset
 from protocols.clock import Clock
 from protocols.errors import RefuseInput
 
@@ -62,7 +64,9 @@ class AlarmDesk:
             if state is not None:
                 self._move(connection, alarm, state, transition)
 
-    async def acknowledge(self, alarm_id: int, *, by: str, note: str = "") -> Alarm:
+    async def acknowledge(
+        self, alarm_id: int, *, by: str, note: str = "", scope: Scope = EVERYTHING
+    ) -> Alarm:
         """Note that a person has seen the alarm; it closes if the process is back to normal.
 
         Raises:
@@ -72,7 +76,7 @@ class AlarmDesk:
 
         def work(connection: Connection) -> Alarm:
             take_turn(connection, TURN)
-            alarm = _get(connection, alarm_id)
+            alarm = _get(connection, alarm_id, scope)
             if alarm is None:
                 raise RefuseInput("not_found", f"no alarm {alarm_id}")
             state = next_state(alarm.state, "acknowledge")
@@ -97,13 +101,15 @@ class AlarmDesk:
     async def find(
         self,
         *,
+        scope: Scope = EVERYTHING,
         states: Sequence[str] | None = None,
         asset: str | None = None,
         before_id: int | None = None,
         limit: int = 100,
     ) -> list[Alarm]:
         """Return alarms, newest (largest id) first, with id < `before_id`; None: no such filter."""
-        query = select(tables.alarm).order_by(tables.alarm.c.id.desc())
+        seen = sees_asset(scope, tables.alarm.c.asset)
+        query = select(tables.alarm).where(seen).order_by(tables.alarm.c.id.desc())
         if states is not None:
             query = query.where(tables.alarm.c.state.in_(list(states)))
         if asset is not None:
@@ -115,9 +121,9 @@ class AlarmDesk:
             lambda connection: [to_alarm(row) for row in connection.execute(query)]
         )
 
-    async def get(self, alarm_id: int) -> Alarm | None:
-        """Return one alarm."""
-        return await self._database.read(lambda connection: _get(connection, alarm_id))
+    async def get(self, alarm_id: int, *, scope: Scope = EVERYTHING) -> Alarm | None:
+        """Return one alarm that the scope admits."""
+        return await self._database.read(lambda connection: _get(connection, alarm_id, scope))
 
     def _move(
         self,
@@ -193,6 +199,8 @@ def _find_open(connection: Connection, asset: str, alert: str) -> Alarm | None:
     return None if row is None else to_alarm(row)
 
 
-def _get(connection: Connection, alarm_id: int) -> Alarm | None:
-    row = connection.execute(select(tables.alarm).where(tables.alarm.c.id == alarm_id)).first()
+def _get(connection: Connection, alarm_id: int, scope: Scope) -> Alarm | None:
+    alarm = tables.alarm
+    query = select(alarm).where(alarm.c.id == alarm_id, sees_asset(scope, alarm.c.asset))
+    row = connection.execute(query).first()
     return None if row is None else to_alarm(row)

@@ -1,15 +1,16 @@
 """Alarms: list and acknowledge."""
 
-from collections.abc import Callable
 from typing import Annotated, get_args
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services
+from cloud.api.guard import Guard
 from cloud.api.parameters import check_names, several, whole
 from cloud.api.render import alarm_fields, answer, page
 from cloud.model.alarm import AlarmState
+from cloud.model.principal import Granted
 from protocols.errors import RefuseInput
 from protocols.ids import check_asset_id
 
@@ -26,17 +27,20 @@ class NoteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
 
 
-def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
+def router(services: Services, guard: Guard) -> APIRouter:
     """Build the calls below /api/v1/alarms."""
-    routes = APIRouter(prefix="/api/v1/alarms", dependencies=[Depends(caller)])
+    routes = APIRouter(prefix="/api/v1/alarms")
 
     @routes.get("")
-    async def list_alarms(request: Request) -> Response:
+    async def list_alarms(
+        request: Request, granted: Annotated[Granted, Depends(guard("alarms.read"))]
+    ) -> Response:
         query = request.query_params
         check_names(query, ("state", "asset", "before", "limit"))
         limit = whole(query, "limit", LIMIT, low=1, high=LIMIT_MAX)
         asset = query.get("asset") or None
         found = await services.alarms.find(
+            scope=granted.scope,
             states=_states(several(query, "state")),
             asset=None if asset is None else check_asset_id(asset),
             before_id=whole(query, "before", 0, low=0, high=2**53) or None,
@@ -50,12 +54,16 @@ def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
 
     @routes.post("/{alarm_id}/acknowledge")
     async def acknowledge(
-        alarm_id: str, request: Request, by: Annotated[str, Depends(caller)]
+        alarm_id: str,
+        request: Request,
+        granted: Annotated[Granted, Depends(guard("alarms.acknowledge"))],
     ) -> Response:
         note = _note(await request.body())
         if not (alarm_id.isascii() and alarm_id.isdigit() and len(alarm_id) <= 16):
             raise RefuseInput("not_found", f"no alarm {alarm_id[:40]!r}")
-        alarm = await services.alarms.acknowledge(int(alarm_id), by=by, note=note)
+        alarm = await services.alarms.acknowledge(
+            int(alarm_id), by=granted.by, note=note, scope=granted.scope
+        )
         return answer(alarm_fields(alarm))
 
     return routes

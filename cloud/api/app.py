@@ -16,27 +16,28 @@ from cloud.api import (
     scans,
 )
 from cloud.api.base import Access, Health, Services
-from cloud.api.guard import caller_of
+from cloud.api.guard import check_guarded, guard_of
 from cloud.api.limits import BodyLimit, SecurityHeaders
 
 
 def create_app(services: Services) -> FastAPI:
     """Build the application: the API, and whatever `services.mounts` adds (the pages)."""
     app = _new()
-    caller = caller_of(services.access)
+    guard = guard_of(services.access)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
     for resource in (*resources, feed):
-        app.include_router(resource.router(services, caller))
+        app.include_router(resource.router(services, guard))
     app.include_router(rollouts.files(services))
     for mount in services.mounts:
         mount(app, services)
+    check_guarded(app)
     return app
 
 
 def create_health_app(process: Health, access: Access) -> FastAPI:
     """Build the application of a process that serves nobody: its health and its figures."""
     app = _new()
-    app.include_router(health.router(process, caller_of(access)))
+    app.include_router(health.router(process, guard_of(access)))
     return app
 
 

@@ -1,7 +1,6 @@
 """Assets: register, look up, newest values."""
 
 import re
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -9,11 +8,15 @@ from fastapi import APIRouter, Depends, Request, Response
 from msgspec import Meta
 
 from cloud.api.base import Services
+from cloud.api.guard import Guard
 from cloud.api.render import answer, asset_fields, latest_fields
 from cloud.model.asset import Asset
+from cloud.model.permissions import Word, category_of
+from cloud.model.principal import Granted, Scope
 from protocols.errors import RefuseInput
 from protocols.ids import check_asset_id, scheme_of
 
+OrganisationId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
 _KIND = "^[a-z][a-z0-9_]{0,31}$"
 _NO_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -30,34 +33,43 @@ class AssetBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attributes: Annotated[
         dict[Annotated[str, Meta(min_length=1, max_length=64)], Any], Meta(max_length=100)
     ] = {}
+    parties: Annotated[dict[Word, OrganisationId], Meta(max_length=16)] | None = None
+    """Organisations by the part that they play; without it they stay as they are."""
 
 
-def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
+def router(services: Services, guard: Guard) -> APIRouter:
     """Build the calls below /api/v1/assets."""
-    routes = APIRouter(prefix="/api/v1/assets", dependencies=[Depends(caller)])
+    routes = APIRouter(prefix="/api/v1/assets")
+    reader, writer = Depends(guard("assets.read")), Depends(guard("assets.write"))
 
     @routes.put("/{asset_id}")
-    async def put_asset(asset_id: str, request: Request) -> Response:
+    async def put_asset(
+        asset_id: str, request: Request, granted: Annotated[Granted, writer]
+    ) -> Response:
         check_asset_id(asset_id)
         body = _read(await request.body())
         earlier = await services.registry.get(asset_id)
+        parties = parties_after(body.parties, earlier, granted)
+        kind = body.kind or scheme_of(asset_id)
+        _check_place(kind, body, parties, granted.scope)
         asset = await services.registry.put(
             asset_id,
-            kind=body.kind or scheme_of(asset_id),
+            kind=kind,
             name=body.name,
             gateways=body.gateways,
             attributes=body.attributes,
+            parties=parties,
         )
         new = earlier is None or not earlier.registered
         return answer(asset_fields(asset), status=201 if new else 200)
 
     @routes.get("/{asset_id}")
-    async def get_asset(asset_id: str) -> Response:
-        return answer(asset_fields(await known_asset(services, asset_id)))
+    async def get_asset(asset_id: str, granted: Annotated[Granted, reader]) -> Response:
+        return answer(asset_fields(await services.known_asset(asset_id, granted.scope)))
 
     @routes.get("/{asset_id}/latest")
-    async def get_latest(asset_id: str) -> Response:
-        await known_asset(services, asset_id)
+    async def get_latest(asset_id: str, granted: Annotated[Granted, reader]) -> Response:
+        await services.known_asset(asset_id, granted.scope)
         values = services.latest(asset_id)
         points = {name: latest_fields(values[name]) for name in sorted(values)}
         return answer({"points": points})
@@ -65,20 +77,42 @@ def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
     return routes
 
 
-async def known_asset(services: Services, asset_id: str) -> Asset:
-    """Return an asset that is registered or was heard of.
+def parties_after(
+    asked: dict[str, str] | None, earlier: Asset | None, granted: Granted
+) -> dict[str, str]:
+    """Return the parties of an asset after a change.
+
+    Who speaks for one organisation only registers as its owner, and changes no part of another.
 
     Raises:
-        RefuseInput: `bad_asset_id` or `not_found`.
+        RefuseInput: `not_found` when the asset is none of the caller's; `forbidden` when the
+            parties asked for are not theirs to set.
 
     """
-    check_asset_id(asset_id)
-    asset = await services.registry.get(asset_id)
-    if asset is None and services.latest(asset_id):  # the service's own, such as service:cloud
-        asset = Asset(asset_id=asset_id, kind=scheme_of(asset_id), registered=False)
-    if asset is None:
-        raise RefuseInput("not_found", f"{asset_id} is not registered and was never heard of")
-    return asset
+    scope, before = granted.scope, dict(earlier.parties) if earlier else {}
+    if earlier is not None and earlier.registered and not scope.admits(earlier):
+        raise RefuseInput("not_found", f"{earlier.asset_id} is registered to others")
+    if scope.everything or scope.remits:
+        return before if asked is None else asked
+    own = granted.principal.organisation or ""
+    after = before or {"owner": own} if asked is None else asked
+    changed = {part for part in {*before, *after} if before.get(part) != after.get(part)}
+    if any({before.get(part, own), after.get(part, own)} != {own} for part in changed):
+        raise RefuseInput("forbidden", "parties: another organisation's part is not yours to set")
+    return after
+
+
+def _check_place(kind: str, body: AssetBody, parties: dict[str, str], scope: Scope) -> None:
+    """Refuse to put an asset where the caller could not see it."""
+    after = Asset(
+        asset_id="",
+        kind=kind,
+        attributes=body.attributes,
+        category=category_of(kind),
+        parties=parties,
+    )
+    if not scope.admits(after):
+        raise RefuseInput("forbidden", "district, kind and parties: expected some of your own")
 
 
 def _read(raw: bytes) -> AssetBody:

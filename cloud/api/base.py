@@ -15,6 +15,7 @@ from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
+from cloud.model.principal import EVERYTHING, Principal, Scope
 from cloud.model.refusal import Refusal
 from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
 from cloud.model.scan import KeptScan
@@ -23,6 +24,8 @@ from cloud.model.trust import GatewayIdentity
 from cloud.telemetry.base import Aggregate, Series
 from protocols.clock import Clock
 from protocols.enrolment import Code, EnrolRequest, RenewRequest
+from protocols.errors import RefuseInput
+from protocols.ids import check_asset_id, scheme_of
 from protocols.signed import Release
 
 
@@ -37,6 +40,7 @@ class Registry(Protocol):
         name: str,
         gateways: Sequence[str],
         attributes: Mapping[str, Any],
+        parties: Mapping[str, str],
     ) -> Asset:
         """Register or change an asset; durable on return."""
         ...
@@ -47,6 +51,14 @@ class Registry(Protocol):
 
     def names_gateway(self, gateway_id: str) -> bool:
         """Tell whether some registered asset names this gateway."""
+        ...
+
+    def admits_gateway(self, scope: Scope, gateway_id: str) -> bool:
+        """Tell whether an asset that the scope admits names this gateway."""
+        ...
+
+    def peek(self, asset_id: str) -> Asset | None:
+        """Return a registered asset at once, without its findings."""
         ...
 
 
@@ -65,13 +77,16 @@ class Gateways(Protocol):
 class Alarms(Protocol):
     """The alarm desk."""
 
-    async def acknowledge(self, alarm_id: int, *, by: str, note: str = "") -> Alarm:
+    async def acknowledge(
+        self, alarm_id: int, *, by: str, note: str = "", scope: Scope = EVERYTHING
+    ) -> Alarm:
         """Acknowledge; RefuseInput `not_found` or `not_acknowledgeable`."""
         ...
 
     async def find(
         self,
         *,
+        scope: Scope,
         states: Sequence[str] | None = None,
         asset: str | None = None,
         before_id: int | None = None,
@@ -80,8 +95,8 @@ class Alarms(Protocol):
         """Return alarms, newest (largest id) first, with id < `before_id`."""
         ...
 
-    async def get(self, alarm_id: int) -> Alarm | None:
-        """Return one alarm."""
+    async def get(self, alarm_id: int, *, scope: Scope) -> Alarm | None:
+        """Return one alarm that the scope admits."""
         ...
 
 
@@ -100,6 +115,7 @@ class Scans(Protocol):
     async def __call__(
         self,
         *,
+        scope: Scope,
         gateway: str | None = None,
         reader: str | None = None,
         code: str | None = None,
@@ -135,8 +151,8 @@ class Telemetry(Protocol):
 class Access(Protocol):
     """Who may come in."""
 
-    def bearer(self, token: str) -> str | None:
-        """Return the name of a valid token."""
+    def bearer(self, token: str) -> Principal | None:
+        """Return whose token it is, None when it is nobody's or no longer good."""
         ...
 
     def log_in(self, token: str, *, person: str, address: str) -> Session | None:
@@ -316,8 +332,9 @@ class Services:
     """The spools of a gateway, newest first."""
     alarms: Alarms
     feed: Feed
-    stream: Callable[[int | None], AsyncIterator[str]]
-    """SSE text from after that offset (None: live only); RefuseInput `gone` at once."""
+    stream: Callable[[int | None, Callable[[str], bool] | None], AsyncIterator[str]]
+    """SSE text from after that offset (None: live only), of the assets that the second argument
+    admits (None: all); RefuseInput `gone` at once."""
     telemetry: Telemetry
     latest: Callable[[str], Mapping[str, LatestValue]]
     assets_of: Callable[[str], Sequence[str]] = _no_assets
@@ -340,3 +357,20 @@ class Services:
     """IANA name; pages show times in it."""
     mounts: Sequence[Callable[[FastAPI, "Services"], None]] = ()
     """What else is served, such as `cloud.web.pages.mount`."""
+
+    async def known_asset(self, asset_id: str, scope: Scope) -> Asset:
+        """Return an asset that is registered or was heard of, and that the scope admits.
+
+        One outside the scope is not told from one that does not exist.
+
+        Raises:
+            RefuseInput: `bad_asset_id` or `not_found`.
+
+        """
+        check_asset_id(asset_id)
+        asset = await self.registry.get(asset_id)
+        if asset is None and self.latest(asset_id):  # the service's own, such as service:cloud
+            asset = Asset(asset_id=asset_id, kind=scheme_of(asset_id), registered=False)
+        if asset is None or not scope.admits(asset):
+            raise RefuseInput("not_found", f"{asset_id} is not registered and was never heard of")
+        return asset

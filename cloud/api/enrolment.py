@@ -1,13 +1,13 @@
 """Enrolment of gateways, which proves itself and needs no token; and their identity, for admins."""
 
 import asyncio
-from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services, Trust
+from cloud.api.guard import Guard, open_to_all
 from cloud.api.parameters import check_names, whole
 from cloud.api.render import answer, identity_fields, refusal_fields
 from protocols.clock import iso
@@ -34,18 +34,19 @@ class InviteBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     valid_hours: float = 24.0
 
 
-def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
+def router(services: Services, guard: Guard) -> APIRouter:
     """Build /api/v1/enroll and /api/v1/enroll/renew, and what admins do about identities."""
     routes = APIRouter()
-    admin = [Depends(caller)]
+    admin = [Depends(guard("gateways.admit", whole=True))]
+    proven = [Depends(open_to_all("a gateway proves itself by its code or its certificate"))]
 
-    @routes.post(ENROL_PATH)
+    @routes.post(ENROL_PATH, dependencies=proven)
     async def enrol(request: Request) -> Response:
         desk, body = _desk(services), _read(await request.body(), EnrolRequest)
         made = await asyncio.to_thread(desk.enrol, body, address=_address(request))
         return Response(made.body, media_type=JSON, headers={PROOF_HEADER: made.proof})
 
-    @routes.post(RENEW_PATH)
+    @routes.post(RENEW_PATH, dependencies=proven)
     async def renew(request: Request) -> Response:
         desk, body = _desk(services), _read(await request.body(), RenewRequest)
         made = await asyncio.to_thread(desk.renew, body, address=_address(request))

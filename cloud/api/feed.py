@@ -1,30 +1,37 @@
 """The durable feed as server-sent events."""
 
 from collections.abc import AsyncIterator, Callable
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 
 from cloud.api.base import Services
+from cloud.api.guard import Guard
 from cloud.api.parameters import check_names
+from cloud.model.asset import Asset
+from cloud.model.principal import Granted, Scope
 from protocols.errors import RefuseInput, RetryLater
+from protocols.ids import scheme_of
 
 LISTENERS_MAX = 1_000
 """Open streams; a further one is answered 503."""
 
 
-def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
+def router(services: Services, guard: Guard) -> APIRouter:
     """Build /api/v1/feed."""
-    routes = APIRouter(prefix="/api/v1", dependencies=[Depends(caller)])
+    routes = APIRouter(prefix="/api/v1")
     listeners = 0
 
     @routes.get("/feed")
-    async def feed(request: Request) -> StreamingResponse:
+    async def feed(
+        request: Request, granted: Annotated[Granted, Depends(guard("feed.read"))]
+    ) -> StreamingResponse:
         after = resume_after(request)
         if listeners >= LISTENERS_MAX:
             raise RetryLater("too many listeners")
         return StreamingResponse(
-            counted(services.stream(after)),
+            counted(services.stream(after, admission(services, granted.scope))),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -39,6 +46,20 @@ def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
             listeners -= 1
 
     return routes
+
+
+def admission(services: Services, scope: Scope) -> Callable[[str], bool] | None:
+    """Return what tells of an asset whether the scope admits it; None: it admits all."""
+    if scope.everything:
+        return None
+
+    def admits(asset_id: str) -> bool:
+        asset = services.registry.peek(asset_id)
+        return scope.admits(
+            asset or Asset(asset_id=asset_id, kind=scheme_of(asset_id), registered=False)
+        )
+
+    return admits
 
 
 def resume_after(request: Request) -> int | None:

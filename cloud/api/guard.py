@@ -1,40 +1,95 @@
-"""Who calls: a bearer token, or the session of a page."""
+"""Who calls, by a bearer token or the session of a page, and whether they may."""
 
 import hmac
 from collections.abc import Callable
+from typing import Protocol
 
-from fastapi import Request
+from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 
 from cloud.api.base import Access
+from cloud.model.granting import OPEN, check_call, grant, mark
+from cloud.model.principal import Granted, Principal
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE
-from protocols.errors import RefuseInput
+from protocols.errors import RefuseInput, StopService
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
-def caller_of(access: Access) -> Callable[[Request], str]:
-    """Build the dependency that returns who calls.
+class Guard(Protocol):
+    """Builds the dependency of one call: who makes it, and how far it reaches for them."""
 
-    It raises RefuseInput: `no_token` when nobody is known; `forbidden` when a session's request
-    that changes something lacks its CSRF token.
+    def __call__(self, call: str, *, whole: bool = False) -> Callable[[Request], Granted]:
+        """Build it; `whole`: what it answers cannot be narrowed, so it must reach everything."""
+        ...
+
+
+def guard_of(access: Access) -> Guard:
+    """Build the guard of the calls in firmware_config/access/calls.toml.
+
+    A dependency that it builds raises RefuseInput: `no_token` when nobody is known; `forbidden`
+    when who is known may not, or a session's request that changes something lacks its CSRF token.
     """
 
-    def caller(request: Request) -> str:
-        authorization = request.headers.get("authorization")
-        if authorization is not None:
-            scheme, _, token = authorization.partition(" ")
-            name = access.bearer(token.strip()) if scheme.lower() == "bearer" else None
-            if name is None:
-                raise RefuseInput("no_token", "the token is not known here")
-            return name
-        session = access.session(request.cookies.get(SESSION_COOKIE, ""))
-        if session is None:
-            raise RefuseInput("no_token", "send Authorization: Bearer TOKEN")
-        given = request.headers.get(CSRF_HEADER, "")
-        if request.method not in SAFE_METHODS and not hmac.compare_digest(
-            given.encode(), session.csrf.encode()
-        ):
-            raise RefuseInput("forbidden", "the page's CSRF token is missing or wrong")
-        return session.by
+    def guard(call: str, *, whole: bool = False) -> Callable[[Request], Granted]:
+        check_call(call)
 
-    return caller
+        def granted(request: Request) -> Granted:
+            return grant(_caller(access, request), call, whole=whole)
+
+        return mark(granted, call)
+
+    return guard
+
+
+def open_to_all(why: str) -> Callable[[Request], None]:
+    """Build the dependency of a route that everybody may call, with the reason."""
+
+    def everybody(_request: Request) -> None:
+        return None
+
+    everybody.__doc__ = why
+    return mark(everybody, OPEN)
+
+
+def calls_of(route: APIRoute) -> set[str]:
+    """Return the calls that a route is guarded by, or `open`."""
+    found, waiting = set(), [route.dependant]
+    while waiting:
+        dependant = waiting.pop()
+        waiting += dependant.dependencies
+        call = getattr(dependant.call, "call", None)
+        if isinstance(call, str):
+            found.add(call)
+    return found
+
+
+def check_guarded(app: FastAPI) -> None:
+    """Refuse to serve a route that says neither who may call it nor that everybody may.
+
+    Raises:
+        StopService: naming it.
+
+    """
+    for route in app.routes:
+        if isinstance(route, APIRoute) and not calls_of(route):
+            raise StopService(f"{route.path}: nobody said who may call it")
+
+
+def _caller(access: Access, request: Request) -> Principal:
+    authorization = request.headers.get("authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.partition(" ")
+        known = access.bearer(token.strip()) if scheme.lower() == "bearer" else None
+        if known is None:
+            raise RefuseInput("no_token", "the token is not known here")
+        return known
+    session = access.session(request.cookies.get(SESSION_COOKIE, ""))
+    if session is None:
+        raise RefuseInput("no_token", "send Authorization: Bearer TOKEN")
+    given = request.headers.get(CSRF_HEADER, "")
+    if request.method not in SAFE_METHODS and not hmac.compare_digest(
+        given.encode(), session.csrf.encode()
+    ):
+        raise RefuseInput("forbidden", "the page's CSRF token is missing or wrong")
+    return session.principal

@@ -1,17 +1,17 @@
 """Readings of an asset, raw or one value per step."""
 
 import asyncio
-from collections.abc import Callable
-from typing import cast, get_args
+from typing import Annotated, cast, get_args
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.datastructures import QueryParams
 
-from cloud.api.assets import known_asset
 from cloud.api.base import Services
+from cloud.api.guard import Guard
 from cloud.api.parameters import check_names, several, step_ms, whole
 from cloud.api.render import answer
+from cloud.model.principal import Granted
 from cloud.telemetry.base import Aggregate, Series
 from protocols.clock import parse_time
 from protocols.errors import RefuseInput, RetryLater
@@ -40,16 +40,19 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     how: Aggregate
 
 
-def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
+def router(services: Services, guard: Guard) -> APIRouter:
     """Build /api/v1/assets/{asset_id}/readings."""
-    routes = APIRouter(prefix="/api/v1/assets", dependencies=[Depends(caller)])
+    routes = APIRouter(prefix="/api/v1/assets")
+    reader = Depends(guard("readings.read"))
     turns = asyncio.Semaphore(AT_ONCE_MAX)
     waiting = 0
 
     @routes.get("/{asset_id}/readings")
-    async def get_readings(asset_id: str, request: Request) -> Response:
+    async def get_readings(
+        asset_id: str, request: Request, granted: Annotated[Granted, reader]
+    ) -> Response:
         nonlocal waiting
-        await known_asset(services, asset_id)
+        await services.known_asset(asset_id, granted.scope)
         query = read_query(request.query_params)
         if waiting >= WAITING_MAX:
             raise RetryLater("too many questions for readings at once")

@@ -1,6 +1,5 @@
 """Commands and configuration of gateways."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -8,8 +7,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from msgspec import Meta, Struct
 
 from cloud.api.base import Services
+from cloud.api.guard import Guard
 from cloud.api.parameters import check_names, whole
 from cloud.api.render import answer, timed_fields
+from cloud.model.principal import Granted
 from protocols.errors import RefuseInput
 from protocols.ids import check_gateway_id
 from protocols.limits import SEQ_MAX
@@ -36,14 +37,16 @@ class ConfigBody(Struct, frozen=True, forbid_unknown_fields=True):
     """ms since 1970; later the gateway refuses it."""
 
 
-def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
+def router(services: Services, guard: Guard) -> APIRouter:
     """Build the calls below /api/v1/gateways/{id} that reach the gateway."""
-    routes = APIRouter(prefix="/api/v1/gateways/{gateway_id}", dependencies=[Depends(caller)])
+    routes = APIRouter(prefix="/api/v1/gateways/{gateway_id}")
+    commander = Depends(guard("gateways.command", whole=True))
+    keeper = Depends(guard("gateways.configure", whole=True))
     remote = services.remote
 
     @routes.post("/commands")
     async def order(
-        gateway_id: str, request: Request, by: Annotated[str, Depends(caller)]
+        gateway_id: str, request: Request, granted: Annotated[Granted, commander]
     ) -> Response:
         body = read_body(await request.body(), CommandBody)
         entry = await remote.command(
@@ -51,16 +54,16 @@ def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
             op=body.op,
             args=body.args,
             expires_in_s=body.expires_in_s,
-            by=by,
+            by=granted.by,
         )
         return answer(timed_fields(entry), status=202)
 
-    @routes.get("/commands")
+    @routes.get("/commands", dependencies=[commander])
     async def list_commands(gateway_id: str, request: Request) -> Response:
         found = await remote.commands(check_gateway_id(gateway_id), _limit(request))
         return answer([timed_fields(one) for one in found])
 
-    @routes.get("/commands/{command_id}")
+    @routes.get("/commands/{command_id}", dependencies=[commander])
     async def get_command(gateway_id: str, command_id: str) -> Response:
         entry = await remote.find_command(check_gateway_id(gateway_id), command_id)
         if entry is None:
@@ -69,7 +72,7 @@ def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
 
     @routes.post("/config")
     async def push(
-        gateway_id: str, request: Request, by: Annotated[str, Depends(caller)]
+        gateway_id: str, request: Request, granted: Annotated[Granted, keeper]
     ) -> Response:
         body = read_body(await request.body(), ConfigBody)
         pushed = await remote.push(
@@ -77,11 +80,11 @@ def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
             site=body.site,
             overlay=body.overlay,
             not_after=body.not_after,
-            by=by,
+            by=granted.by,
         )
         return answer(timed_fields(pushed), status=202)
 
-    @routes.get("/config")
+    @routes.get("/config", dependencies=[keeper])
     async def list_pushes(gateway_id: str, request: Request) -> Response:
         found = await remote.pushes(check_gateway_id(gateway_id), _limit(request))
         return answer([timed_fields(one) for one in found])

@@ -1,6 +1,5 @@
 """Releases of the gateway's software, and how they go over the fleet."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -8,9 +7,11 @@ from fastapi.responses import FileResponse
 from msgspec import Meta, Struct
 
 from cloud.api.base import Services
+from cloud.api.guard import Guard, open_to_all
 from cloud.api.parameters import check_names, whole
 from cloud.api.remote import read_body
 from cloud.api.render import answer, timed_fields
+from cloud.model.principal import Granted
 from cloud.model.remote import Rollout
 from protocols.errors import RefuseInput
 from protocols.limits import SEQ_MAX
@@ -40,9 +41,10 @@ class ReasonBody(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=200)] = ""
 
 
-def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
+def router(services: Services, guard: Guard) -> APIRouter:
     """Build /api/v1/releases and /api/v1/rollouts."""
-    routes = APIRouter(prefix="/api/v1", dependencies=[Depends(caller)])
+    keeper = Depends(guard("gateways.configure", whole=True))
+    routes = APIRouter(prefix="/api/v1", dependencies=[keeper])
     remote = services.remote
 
     @routes.get("/releases")
@@ -51,7 +53,7 @@ def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
         return answer([timed_fields(one) for one in found])
 
     @routes.post("/rollouts")
-    async def begin(request: Request, by: Annotated[str, Depends(caller)]) -> Response:
+    async def begin(request: Request, granted: Annotated[Granted, keeper]) -> Response:
         body = read_body(await request.body(), RolloutBody)
         gateways = body.gateways
         if gateways is None:
@@ -65,7 +67,7 @@ def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
             wait_s=body.wait_s,
             timeout_s=body.timeout_s,
             failures_max=body.failures_max,
-            by=by,
+            by=granted.by,
             created_at=services.clock.wall_ms(),
         )
         rollout, members = await remote.roll_out(plan, list(dict.fromkeys(gateways)))
@@ -98,7 +100,8 @@ def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
 
 def files(services: Services) -> APIRouter:
     """Build /releases/{serial}/{name}: the wheels, which everybody may have; no token needed."""
-    routes = APIRouter(prefix="/releases")
+    everybody = open_to_all("a wheel is checked by its hash in a signed manifest, and no secret")
+    routes = APIRouter(prefix="/releases", dependencies=[Depends(everybody)])
 
     @routes.get("/{serial}/{name}")
     async def get_wheel(serial: str, name: str) -> Response:

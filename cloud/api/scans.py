@@ -1,28 +1,33 @@
 """What readers and scanners saw, the latest first."""
 
-from collections.abc import Callable
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services
+from cloud.api.guard import Guard
 from cloud.api.parameters import check_names, whole
 from cloud.api.render import page, scan_fields
+from cloud.model.principal import Granted
 
 LIMIT = 1_000
 ID_MAX = 10**15
 
 
-def router(services: Services, caller: Callable[[Request], str]) -> APIRouter:
+def router(services: Services, guard: Guard) -> APIRouter:
     """Build /api/v1/scans."""
-    routes = APIRouter(prefix="/api/v1/scans", dependencies=[Depends(caller)])
+    routes = APIRouter(prefix="/api/v1/scans")
 
     @routes.get("")
-    async def list_scans(request: Request) -> Response:
+    async def list_scans(
+        request: Request, granted: Annotated[Granted, Depends(guard("scans.read"))]
+    ) -> Response:
         query = request.query_params
         check_names(query, ("gateway", "reader", "code", "before_id", "limit"))
         limit = whole(query, "limit", 100, low=1, high=LIMIT)
         before = whole(query, "before_id", ID_MAX, low=1, high=ID_MAX)
         found = await services.scans(
+            scope=granted.scope,
             gateway=query.get("gateway"),
             reader=query.get("reader"),
             code=query.get("code"),

@@ -13,6 +13,15 @@ from protocols.errors import RefuseInput
 READ_LIMIT = 500
 
 
+class _About(msgspec.Struct):
+    """What an item is about, whatever else it says."""
+
+    asset: str | None = None
+
+
+_about = msgspec.json.Decoder(_About)
+
+
 class Feed(Protocol):
     """What a stream needs of the durable feed."""
 
@@ -36,6 +45,7 @@ def stream(
     feed: Feed,
     *,
     after: int | None,
+    admits: Callable[[str], bool] | None = None,
     heartbeat_s: float = 10.0,
     lag_ms: Callable[[], int],
     stopping: asyncio.Event,
@@ -45,6 +55,7 @@ def stream(
     Args:
         feed: the durable feed, loaded.
         after: offset to resume after, 0 from the beginning, None for what comes from now on.
+        admits: tells of an asset id whether this reader may hear of it; None: of all.
         heartbeat_s: at least so often there is an event `heartbeat`, the first one at once.
         lag_ms: age of the oldest batch that the rules have not seen yet, 0 when there is none.
         stopping: ends the stream.
@@ -57,12 +68,13 @@ def stream(
         raise RefuseInput("gone", f"the oldest item kept is {feed.oldest}, found {after}")
     if after is not None and after > feed.head:
         raise RefuseInput("gone", f"the newest item is {feed.head}, found {after}")
-    return _events(feed, after, heartbeat_s, lag_ms, stopping)
+    return _events(feed, after, admits, heartbeat_s, lag_ms, stopping)
 
 
 async def _events(
     feed: Feed,
     after: int | None,
+    admits: Callable[[str], bool] | None,
     heartbeat_s: float,
     lag_ms: Callable[[], int],
     stopping: asyncio.Event,
@@ -80,7 +92,8 @@ async def _events(
             items = await feed.read(at, READ_LIMIT)
             for item in items:
                 at = item.offset
-                yield _event(at, item.event, item.data)
+                if admits is None or _is_admitted(item.data, admits):
+                    yield _event(at, item.event, item.data)
             now_s, caught_up = loop.time(), len(items) < READ_LIMIT
             if now_s >= beat_at and (caught_up or now_s >= beat_at + heartbeat_s):
                 beat_at = now_s + heartbeat_s
@@ -98,6 +111,12 @@ async def _wait(feed: Feed, at: int, timeout_s: float, stop: asyncio.Future[Lite
         news.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await news
+
+
+def _is_admitted(data: str, admits: Callable[[str], bool]) -> bool:
+    """Tell whether an item may be heard; one that names no asset may not."""
+    asset = _about.decode(data).asset
+    return asset is not None and admits(asset)
 
 
 def _event(offset: int, event: str, data: str) -> str:

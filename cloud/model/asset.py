@@ -6,6 +6,8 @@ import msgspec
 
 from protocols.readings import Quality, Value
 
+DISTRICT_CHARS_MAX = 64
+
 
 class Asset(msgspec.Struct, frozen=True, kw_only=True):
     """An asset of the registry; `registered` is False for one only heard of."""
@@ -17,9 +19,19 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
     """Only these may report it; empty: any."""
     attributes: dict[str, Any] = {}
     """For a lift, among others `address`, `district`, `rescue_code`, `maintenance_phone`."""
+    category: str = ""
+    """As in firmware_config/access/categories.toml; empty: of none."""
+    parties: dict[str, str] = {}
+    """Organisations by the part that they play: `owner`, `maintainer`, `filler`, …"""
     registered: bool = True
     updated_at: int | None = None
     findings: list["Finding"] = []
+
+    @property
+    def district(self) -> str:
+        """Where it stands, as the attribute says; empty: nobody has placed it."""
+        district = self.attributes.get("district", "")
+        return district[:DISTRICT_CHARS_MAX] if isinstance(district, str) else ""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,20 +1,26 @@
-"""Who is asking."""
+"""A person at a page."""
 
 import msgspec
 
+from cloud.model.principal import Principal
+
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """A person at a page, as the signed cookie says; never kept on the server."""
+    """An open session."""
 
+    principal: Principal
     token: str
-    """First 16 hex digits of the SHA-256 of the token that opened it: gone with the token."""
-    by: str
-    """How this person is written into records, at most 64 characters."""
+    """What it ends with: the beginning of the hash of the token that opened it."""
     csrf: str
     opened_at: int
     """ms since 1970."""
     renewed_at: int
     """ms since 1970."""
+
+    @property
+    def by(self) -> str:
+        """How this person is written into records."""
+        return self.principal.by
 
 
 SESSION_COOKIE = "suyuan_session"

@@ -127,7 +127,27 @@ asset = Table(
     Column("name", Text, nullable=False),
     Column("gateways", Text, nullable=False),  # JSON list
     Column("attributes", Text, nullable=False),  # JSON object
+    Column("district", String(64), nullable=False),  # the attribute; empty: not placed
+    Column("category", String(32), nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Index("asset_by_place", "district", "category"),
+)
+
+asset_party = Table(
+    "asset_party",
+    state_metadata,
+    Column("asset_id", String(97), primary_key=True),
+    Column("part", String(32), primary_key=True),
+    Column("organisation", String(32), nullable=False),
+    Index("party_of_asset", "organisation", "asset_id"),
+)
+
+asset_gateway = Table(
+    "asset_gateway",  # the asset's list once more, to be asked from the other end
+    state_metadata,
+    Column("asset_id", String(97), primary_key=True),
+    Column("gateway_id", String(64), primary_key=True),
+    Index("asset_of_gateway", "gateway_id", "asset_id"),
 )
 
 heard_asset = Table(

@@ -4,16 +4,17 @@ All of it is in memory, because ingest asks for every reading; what changes betw
 `flush` is written then. Losing that second costs nothing: the same readings teach it again.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, insert, select
 
 from cloud.model import tables
 from cloud.model.asset import Asset, Finding
 from cloud.model.database import Database
+from cloud.model.permissions import category_of
+from cloud.model.principal import Scope
 from cloud.model.rows import replace_rows
 from protocols.clock import Clock
 from protocols.ids import scheme_of
@@ -36,7 +37,7 @@ class AssetRegistry:
         self._database, self._clock = database, clock
         self._assets: dict[str, Asset] = {}
         self._reporters: dict[str, frozenset[str]] = {}  # every known asset; empty: anyone
-        self._named_gateways: Counter[str] = Counter()
+        self._of_gateway: dict[str, set[str]] = {}  # registered assets that name it
         self._findings: dict[str, dict[str, Finding]] = {}
         self._findings_count = 0
         self._new_today: dict[tuple[str, int], int] = {}  # (gateway, day)
@@ -65,8 +66,9 @@ class AssetRegistry:
             if day >= today:
                 key = (row.gateway, day)
                 self._new_today[key] = self._new_today.get(key, 0) + 1
+        parties = _parties(connection, since_ms)
         for row in connection.execute(select(asset).where(asset.c.updated_at >= since_ms)):
-            self._remember(_asset(row))
+            self._remember(_asset(row, parties.get(row.asset_id, {})))
         for row in connection.execute(select(finding).where(finding.c.last_at >= since_ms)):
             fields = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way to a row's names
             found = Finding(**{name: fields[name] for name in Finding.__struct_fields__})
@@ -157,25 +159,23 @@ class AssetRegistry:
         name: str,
         gateways: Sequence[str],
         attributes: Mapping[str, Any],
+        parties: Mapping[str, str] | None = None,
     ) -> Asset:
-        """Register or change an asset; durable, and in force for the next reading, on return."""
+        """Register or change an asset; durable, and in force for the next reading, on return.
+
+        `parties`: organisations by the part that they play.
+        """
         asset = Asset(
             asset_id=asset_id,
             kind=kind,
             name=name,
             gateways=sorted(set(gateways)),
             attributes=dict(attributes),
+            category=category_of(kind),
+            parties=dict(parties or {}),
             updated_at=self._clock.wall_ms(),
         )
-        row = {
-            "asset_id": asset_id,
-            "kind": kind,
-            "name": name,
-            "gateways": msgspec.json.encode(asset.gateways).decode(),
-            "attributes": msgspec.json.encode(asset.attributes).decode(),
-            "updated_at": asset.updated_at,
-        }
-        await self._database.write(lambda connection: replace_rows(connection, tables.asset, [row]))
+        await self._database.write(lambda connection: _write(connection, asset))
         self._remember(asset)
         return self._with_findings(asset)
 
@@ -200,12 +200,25 @@ class AssetRegistry:
 
     def names_gateway(self, gateway_id: str) -> bool:
         """Tell whether the gateway is registered itself or named by a registered asset."""
-        return self._named_gateways[gateway_id] > 0 or f"gateway:{gateway_id}" in self._assets
+        return bool(self._of_gateway.get(gateway_id)) or f"gateway:{gateway_id}" in self._assets
+
+    def admits_gateway(self, scope: Scope, gateway_id: str) -> bool:
+        """Tell whether an asset that the scope admits names this gateway."""
+        if scope.everything:
+            return True
+        named_by = self._of_gateway.get(gateway_id, ())
+        return any(scope.admits(self._assets[asset_id]) for asset_id in named_by)
+
+    def peek(self, asset_id: str) -> Asset | None:
+        """Return a registered asset at once, without its findings."""
+        return self._assets.get(asset_id)
 
     def _remember(self, asset: Asset) -> None:
         earlier = self._assets.get(asset.asset_id)
-        self._named_gateways.subtract(earlier.gateways if earlier else ())
-        self._named_gateways.update(asset.gateways)
+        for gateway in earlier.gateways if earlier else ():
+            self._of_gateway[gateway].discard(asset.asset_id)
+        for gateway in asset.gateways:
+            self._of_gateway.setdefault(gateway, set()).add(asset.asset_id)
         self._assets[asset.asset_id] = asset
         self._reporters[asset.asset_id] = frozenset(asset.gateways)
 
@@ -216,12 +229,48 @@ class AssetRegistry:
         return msgspec.structs.replace(asset, findings=findings)
 
 
-def _asset(row: Any) -> Asset:
+def _write(connection: Connection, asset: Asset) -> None:
+    row = {
+        "asset_id": asset.asset_id,
+        "kind": asset.kind,
+        "name": asset.name,
+        "gateways": msgspec.json.encode(asset.gateways).decode(),
+        "attributes": msgspec.json.encode(asset.attributes).decode(),
+        "district": asset.district,
+        "category": asset.category,
+        "updated_at": asset.updated_at,
+    }
+    replace_rows(connection, tables.asset, [row])
+    gateway, party = tables.asset_gateway, tables.asset_party
+    for table in (gateway, party):
+        connection.execute(delete(table).where(table.c.asset_id == asset.asset_id))
+    named = [{"asset_id": asset.asset_id, "gateway_id": one} for one in asset.gateways]
+    parts = [
+        {"asset_id": asset.asset_id, "part": part, "organisation": organisation}
+        for part, organisation in sorted(asset.parties.items())
+    ]
+    for table, rows in ((gateway, named), (party, parts)):
+        if rows:
+            connection.execute(insert(table), rows)
+
+
+def _parties(connection: Connection, since_ms: int) -> dict[str, dict[str, str]]:
+    asset, party = tables.asset, tables.asset_party
+    query = select(party).join(asset, asset.c.asset_id == party.c.asset_id)
+    found: dict[str, dict[str, str]] = {}
+    for row in connection.execute(query.where(asset.c.updated_at >= since_ms)):
+        found.setdefault(row.asset_id, {})[row.part] = row.organisation
+    return found
+
+
+def _asset(row: Any, parties: dict[str, str]) -> Asset:
     return Asset(
         asset_id=row.asset_id,
         kind=row.kind,
         name=row.name,
         gateways=msgspec.json.decode(row.gateways, type=list[str]),
         attributes=msgspec.json.decode(row.attributes, type=dict[str, Any]),
+        category=row.category,
+        parties=parties,
         updated_at=row.updated_at,
     )

@@ -65,8 +65,12 @@ class ServeRole:
             ledger=self._ledger,
             alarms=desk,
             feed=common.feed,
-            stream=lambda after: stream(
-                common.feed, after=after, lag_ms=rules_lag_ms, stopping=common.stopping
+            stream=lambda after, admits: stream(
+                common.feed,
+                after=after,
+                admits=admits,
+                lag_ms=rules_lag_ms,
+                stopping=common.stopping,
             ),
             telemetry=store,
             latest=values[0],

@@ -9,7 +9,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from cloud.model import tables
 from cloud.model.logged import LoggedBatch
+from cloud.model.principal import EVERYTHING, Scope
 from cloud.model.scan import KeptScan
+from cloud.model.visible import sees_gateway
 from protocols.records import Code, Scan, Verdict
 
 _codes = msgspec.json.Decoder(list[Code])
@@ -63,6 +65,7 @@ def insert_scans(connection: Connection, rows: Sequence[dict[str, Any]]) -> None
 def find_scans(
     connection: Connection,
     *,
+    scope: Scope = EVERYTHING,
     gateway: str | None = None,
     reader: str | None = None,
     code: str | None = None,
@@ -73,6 +76,7 @@ def find_scans(
 
     Args:
         connection: to the state database.
+        scope: only of gateways that an asset in it names.
         gateway: only of this gateway.
         reader: only of this reader or scanner.
         code: only those in which some code's value is exactly this.
@@ -81,7 +85,8 @@ def find_scans(
 
     """
     scan = tables.scan.c
-    query: Select[Any] = select(tables.scan).order_by(scan.id.desc()).limit(limit)
+    query: Select[Any] = select(tables.scan).where(sees_gateway(scope, scan.gateway))
+    query = query.order_by(scan.id.desc()).limit(limit)
     for column, wanted in ((scan.gateway, gateway), (scan.reader, reader)):
         if wanted is not None:
             query = query.where(column == wanted)

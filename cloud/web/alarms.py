@@ -1,15 +1,15 @@
 """An alarm's own page, and its acknowledgement."""
 
-from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import RedirectResponse
 
 from cloud.api.base import Services
 from cloud.model.alarm import Alarm
+from cloud.model.principal import Scope
 from cloud.web.view import alarm_view, values_then
-from cloud.web.visit import Visit
+from cloud.web.visit import SignedIn, Visit
 from protocols.errors import RefuseInput
 
 PLOT_MINUTES = 5
@@ -18,14 +18,15 @@ CHANGED = {"HX-Trigger": "alarms-changed"}
 """Tells the lists on the page to ask anew, even while the feed is cut off."""
 
 
-def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRouter:
+def router(services: Services, signed_in: SignedIn) -> APIRouter:
     """Build /alarms/{id} and its acknowledgement."""
     routes = APIRouter()
-    visitor = Depends(signed_in)
+    visitor = Depends(signed_in("alarms.read"))
+    operator = Depends(signed_in("alarms.acknowledge"))
 
     @routes.get("/alarms/{alarm_id}")
     async def show_alarm(visit: Annotated[Visit, visitor], alarm_id: str) -> Response:
-        alarm = await _find(services, alarm_id)
+        alarm = await _find(services, alarm_id, visit.scope)
         if alarm is None:
             return visit.render("not_found.html", status=404)
         view = await alarm_view(services, alarm, visit.t)
@@ -34,16 +35,16 @@ def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRout
         return visit.render("alarm.html", view=view, values=values, head=head, minutes=PLOT_MINUTES)
 
     @routes.post("/alarms/{alarm_id}/acknowledge")
-    async def acknowledge(visit: Annotated[Visit, visitor], alarm_id: str) -> Response:
+    async def acknowledge(visit: Annotated[Visit, operator], alarm_id: str) -> Response:
         form = await visit.form()
         visit.check_same_site()
         visit.check_csrf(form.get("csrf", ""))
-        alarm = await _find(services, alarm_id)
+        alarm = await _find(services, alarm_id, visit.scope)
         if alarm is None:
             raise RefuseInput("not_found", f"no alarm {alarm_id[:40]!r}")
         note = form.get("note", "").strip()[:NOTE_CHARS_MAX]
         by = visit.session.by if visit.session else ""
-        await services.alarms.acknowledge(alarm.id, by=by, note=note)
+        await services.alarms.acknowledge(alarm.id, by=by, note=note, scope=visit.scope)
         if visit.request.headers.get("hx-request"):
             return Response(status_code=204, headers=CHANGED)
         return RedirectResponse("/", status_code=303)
@@ -51,7 +52,7 @@ def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRout
     return routes
 
 
-async def _find(services: Services, alarm_id: str) -> Alarm | None:
+async def _find(services: Services, alarm_id: str, scope: Scope) -> Alarm | None:
     if not (alarm_id.isascii() and alarm_id.isdigit() and len(alarm_id) <= 16):
         return None
-    return await services.alarms.get(int(alarm_id))
+    return await services.alarms.get(int(alarm_id), scope=scope)

@@ -1,34 +1,33 @@
 """An asset's own page, a lift's above all."""
 
-from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 
 from cloud.api.base import Services
+from cloud.model.principal import Scope
 from cloud.web.view import PLACE, alarm_view, asset_view
-from cloud.web.visit import Visit
+from cloud.web.visit import SignedIn, Visit
 from protocols.errors import RefuseInput
-from protocols.ids import check_asset_id
 
 PLOT_MINUTES = 30
 ALARMS = 20
 SHOWN_ELSEWHERE = (*PLACE, "maintenance_phone", "rescue_code")
 
 
-def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRouter:
+def router(services: Services, signed_in: SignedIn) -> APIRouter:
     """Build /assets/{asset_id}."""
     routes = APIRouter()
-    visitor = Depends(signed_in)
+    visitor = Depends(signed_in("assets.read"))
 
     @routes.get("/assets/{asset_id}")
     async def show(visit: Annotated[Visit, visitor], asset_id: str) -> Response:
-        if not await _is_known(services, asset_id):
+        if not await _is_known(services, asset_id, visit.scope):
             return visit.render("not_found.html", status=404)
         head = services.feed.head
         view = await asset_view(services, asset_id, visit.t)
         found = await services.alarms.find(
-            states=None, asset=asset_id, before_id=None, limit=ALARMS
+            scope=visit.scope_of("alarms.read"), asset=asset_id, limit=ALARMS
         )
         others = {
             name: value
@@ -46,15 +45,16 @@ def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRout
 
     @routes.get("/parts/asset-points/{asset_id}")
     async def show_points(visit: Annotated[Visit, visitor], asset_id: str) -> Response:
+        await services.known_asset(asset_id, visit.scope)
         view = await asset_view(services, asset_id, visit.t)
         return visit.render("parts/point_table.html", asset=view)
 
     return routes
 
 
-async def _is_known(services: Services, asset_id: str) -> bool:
+async def _is_known(services: Services, asset_id: str, scope: Scope) -> bool:
     try:
-        check_asset_id(asset_id)
+        await services.known_asset(asset_id, scope)
     except RefuseInput:
         return False
-    return await services.registry.get(asset_id) is not None or bool(services.latest(asset_id))
+    return True

@@ -1,14 +1,15 @@
 """The rescue centre's console: open alarms, worst first, and the recent ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 
 from cloud.api.base import Services
 from cloud.model.alarm import Alarm
+from cloud.model.principal import Scope
 from cloud.web.view import ASKING, OPEN_STATES, alarm_view, asset_view, worst_first
-from cloud.web.visit import Visit
+from cloud.web.visit import SignedIn, Visit
 
 CARDS_MAX = 12
 """Open alarms shown whole; those after them are shown as a line each."""
@@ -20,13 +21,13 @@ RECENT = 20
 PLOT_MINUTES = 5
 
 
-def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRouter:
+def router(services: Services, signed_in: SignedIn) -> APIRouter:
     """Build / and its parts."""
     routes = APIRouter()
-    visitor = Depends(signed_in)
+    visitor = Depends(signed_in("alarms.read"))
 
     async def open_part(visit: Visit) -> dict[str, Any]:
-        alarms = worst_first(await _all_open(services))
+        alarms = worst_first(await _all_open(services, visit.scope))
         shown = [await alarm_view(services, alarm, visit.t) for alarm in alarms[:LINES_MAX]]
         return {
             "cards": shown[:CARDS_MAX],
@@ -39,7 +40,7 @@ def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRout
         }
 
     async def recent_part(visit: Visit) -> dict[str, Any]:
-        found = await services.alarms.find(states=None, asset=None, before_id=None, limit=RECENT)
+        found = await services.alarms.find(scope=visit.scope, limit=RECENT)
         return {"recent": [await alarm_view(services, alarm, visit.t) for alarm in found]}
 
     @routes.get("/")
@@ -62,18 +63,19 @@ def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRout
 
     @routes.get("/parts/points/{asset_id}")
     async def show_points(visit: Annotated[Visit, visitor], asset_id: str) -> Response:
+        await services.known_asset(asset_id, visit.scope)
         shown = await asset_view(services, asset_id, visit.t)
         return visit.render("parts/points.html", asset=shown)
 
     return routes
 
 
-async def _all_open(services: Services) -> list[Alarm]:
+async def _all_open(services: Services, scope: Scope) -> list[Alarm]:
     found: list[Alarm] = []
     before: int | None = None
     while len(found) < OPEN_MAX:
         page = await services.alarms.find(
-            states=OPEN_STATES, asset=None, before_id=before, limit=PAGE
+            scope=scope, states=OPEN_STATES, before_id=before, limit=PAGE
         )
         found += page
         if len(page) < PAGE:

@@ -1,11 +1,11 @@
 """The fleet: gateways, the account of their batches, their health."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 
 from cloud.api.base import Services
 from cloud.model.gateway import Gateway
@@ -13,7 +13,7 @@ from cloud.model.ledger import SpoolLedger
 from cloud.model.refusal import Refusal
 from cloud.model.remote import Asked
 from cloud.model.trust import GatewayIdentity
-from cloud.web.visit import Visit
+from cloud.web.visit import SignedIn, Visit
 
 GATEWAYS_MAX = 50
 SPOOLS_MAX = 10
@@ -48,20 +48,28 @@ class GatewayView:
         return sum(spool.dead_letters for spool in self.spools)
 
 
-def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRouter:
+def router(services: Services, signed_in: SignedIn) -> APIRouter:
     """Build /fleet and its part."""
     routes = APIRouter()
-    visitor = Depends(signed_in)
+    visitor = Depends(signed_in("gateways.read"))
 
-    async def fleet_part() -> dict[str, Any]:
-        gateways = sorted(services.gateways.all(), key=lambda one: (one.online, one.gateway_id))
+    async def fleet_part(visit: Visit) -> dict[str, Any]:
+        seen = [
+            one
+            for one in services.gateways.all()
+            if services.registry.admits_gateway(visit.scope, one.gateway_id)
+        ]
+        gateways = sorted(seen, key=lambda one: (one.online, one.gateway_id))
         online = sum(gateway.online for gateway in gateways)
         shown = gateways[:GATEWAYS_MAX]
         names = [one.gateway_id for one in shown]
         identities, refusals = await asyncio.to_thread(_trust, services, names)
+        refusals = refusals if visit.may("gateways.admit") else ()
         asked = await services.remote.overview(names, COMMANDS_MAX)
         return {
-            "rollouts": await services.remote.under_way(ROLLOUTS_MAX),
+            "rollouts": await services.remote.under_way(ROLLOUTS_MAX)
+            if visit.may("gateways.configure")
+            else (),
             "gateways": [
                 await _view(services, one, identities.get(one.gateway_id), asked[one.gateway_id])
                 for one in shown
@@ -76,11 +84,11 @@ def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRout
     @routes.get("/fleet")
     async def fleet(visit: Annotated[Visit, visitor]) -> Response:
         head = services.feed.head
-        return visit.render("fleet.html", head=head, **await fleet_part())
+        return visit.render("fleet.html", head=head, **await fleet_part(visit))
 
     @routes.get("/parts/fleet")
     async def part(visit: Annotated[Visit, visitor]) -> Response:
-        return visit.render("parts/fleet.html", **await fleet_part())
+        return visit.render("parts/fleet.html", **await fleet_part(visit))
 
     return routes
 

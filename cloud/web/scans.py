@@ -1,31 +1,31 @@
 """What readers and scanners saw, as it comes in."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services
-from cloud.web.visit import Visit
+from cloud.web.visit import SignedIn, Visit
 
 SHOWN = 50
 
 
-def router(services: Services, signed_in: Callable[[Request], Visit]) -> APIRouter:
+def router(services: Services, signed_in: SignedIn) -> APIRouter:
     """Build /scans and its part; `?code=` shows where one code was seen."""
     routes = APIRouter()
-    visitor = Depends(signed_in)
+    visitor = Depends(signed_in("scans.read"))
 
-    async def shown(request: Request) -> dict[str, Any]:
+    async def shown(request: Request, visit: Visit) -> dict[str, Any]:
         code = request.query_params.get("code", "").strip()
-        return {"code": code, "scans": await services.scans(code=code or None, limit=SHOWN)}
+        found = await services.scans(scope=visit.scope, code=code or None, limit=SHOWN)
+        return {"code": code, "scans": found}
 
     @routes.get("/scans")
     async def scans(request: Request, visit: Annotated[Visit, visitor]) -> Response:
-        return visit.render("scans.html", head=services.feed.head, **await shown(request))
+        return visit.render("scans.html", head=services.feed.head, **await shown(request, visit))
 
     @routes.get("/parts/scans")
     async def part(request: Request, visit: Annotated[Visit, visitor]) -> Response:
-        return visit.render("parts/scans.html", **await shown(request))
+        return visit.render("parts/scans.html", **await shown(request, visit))
 
     return routes

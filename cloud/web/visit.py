@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,8 @@ from fastapi import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cloud.api.base import Services
+from cloud.model.granting import OPEN, check_call, grant, mark
+from cloud.model.principal import NOTHING, Granted, Scope
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
 from cloud.web.format import clock_time, duration
 from cloud.web.texts import LANGUAGES, Texts, load_texts
@@ -34,8 +36,16 @@ class SignInFirst(Exception):
 class Visit:
     """What a page needs of the request that asked for it."""
 
-    def __init__(self, request: Request, services: Services, session: Session | None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        services: Services,
+        session: Session | None,
+        granted: Granted | None = None,
+    ) -> None:
         self.request, self.services, self.session = request, services, session
+        self.scope: Scope = granted.scope if granted else NOTHING
+        """How far the page's call reaches."""
         chosen = request.cookies.get(LANGUAGE_COOKIE, "")
         self.t: Texts = load_texts(chosen if chosen in LANGUAGES else services.language)
         self.now_ms = services.clock.wall_ms()
@@ -64,6 +74,14 @@ class Visit:
             if renewed is not None:
                 self.set_session(response, renewed)
         return response
+
+    def may(self, call: str) -> bool:
+        """Tell whether the visitor may make this call, however far it reaches."""
+        return bool(self.scope_of(call))
+
+    def scope_of(self, call: str) -> Scope:
+        """Return how far another call reaches: for a part of the page."""
+        return self.session.principal.scope(call) if self.session else NOTHING
 
     def set_session(self, response: Response, session: Session) -> None:
         """Hand the session to the browser."""
@@ -124,20 +142,36 @@ class Visit:
             raise RefuseInput("forbidden", "the page's CSRF token is missing or wrong")
 
 
-def visits(services: Services) -> tuple[Callable[[Request], Visit], Callable[[Request], Visit]]:
-    """Build the dependencies: of a visitor whoever it is, and of one who is signed in."""
+class SignedIn(Protocol):
+    """Builds the dependency of a page that makes one call."""
+
+    def __call__(self, call: str, *, whole: bool = False) -> Callable[[Request], Visit]:
+        """Build it, as `cloud.api.guard.Guard`; nobody signed in is sent to the login page."""
+        ...
+
+
+def visits(services: Services) -> tuple[Callable[[Request], Visit], SignedIn]:
+    """Build the dependencies: of a visitor whoever it is, and of one who may make a call."""
 
     def anyone(request: Request) -> Visit:
-        session = services.access.session(request.cookies.get(SESSION_COOKIE, ""))
-        return Visit(request, services, session)
+        return Visit(request, services, _session(services, request))
 
-    def signed_in(request: Request) -> Visit:
-        visit = anyone(request)
-        if visit.session is None:
-            raise SignInFirst
-        return visit
+    def signed_in(call: str, *, whole: bool = False) -> Callable[[Request], Visit]:
+        check_call(call)
 
-    return anyone, signed_in
+        def visit(request: Request) -> Visit:
+            session = _session(services, request)
+            if session is None:
+                raise SignInFirst
+            return Visit(request, services, session, grant(session.principal, call, whole=whole))
+
+        return mark(visit, call)
+
+    return mark(anyone, OPEN), signed_in
+
+
+def _session(services: Services, request: Request) -> Session | None:
+    return services.access.session(request.cookies.get(SESSION_COOKIE, ""))
 
 
 def local_path(text: str) -> str:

@@ -18,6 +18,7 @@ from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database
 from cloud.model.ledger import SpoolLedger
+from cloud.model.principal import EVERYTHING, Scope
 from cloud.model.scan import KeptScan
 from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
@@ -72,8 +73,11 @@ class MemoryFeed:
         for waiter in self._waiters:
             waiter.set()
 
-    def stream(self, after: int | None) -> AsyncIterator[str]:
+    def stream(
+        self, after: int | None, admits: Callable[[str], bool] | None = None
+    ) -> AsyncIterator[str]:
         """SSE text."""
+        del admits  # what it does is tested with the real stream
         if after is not None and (after + 1 < self.oldest or after > self.head):
             raise RefuseInput("gone", f"kept from {self.oldest}")
         self.resumed_after.append(after)
@@ -119,8 +123,11 @@ class MemoryDesk:
         fields.setdefault("changed_at", self._clock.wall_ms())
         return self.put(msgspec.structs.replace(self.alarms[alarm_id], **fields))
 
-    async def acknowledge(self, alarm_id: int, *, by: str, note: str = "") -> Alarm:
+    async def acknowledge(
+        self, alarm_id: int, *, by: str, note: str = "", scope: Scope = EVERYTHING
+    ) -> Alarm:
         """Acknowledge as ISA-18.2 says."""
+        assert scope.everything
         alarm = self.alarms.get(alarm_id)
         if alarm is None:
             raise RefuseInput("not_found", f"no alarm {alarm_id}")
@@ -138,12 +145,14 @@ class MemoryDesk:
     async def find(
         self,
         *,
+        scope: Scope = EVERYTHING,
         states: Sequence[str] | None = None,
         asset: str | None = None,
         before_id: int | None = None,
         limit: int = 100,
     ) -> list[Alarm]:
         """Newest first."""
+        assert scope.everything
         found = [
             alarm
             for alarm in sorted(self.alarms.values(), key=lambda alarm: -alarm.id)
@@ -153,8 +162,9 @@ class MemoryDesk:
         ]
         return found[:limit]
 
-    async def get(self, alarm_id: int) -> Alarm | None:
+    async def get(self, alarm_id: int, *, scope: Scope = EVERYTHING) -> Alarm | None:
         """One."""
+        assert scope.everything
         return self.alarms.get(alarm_id)
 
 

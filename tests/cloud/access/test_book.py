@@ -32,7 +32,10 @@ async def opened(
 
 async def test_bearer_knows_the_admin_token_only(database: Database) -> None:
     book = await opened(database)
-    assert book.bearer(TOKEN) == "admin"
+    known = book.bearer(TOKEN)
+    assert known is not None
+    assert known.by == "admin"
+    assert known.scope("assets.write").everything
     for wrong in ("", "x", TOKEN + "x", "\udcff", "y" * 10_000):
         assert book.bearer(wrong) is None
 
@@ -42,7 +45,7 @@ async def test_load_keeps_only_the_hash_and_replaces_an_earlier_token(database: 
     book = await opened(database, token="another-token-of-some-length")
     assert book.bearer(TOKEN) is None
     again = await opened(database, token=None)
-    assert again.bearer("another-token-of-some-length") == "admin"
+    assert again.bearer("another-token-of-some-length") is not None
     rows = database.read_now(lambda c: c.execute(select(tables.token)).all())
     assert len(rows) == 1
     assert "another" not in repr(rows)
@@ -55,7 +58,7 @@ async def test_load_without_any_token_makes_one_up_once(database: Database, tmp_
         await book.load()
         made_up.add(file.read_text())
         assert file.stat().st_mode & 0o777 == 0o600
-        assert book.bearer(file.read_text().strip()) == "admin"
+        assert book.bearer(file.read_text().strip()) is not None
     assert len(made_up) == 1
 
 

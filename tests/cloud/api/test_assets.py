@@ -21,6 +21,8 @@ async def test_put_registers_then_changes(client: httpx.AsyncClient, world: Worl
     assert asset == {
         "asset_id": LIFT,
         **BODY,
+        "category": "special_equipment",
+        "parties": {},
         "registered": True,
         "updated_at": "2025-11-24T16:00:00.000Z",
         "findings": [],

@@ -33,8 +33,8 @@ class Site:
             world.services,
             alarms=self.desk,
             feed=self.feed,
-            stream=lambda after: stream(
-                self.feed, after=after, lag_ms=lambda: 7, stopping=stopping
+            stream=lambda after, admits: stream(
+                self.feed, after=after, admits=admits, lag_ms=lambda: 7, stopping=stopping
             ),
         )
         self._world = world
