@@ -9,7 +9,7 @@ from cloud.alarms.alarm_state import VERBS, next_state
 from cloud.alarms.rows import feed_data, to_alarm, to_row
 from cloud.model import tables
 from cloud.model.alarm import Alarm, AlarmState
-from cloud.model.database import Database, take_turn
+from cloud.model.database import Database, Work, take_turn
 from cloud.model.principal import EVERYTHING, Scope
 from cloud.model.transition import Transition
 from cloud.model.visible import sees_asset
@@ -65,7 +65,13 @@ class AlarmDesk:
                 self._move(connection, alarm, state, transition)
 
     async def acknowledge(
-        self, alarm_id: int, *, by: str, note: str = "", scope: Scope = EVERYTHING
+        self,
+        alarm_id: int,
+        *,
+        by: str,
+        note: str = "",
+        scope: Scope = EVERYTHING,
+        also: Sequence[Work] = (),
     ) -> Alarm:
         """Note that a person has seen the alarm; it closes if the process is back to normal.
 
@@ -94,7 +100,7 @@ class AlarmDesk:
             self._write(connection, alarm, "acknowledged")
             return alarm
 
-        alarm = await self._database.write(work)
+        alarm = await self._database.write(work, *also)
         self._on_commit()
         return alarm
 

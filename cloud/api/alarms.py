@@ -62,7 +62,11 @@ def router(services: Services, guard: Guard) -> APIRouter:
         if not (alarm_id.isascii() and alarm_id.isdigit() and len(alarm_id) <= 16):
             raise RefuseInput("not_found", f"no alarm {alarm_id[:40]!r}")
         alarm = await services.alarms.acknowledge(
-            int(alarm_id), by=granted.by, note=note, scope=granted.scope
+            int(alarm_id),
+            by=granted.by,
+            note=note,
+            scope=granted.scope,
+            also=[services.noted(granted, f"alarm:{alarm_id}", note=note)],
         )
         return answer(alarm_fields(alarm))
 

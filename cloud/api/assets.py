@@ -59,6 +59,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
             gateways=body.gateways,
             attributes=body.attributes,
             parties=parties,
+            also=[services.noted(granted, f"asset:{asset_id}", **msgspec.to_builtins(body))],
         )
         new = earlier is None or not earlier.registered
         return answer(asset_fields(asset), status=201 if new else 200)

@@ -13,9 +13,11 @@ from fastapi import FastAPI
 
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
+from cloud.model.audit import append, entry_of
+from cloud.model.database import Work
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
-from cloud.model.principal import EVERYTHING, Principal, Scope
+from cloud.model.principal import EVERYTHING, Granted, Principal, Scope
 from cloud.model.refusal import Refusal
 from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
 from cloud.model.scan import KeptScan
@@ -41,6 +43,7 @@ class Registry(Protocol):
         gateways: Sequence[str],
         attributes: Mapping[str, Any],
         parties: Mapping[str, str],
+        also: Sequence[Work] = (),
     ) -> Asset:
         """Register or change an asset; durable on return."""
         ...
@@ -78,7 +81,13 @@ class Alarms(Protocol):
     """The alarm desk."""
 
     async def acknowledge(
-        self, alarm_id: int, *, by: str, note: str = "", scope: Scope = EVERYTHING
+        self,
+        alarm_id: int,
+        *,
+        by: str,
+        note: str = "",
+        scope: Scope = EVERYTHING,
+        also: Sequence[Work] = (),
     ) -> Alarm:
         """Acknowledge; RefuseInput `not_found` or `not_acknowledgeable`."""
         ...
@@ -345,6 +354,8 @@ class Services:
     metrics: Callable[[], bytes]
     """Prometheus text."""
     access: Access
+    audit_key: bytes = b""
+    """Of the audit; empty only where nothing is at stake."""
     trust: Trust | None = None
     """None: this service has no authority."""
     clock: Clock
@@ -357,6 +368,11 @@ class Services:
     """IANA name; pages show times in it."""
     mounts: Sequence[Callable[[FastAPI, "Services"], None]] = ()
     """What else is served, such as `cloud.web.pages.mount`."""
+
+    def noted(self, granted: Granted, subject: str, **detail: object) -> Work:
+        """Return what writes the call into the audit, for the transaction that carries it out."""
+        entry = entry_of(granted, self.clock.wall_ms(), subject, **detail)
+        return lambda connection: append(connection, self.audit_key, entry)
 
     async def known_asset(self, asset_id: str, scope: Scope) -> Asset:
         """Return an asset that is registered or was heard of, and that the scope admits.

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from protocols.errors import RetryLater, StopService
 
 T = TypeVar("T")
+Work = Callable[[Connection], object]
 
 _POSTGRES: dict[str, Any] = {
     "connect_timeout": 5,
@@ -40,24 +41,31 @@ class Database:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-write")
         self._readers = ThreadPoolExecutor(2, thread_name_prefix=f"{name}-read")
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one transaction; on return it is durable, on an error nothing was done.
+    async def write(self, work: Callable[[Connection], T], *also: Work) -> T:
+        """Run `work`, and `also` after it, in one transaction.
+
+        On return all of it is durable, on an error nothing was done. `also` is for what must stand
+        or fall with the work and is none of its business, such as its entry in the audit.
 
         Raises:
             RetryLater: a database server is away; of a transaction whose end nobody heard it is
                 not known whether it was done.
 
         """
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self.write_now, work)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer, self.write_now, work, *also)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which must not write; RetryLater as for `write`."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, work)
 
-    def write_now(self, work: Callable[[Connection], T]) -> T:
+    def write_now(self, work: Callable[[Connection], T], *also: Work) -> T:
         """As `write`, in the calling thread; at start-up and in tests."""
         with _mapped(), self.engine.begin() as connection:
-            return work(connection)
+            done = work(connection)
+            for more in also:
+                more(connection)
+            return done
 
     def read_now(self, work: Callable[[Connection], T]) -> T:
         """As `read`, in the calling thread."""

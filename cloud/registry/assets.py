@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from cloud.model import tables
 from cloud.model.asset import Asset, Finding
-from cloud.model.database import Database
+from cloud.model.database import Database, Work
 from cloud.model.permissions import category_of
 from cloud.model.principal import Scope
 from cloud.model.rows import replace_rows
@@ -160,10 +160,11 @@ class AssetRegistry:
         gateways: Sequence[str],
         attributes: Mapping[str, Any],
         parties: Mapping[str, str] | None = None,
+        also: Sequence[Work] = (),
     ) -> Asset:
         """Register or change an asset; durable, and in force for the next reading, on return.
 
-        `parties`: organisations by the part that they play.
+        `parties`: organisations by the part that they play; `also`: written with it or not at all.
         """
         asset = Asset(
             asset_id=asset_id,
@@ -175,7 +176,7 @@ class AssetRegistry:
             parties=dict(parties or {}),
             updated_at=self._clock.wall_ms(),
         )
-        await self._database.write(lambda connection: _write(connection, asset))
+        await self._database.write(lambda connection: _write(connection, asset), *also)
         self._remember(asset)
         return self._with_findings(asset)
 

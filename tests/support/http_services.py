@@ -16,7 +16,7 @@ from cloud.api.app import create_app
 from cloud.api.base import Services, Trust
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
-from cloud.model.database import Database
+from cloud.model.database import Database, Work
 from cloud.model.ledger import SpoolLedger
 from cloud.model.principal import EVERYTHING, Scope
 from cloud.model.scan import KeptScan
@@ -124,9 +124,16 @@ class MemoryDesk:
         return self.put(msgspec.structs.replace(self.alarms[alarm_id], **fields))
 
     async def acknowledge(
-        self, alarm_id: int, *, by: str, note: str = "", scope: Scope = EVERYTHING
+        self,
+        alarm_id: int,
+        *,
+        by: str,
+        note: str = "",
+        scope: Scope = EVERYTHING,
+        also: Sequence[Work] = (),
     ) -> Alarm:
         """Acknowledge as ISA-18.2 says."""
+        del also
         assert scope.everything
         alarm = self.alarms.get(alarm_id)
         if alarm is None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from cloud.alarms.desk import AlarmDesk
 from cloud.feed.store import FeedStore
-from cloud.model.database import Database
+from cloud.model.database import Database, Work
 from cloud.model.logged import LoggedBatch, LogGroup, Placing, Positions
 from cloud.rules.consumer import RulesConsumer
 from cloud.rules.load import load_rules
@@ -67,12 +67,12 @@ class MortalDatabase(Database):
     kill_before: int | None = None
     kill_after: int | None = None
 
-    async def write(self, work: Callable[[Connection], Any]) -> Any:
+    async def write(self, work: Callable[[Connection], Any], *also: Work) -> Any:
         """Write, or die."""
         self.writes += 1
         if self.writes == self.kill_before:
             raise Killed
-        result = await super().write(work)
+        result = await super().write(work, *also)
         if self.writes == self.kill_after:
             raise Killed
         return result
