@@ -374,6 +374,16 @@ class Services:
         entry = entry_of(granted, self.clock.wall_ms(), subject, **detail)
         return lambda connection: append(connection, self.audit_key, entry)
 
+    def admission(self, scope: Scope) -> Callable[[str], bool]:
+        """Return what tells of an asset id whether the scope admits it, known or not."""
+
+        def admits(asset_id: str) -> bool:
+            asset = self.registry.peek(asset_id)
+            unknown = Asset(asset_id=asset_id, kind=scheme_of(asset_id), registered=False)
+            return scope.admits(asset or unknown)
+
+        return admits
+
     async def known_asset(self, asset_id: str, scope: Scope) -> Asset:
         """Return an asset that is registered or was heard of, and that the scope admits.
 

@@ -9,10 +9,8 @@ from fastapi.responses import StreamingResponse
 from cloud.api.base import Services
 from cloud.api.guard import Guard
 from cloud.api.parameters import check_names
-from cloud.model.asset import Asset
 from cloud.model.principal import Granted, Scope
 from protocols.errors import RefuseInput, RetryLater
-from protocols.ids import scheme_of
 
 LISTENERS_MAX = 1_000
 """Open streams; a further one is answered 503."""
@@ -31,7 +29,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
         if listeners >= LISTENERS_MAX:
             raise RetryLater("too many listeners")
         return StreamingResponse(
-            counted(services.stream(after, admission(services, granted.scope))),
+            counted(services.stream(after, _admission(services, granted.scope))),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -48,18 +46,9 @@ def router(services: Services, guard: Guard) -> APIRouter:
     return routes
 
 
-def admission(services: Services, scope: Scope) -> Callable[[str], bool] | None:
-    """Return what tells of an asset whether the scope admits it; None: it admits all."""
-    if scope.everything:
-        return None
-
-    def admits(asset_id: str) -> bool:
-        asset = services.registry.peek(asset_id)
-        return scope.admits(
-            asset or Asset(asset_id=asset_id, kind=scheme_of(asset_id), registered=False)
-        )
-
-    return admits
+def _admission(services: Services, scope: Scope) -> Callable[[str], bool] | None:
+    """Return what tells of an asset whether this reader may hear of it; None: of all, unasked."""
+    return None if scope.everything else services.admission(scope)
 
 
 def resume_after(request: Request) -> int | None:

@@ -1,11 +1,13 @@
 """Who calls, by a bearer token or the session of a page, and whether they may."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
 
 from cloud.api.base import Access
 from cloud.model.granting import OPEN, check_call, grant, mark
@@ -71,9 +73,29 @@ def check_guarded(app: FastAPI) -> None:
         StopService: naming it.
 
     """
-    for route in app.routes:
-        if isinstance(route, APIRoute) and not calls_of(route):
+    for route in guarded_routes(app.routes):
+        if not calls_of(route):
             raise StopService(f"{route.path}: nobody said who may call it")
+
+
+def guarded_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
+    """Yield every route that answers with more than a static file.
+
+    FastAPI keeps an included router as an object of its own that is not public, hence the look for
+    `original_router`; what is of no kind known here is refused rather than passed over.
+
+    Raises:
+        StopService: a route of another kind.
+
+    """
+    for route in routes:
+        inside = getattr(route, "original_router", None)
+        if isinstance(inside, APIRouter):
+            yield from guarded_routes(inside.routes)
+        elif isinstance(route, APIRoute):
+            yield route
+        elif not (isinstance(route, Mount) and isinstance(route.app, StaticFiles)):
+            raise StopService(f"a route of an unknown kind: {route!r}")
 
 
 def _caller(access: Access, request: Request) -> Principal:

@@ -19,9 +19,11 @@ class Remit(msgspec.Struct, frozen=True):
     """Also what nobody has placed in a district yet, of any category."""
 
     def admits(self, asset: Asset) -> bool:
-        """Tell whether the asset is of this remit."""
+        """Tell whether the asset is of this remit; one only heard of has no place and no kind."""
         if self.unplaced and not asset.district:
             return True
+        if not asset.registered:
+            return False
         in_district = self.districts is None or asset.district in self.districts
         return in_district and (self.categories is None or asset.category in self.categories)
 

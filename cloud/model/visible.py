@@ -14,11 +14,9 @@ def sees_asset(scope: Scope, asset_id: ColumnElement[str]) -> ColumnElement[bool
         return false()
     parts = [_of_remit(remit, asset_id) for remit in scope.remits]
     if scope.organisations:
-        party = select(asset_party.c.asset_id).where(
-            asset_party.c.asset_id == asset_id,
-            asset_party.c.organisation.in_(sorted(scope.organisations)),
-        )
-        parts.append(exists(party))
+        party = asset_party.alias().c
+        mine = party.organisation.in_(sorted(scope.organisations))
+        parts.append(exists(select(party.asset_id).where(party.asset_id == asset_id, mine)))
     return or_(false(), *parts)
 
 
@@ -26,21 +24,20 @@ def sees_gateway(scope: Scope, gateway_id: ColumnElement[str]) -> ColumnElement[
     """Hold where an asset that the scope admits names this gateway."""
     if scope.everything:
         return true()
-    named = select(asset_gateway.c.asset_id).where(
-        asset_gateway.c.gateway_id == gateway_id,
-        sees_asset(scope, asset_gateway.c.asset_id),
-    )
-    return exists(named)
+    named = asset_gateway.alias().c
+    seen = sees_asset(scope, named.asset_id)
+    return exists(select(named.asset_id).where(named.gateway_id == gateway_id, seen))
 
 
 def _of_remit(remit: Remit, asset_id: ColumnElement[str]) -> ColumnElement[bool]:
-    here = [asset.c.asset_id == asset_id]
+    placed = asset.alias().c  # an alias, so that it is not taken for a table of the query around
+    here = [placed.asset_id == asset_id]
     if remit.districts is not None:
-        here.append(asset.c.district.in_(sorted(remit.districts)))
+        here.append(placed.district.in_(sorted(remit.districts)))
     if remit.categories is not None:
-        here.append(asset.c.category.in_(sorted(remit.categories)))
-    inside = exists(select(asset.c.asset_id).where(*here))
+        here.append(placed.category.in_(sorted(remit.categories)))
+    inside = exists(select(placed.asset_id).where(*here))
     if not remit.unplaced:
         return inside
-    placed = select(asset.c.asset_id).where(asset.c.asset_id == asset_id, asset.c.district != "")
-    return or_(inside, not_(exists(placed)))
+    somewhere = select(placed.asset_id).where(placed.asset_id == asset_id, placed.district != "")
+    return or_(inside, not_(exists(somewhere)))

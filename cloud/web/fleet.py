@@ -1,7 +1,7 @@
 """The fleet: gateways, the account of their batches, their health."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -65,13 +65,21 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
         names = [one.gateway_id for one in shown]
         identities, refusals = await asyncio.to_thread(_trust, services, names)
         refusals = refusals if visit.may("gateways.admit") else ()
-        asked = await services.remote.overview(names, COMMANDS_MAX)
+        asked: Mapping[str, Asked] = {}
+        if visit.may("gateways.command"):
+            asked = await services.remote.overview(names, COMMANDS_MAX)
         return {
             "rollouts": await services.remote.under_way(ROLLOUTS_MAX)
             if visit.may("gateways.configure")
             else (),
             "gateways": [
-                await _view(services, one, identities.get(one.gateway_id), asked[one.gateway_id])
+                await _view(
+                    services,
+                    one,
+                    identities.get(one.gateway_id),
+                    asked.get(one.gateway_id, Asked()),
+                    services.admission(visit.scope),
+                )
                 for one in shown
             ],
             "refusals": refusals[:REFUSALS_MAX],
@@ -103,10 +111,14 @@ def _trust(
 
 
 async def _view(
-    services: Services, gateway: Gateway, identity: GatewayIdentity | None, asked: Asked
+    services: Services,
+    gateway: Gateway,
+    identity: GatewayIdentity | None,
+    asked: Asked,
+    admits: Callable[[str], bool],
 ) -> GatewayView:
     spools = await services.ledger(gateway.gateway_id)
-    assets = sorted(services.assets_of(gateway.gateway_id))
+    assets = sorted(filter(admits, services.assets_of(gateway.gateway_id)))
     return GatewayView(
         gateway=gateway,
         registered=services.registry.names_gateway(gateway.gateway_id),

@@ -8,7 +8,7 @@ from starlette.staticfiles import StaticFiles
 
 from cloud.api.base import Services
 from cloud.web import alarms, assets, console, fleet, login, scans
-from cloud.web.visit import STATIC, SignInFirst, login_address, visits
+from cloud.web.visit import STATIC, NotForYou, SignInFirst, login_address, visits
 from protocols.errors import StopService
 
 FOREVER = "public, max-age=31536000, immutable"
@@ -48,4 +48,12 @@ def mount(app: FastAPI, services: Services) -> None:
             return RedirectResponse(login_address(request), status_code=303)
         return Response("signed out", status_code=401, media_type="text/plain")
 
+    async def elsewhere(request: Request, error: Exception) -> Response:
+        assert isinstance(error, NotForYou)  # noqa: S101  # as registered below
+        places = error.visit.places()
+        if request.url.path == "/" and request.method == "GET" and places:
+            return RedirectResponse(places[0][1], status_code=303)
+        return error.visit.render("forbidden.html", status=403)
+
     app.add_exception_handler(SignInFirst, sign_in)
+    app.add_exception_handler(NotForYou, elsewhere)

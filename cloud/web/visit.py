@@ -27,10 +27,24 @@ STATIC = FOLDER / "static"
 LANGUAGE_COOKIE = "suyuan_language"
 YEAR_S = 365 * 24 * 3600
 FIELD_CHARS_MAX = 2_000
+PLACES = (
+    ("console", "/", "alarms.read"),
+    ("fleet", "/fleet", "gateways.read"),
+    ("scans", "/scans", "scans.read"),
+)
+"""Pages in the bar: name (of its texts, too), path, call."""
 
 
 class SignInFirst(Exception):
     """Nobody is signed in: the visitor is sent to the login page."""
+
+
+class NotForYou(Exception):
+    """Who is signed in may not see this page."""
+
+    def __init__(self, visit: "Visit") -> None:
+        super().__init__()
+        self.visit = visit
 
 
 class Visit:
@@ -74,6 +88,10 @@ class Visit:
             if renewed is not None:
                 self.set_session(response, renewed)
         return response
+
+    def places(self) -> list[tuple[str, str]]:
+        """Return (name, path) of the pages that the visitor may open, in their order."""
+        return [(name, path) for name, path, call in PLACES if self.may(call)]
 
     def may(self, call: str) -> bool:
         """Tell whether the visitor may make this call, however far it reaches."""
@@ -163,7 +181,11 @@ def visits(services: Services) -> tuple[Callable[[Request], Visit], SignedIn]:
             session = _session(services, request)
             if session is None:
                 raise SignInFirst
-            return Visit(request, services, session, grant(session.principal, call, whole=whole))
+            try:
+                granted = grant(session.principal, call, whole=whole)
+            except RefuseInput as error:
+                raise NotForYou(Visit(request, services, session)) from error
+            return Visit(request, services, session, granted)
 
         return mark(visit, call)
 

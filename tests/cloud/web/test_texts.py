@@ -39,7 +39,14 @@ def test_every_text_is_there_and_used() -> None:
     keys = load_texts("zh").keys()
     used |= {"alarm.cause", "alarm.consequence", "alarm.response"}  # by the annotation's name
     families = {"severity", "state", "quality", "evidence", "reason", "refused", "word", "step"}
-    families |= {"finding", "config_state", "command_state", "rollout_state", "member_state"}
+    families |= {
+        "place",
+        "finding",
+        "config_state",
+        "command_state",
+        "rollout_state",
+        "member_state",
+    }
     assert used - keys == set()
     assert {key for key in keys - used if key.partition(".")[0] not in families} == set()
 
