@@ -52,6 +52,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
         parties = parties_after(body.parties, earlier, granted)
         kind = body.kind or scheme_of(asset_id)
         _check_place(kind, body, parties, granted.scope)
+        _check_gateways(services, asset_id, body, earlier, granted.scope)
         asset = await services.registry.put(
             asset_id,
             kind=kind,
@@ -114,6 +115,27 @@ def _check_place(kind: str, body: AssetBody, parties: dict[str, str], scope: Sco
     )
     if not scope.admits(after):
         raise RefuseInput("forbidden", "district, kind and parties: expected some of your own")
+
+
+def _check_gateways(
+    services: Services, asset_id: str, body: AssetBody, earlier: Asset | None, scope: Scope
+) -> None:
+    """Refuse to name gateways of others: whoever names one sees what it reads.
+
+    An office may also name one that nobody has claimed; a firm may not, and registers what was
+    heard of already only if a gateway of its own told of it.
+    """
+    office = scope.everything or bool(scope.remits)
+    scheme, _, code = asset_id.partition(":")
+    for gateway in [*body.gateways, code] if scheme == "gateway" else body.gateways:
+        seen = services.registry.admits_gateway(scope, gateway)
+        if not seen and not (office and not services.registry.names_gateway(gateway)):
+            raise RefuseInput("forbidden", f"gateways: {gateway} is none of yours")
+    if office or earlier is None or earlier.registered:
+        return
+    if not any(asset_id in services.assets_of(gateway) for gateway in body.gateways):
+        detail = "reported by gateways that are not yours: the district can register it"
+        raise RefuseInput("forbidden", detail)
 
 
 def _read(raw: bytes) -> AssetBody:

@@ -57,7 +57,7 @@ class Registry(Protocol):
         ...
 
     def admits_gateway(self, scope: Scope, gateway_id: str) -> bool:
-        """Tell whether an asset that the scope admits names this gateway."""
+        """Tell whether the scope admits an asset that names this gateway, or the gateway itself."""
         ...
 
     def peek(self, asset_id: str) -> Asset | None:

@@ -1,6 +1,6 @@
 """Row-level visibility as SQL: what a scope admits, said inside the queries."""
 
-from sqlalchemy import ColumnElement, exists, false, not_, or_, select, true
+from sqlalchemy import ColumnElement, and_, exists, false, literal, not_, or_, select, true
 
 from cloud.model.principal import Remit, Scope
 from cloud.model.tables import asset, asset_gateway, asset_party
@@ -21,12 +21,15 @@ def sees_asset(scope: Scope, asset_id: ColumnElement[str]) -> ColumnElement[bool
 
 
 def sees_gateway(scope: Scope, gateway_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """Hold where an asset that the scope admits names this gateway."""
+    """Hold where the scope admits an asset that names this gateway, or `gateway:{id}` itself."""
     if scope.everything:
         return true()
     named = asset_gateway.alias().c
     seen = sees_asset(scope, named.asset_id)
-    return exists(select(named.asset_id).where(named.gateway_id == gateway_id, seen))
+    by_asset = exists(select(named.asset_id).where(named.gateway_id == gateway_id, seen))
+    itself, registered = literal("gateway:") + gateway_id, asset.alias().c
+    is_registered = exists(select(registered.asset_id).where(registered.asset_id == itself))
+    return or_(by_asset, and_(is_registered, sees_asset(scope, itself)))
 
 
 def _of_remit(remit: Remit, asset_id: ColumnElement[str]) -> ColumnElement[bool]:

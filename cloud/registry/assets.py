@@ -204,8 +204,11 @@ class AssetRegistry:
         return bool(self._of_gateway.get(gateway_id)) or f"gateway:{gateway_id}" in self._assets
 
     def admits_gateway(self, scope: Scope, gateway_id: str) -> bool:
-        """Tell whether an asset that the scope admits names this gateway."""
+        """Tell whether the scope admits an asset that names this gateway, or the gateway itself."""
         if scope.everything:
+            return True
+        itself = self._assets.get(f"gateway:{gateway_id}")
+        if itself is not None and scope.admits(itself):
             return True
         named_by = self._of_gateway.get(gateway_id, ())
         return any(scope.admits(self._assets[asset_id]) for asset_id in named_by)
