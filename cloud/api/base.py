@@ -60,6 +60,10 @@ class Registry(Protocol):
         """Tell whether the scope admits an asset that names this gateway, or the gateway itself."""
         ...
 
+    def few_gateways(self, scope: Scope) -> list[str] | None:
+        """Return the gateways that the scope admits if they are few, else None."""
+        ...
+
     def peek(self, asset_id: str) -> Asset | None:
         """Return a registered asset at once, without its findings."""
         ...
@@ -125,6 +129,7 @@ class Scans(Protocol):
         self,
         *,
         scope: Scope,
+        among: Sequence[str] | None = None,
         gateway: str | None = None,
         reader: str | None = None,
         code: str | None = None,

@@ -28,6 +28,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
         before = whole(query, "before_id", ID_MAX, low=1, high=ID_MAX)
         found = await services.scans(
             scope=granted.scope,
+            among=services.registry.few_gateways(granted.scope),
             gateway=query.get("gateway"),
             reader=query.get("reader"),
             code=query.get("code"),

@@ -66,6 +66,7 @@ def find_scans(
     connection: Connection,
     *,
     scope: Scope = EVERYTHING,
+    among: Sequence[str] | None = None,
     gateway: str | None = None,
     reader: str | None = None,
     code: str | None = None,
@@ -77,6 +78,8 @@ def find_scans(
     Args:
         connection: to the state database.
         scope: only of gateways that an asset in it names.
+        among: the gateways that the scope admits if they are few, asked one by one: what is rare
+            among many would be found by going through all.
         gateway: only of this gateway.
         reader: only of this reader or scanner.
         code: only those in which some code's value is exactly this.
@@ -84,6 +87,20 @@ def find_scans(
         limit: at most so many.
 
     """
+    if among is not None and gateway is None:
+        each = [
+            find_scans(
+                connection,
+                gateway=one,
+                reader=reader,
+                code=code,
+                before_id=before_id,
+                limit=limit,
+            )
+            for one in among
+        ]
+        found = [scan for scans in each for scan in scans]
+        return sorted(found, key=lambda scan: -scan.id)[:limit]
     scan = tables.scan.c
     query: Select[Any] = select(tables.scan).where(sees_gateway(scope, scan.gateway))
     query = query.order_by(scan.id.desc()).limit(limit)
