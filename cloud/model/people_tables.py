@@ -129,6 +129,16 @@ audit = Table(
     Column("hash", String(64), nullable=False),
     Index("audit_by_subject", "subject", "seq"),
     Index("audit_by_caller", "by", "seq"),
+    Index("audit_by_time", "recorded_at"),
+)
+
+audit_head = Table(
+    "audit_head",  # one row: the newest entry, proven
+    state_metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("mac", String(64), nullable=False),
 )
 
 retention_run = Table(

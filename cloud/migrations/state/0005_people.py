@@ -176,6 +176,15 @@ def _audit() -> None:
     )
     op.create_index("audit_by_caller", "audit", ["by", "seq"], unique=False)
     op.create_index("audit_by_subject", "audit", ["subject", "seq"], unique=False)
+    op.create_index("audit_by_time", "audit", ["recorded_at"], unique=False)
+    op.create_table(
+        "audit_head",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("mac", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
 
 
 def _retention_run() -> None:
