@@ -84,6 +84,13 @@ class TrustSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """So long after its end one that was not revoked may still be renewed."""
 
 
+class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The audit."""
+
+    key_file: str = ""
+    """Its key; empty: audit.key in the data folder. Processes that share a database share it."""
+
+
 class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The certificate of the HTTP side; both or none."""
 
@@ -110,6 +117,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scans: ScanSettings = ScanSettings()
     broker: BrokerSettings = BrokerSettings()
     trust: TrustSettings = TrustSettings()
+    audit: AuditSettings = AuditSettings()
     tls: TlsSettings = TlsSettings()
 
 

@@ -46,6 +46,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
             before_id=whole(query, "before", 0, low=0, high=2**53) or None,
             limit=limit + 1,
         )
+        await services.shown(granted, *found[:limit])
         return page(
             [alarm_fields(alarm) for alarm in found[:limit]],
             request=request,
@@ -61,12 +62,15 @@ def router(services: Services, guard: Guard) -> APIRouter:
         note = _note(await request.body())
         if not (alarm_id.isascii() and alarm_id.isdigit() and len(alarm_id) <= 16):
             raise RefuseInput("not_found", f"no alarm {alarm_id[:40]!r}")
+        before = await services.alarms.get(int(alarm_id), scope=granted.scope)
+        if before is None:
+            raise RefuseInput("not_found", f"no alarm {alarm_id}")
         alarm = await services.alarms.acknowledge(
-            int(alarm_id),
+            before.id,
             by=granted.by,
             note=note,
             scope=granted.scope,
-            also=[services.noted(granted, f"alarm:{alarm_id}", note=note)],
+            also=[services.noted(granted, f"asset:{before.asset}", alarm=before.id)],
         )
         return answer(alarm_fields(alarm))
 

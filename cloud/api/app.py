@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from cloud.api import (
     alarms,
     assets,
+    audit,
     enrolment,
     feed,
     gateways,
@@ -25,7 +26,7 @@ def create_app(services: Services) -> FastAPI:
     app = _new()
     guard = guard_of(services.access)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
-    for resource in (*resources, feed):
+    for resource in (*resources, feed, audit):
         app.include_router(resource.router(services, guard))
     app.include_router(rollouts.files(services))
     for mount in services.mounts:

@@ -60,14 +60,16 @@ def router(services: Services, guard: Guard) -> APIRouter:
             gateways=body.gateways,
             attributes=body.attributes,
             parties=parties,
-            also=[services.noted(granted, f"asset:{asset_id}", **msgspec.to_builtins(body))],
+            also=[services.noted(granted, f"asset:{asset_id}", **_noted(earlier, body, parties))],
         )
         new = earlier is None or not earlier.registered
         return answer(asset_fields(asset), status=201 if new else 200)
 
     @routes.get("/{asset_id}")
     async def get_asset(asset_id: str, granted: Annotated[Granted, reader]) -> Response:
-        return answer(asset_fields(await services.known_asset(asset_id, granted.scope)))
+        asset = await services.known_asset(asset_id, granted.scope)
+        await services.shown(granted, asset)
+        return answer(asset_fields(asset))
 
     @routes.get("/{asset_id}/latest")
     async def get_latest(asset_id: str, granted: Annotated[Granted, reader]) -> Response:
@@ -102,6 +104,20 @@ def parties_after(
     if any({before.get(part, own), after.get(part, own)} != {own} for part in changed):
         raise RefuseInput("forbidden", "parties: another organisation's part is not yours to set")
     return after
+
+
+def _noted(earlier: Asset | None, body: AssetBody, parties: dict[str, str]) -> dict[str, Any]:
+    """Return what the audit says of a change: which fields, not what is in them."""
+    before = earlier or Asset(asset_id="", kind="", registered=False)
+    fields = ["name"] if before.name != body.name else []
+    fields += ["gateways"] if before.gateways != sorted(set(body.gateways)) else []
+    for what, old, new in (
+        ("attributes", before.attributes, body.attributes),
+        ("parties", before.parties, parties),
+    ):
+        names = sorted({*old, *new})
+        fields += [f"{what}.{name}" for name in names if old.get(name) != new.get(name)]
+    return {"state": "changed" if before.registered else "registered", "fields": fields}
 
 
 def _check_place(kind: str, body: AssetBody, parties: dict[str, str], scope: Scope) -> None:

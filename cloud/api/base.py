@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fastapi import FastAPI
+from msgspec import Struct
 
+from cloud.audit.base import Audit
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
-from cloud.model.audit import append, entry_of
+from cloud.model.audit import entry_of
 from cloud.model.database import Work
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
+from cloud.model.personal import personal_in
 from cloud.model.principal import EVERYTHING, Granted, Principal, Scope
 from cloud.model.refusal import Refusal
 from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
@@ -275,7 +278,14 @@ class Remote(Protocol):
         ...
 
     async def command(
-        self, gateway_id: str, *, op: str, args: Mapping[str, Any], expires_in_s: int, by: str
+        self,
+        gateway_id: str,
+        *,
+        op: str,
+        args: Mapping[str, Any],
+        expires_in_s: int,
+        by: str,
+        also: Sequence[Work] = (),
     ) -> CommandEntry:
         """Take a command; RefuseInput `too_large`, `too_many_commands`."""
         ...
@@ -296,6 +306,7 @@ class Remote(Protocol):
         overlay: Mapping[str, str],
         not_after: int | None,
         by: str,
+        also: Sequence[Work] = (),
     ) -> ConfigPush:
         """Sign and send a configuration; RefuseInput `bad_site`, `bad_path`, `too_large`."""
         ...
@@ -309,7 +320,7 @@ class Remote(Protocol):
         ...
 
     async def roll_out(
-        self, plan: Rollout, gateways: Sequence[str]
+        self, plan: Rollout, gateways: Sequence[str], also: Sequence[Work] = ()
     ) -> tuple[Rollout, Sequence[Member]]:
         """Begin a rollout; RefuseInput `not_found`, `bad_request`."""
         ...
@@ -326,7 +337,9 @@ class Remote(Protocol):
         """Return rollouts that are not done, newest first, with their gateways by state."""
         ...
 
-    async def set_rollout(self, rollout_id: int, *, running: bool, reason: str) -> Rollout:
+    async def set_rollout(
+        self, rollout_id: int, *, running: bool, reason: str, also: Sequence[Work] = ()
+    ) -> Rollout:
         """Stop one or let it go on; RefuseInput `not_found`, `finished`."""
         ...
 
@@ -359,8 +372,7 @@ class Services:
     metrics: Callable[[], bytes]
     """Prometheus text."""
     access: Access
-    audit_key: bytes = b""
-    """Of the audit; empty only where nothing is at stake."""
+    audit: Audit
     trust: Trust | None = None
     """None: this service has no authority."""
     clock: Clock
@@ -375,9 +387,20 @@ class Services:
     """What else is served, such as `cloud.web.pages.mount`."""
 
     def noted(self, granted: Granted, subject: str, **detail: object) -> Work:
-        """Return what writes the call into the audit, for the transaction that carries it out."""
-        entry = entry_of(granted, self.clock.wall_ms(), subject, **detail)
-        return lambda connection: append(connection, self.audit_key, entry)
+        """Return what writes the call into the audit, for the transaction that carries it out.
+
+        `detail`: names of what changed, ids and states; no personal data and no secret.
+        """
+        return self.audit.noted(entry_of(granted, self.clock.wall_ms(), subject, **detail))
+
+    async def note(self, granted: Granted, subject: str, **detail: object) -> None:
+        """Write the call into the audit by itself, where what it does is in no transaction."""
+        await self.audit.note(entry_of(granted, self.clock.wall_ms(), subject, **detail))
+
+    async def shown(self, granted: Granted, *things: Struct) -> None:
+        """Note a look at what is personal in things, before they leave."""
+        if shown := personal_in(things):
+            await self.audit.look(granted, shown)
 
     def admission(self, scope: Scope) -> Callable[[str], bool]:
         """Return what tells of an asset id whether the scope admits it, known or not."""

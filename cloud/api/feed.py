@@ -28,6 +28,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
         after = resume_after(request)
         if listeners >= LISTENERS_MAX:
             raise RetryLater("too many listeners")
+        await services.audit.look(granted, {"feed": ["alarm.acknowledged_by"]})
         return StreamingResponse(
             counted(services.stream(after, _admission(services, granted.scope))),
             media_type="text/event-stream",

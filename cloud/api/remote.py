@@ -55,19 +55,28 @@ def router(services: Services, guard: Guard) -> APIRouter:
             args=body.args,
             expires_in_s=body.expires_in_s,
             by=granted.by,
+            also=[
+                services.noted(granted, f"gateway:{gateway_id}", op=body.op, args=sorted(body.args))
+            ],
         )
         return answer(timed_fields(entry), status=202)
 
-    @routes.get("/commands", dependencies=[commander])
-    async def list_commands(gateway_id: str, request: Request) -> Response:
+    @routes.get("/commands")
+    async def list_commands(
+        gateway_id: str, request: Request, granted: Annotated[Granted, commander]
+    ) -> Response:
         found = await remote.commands(check_gateway_id(gateway_id), _limit(request))
+        await services.shown(granted, *found)
         return answer([timed_fields(one) for one in found])
 
-    @routes.get("/commands/{command_id}", dependencies=[commander])
-    async def get_command(gateway_id: str, command_id: str) -> Response:
+    @routes.get("/commands/{command_id}")
+    async def get_command(
+        gateway_id: str, command_id: str, granted: Annotated[Granted, commander]
+    ) -> Response:
         entry = await remote.find_command(check_gateway_id(gateway_id), command_id)
         if entry is None:
             raise RefuseInput("not_found", f"no command {command_id[:80]!r} to {gateway_id}")
+        await services.shown(granted, entry)
         return answer(timed_fields(entry))
 
     @routes.post("/config")
@@ -81,12 +90,18 @@ def router(services: Services, guard: Guard) -> APIRouter:
             overlay=body.overlay,
             not_after=body.not_after,
             by=granted.by,
+            also=[
+                services.noted(granted, f"gateway:{gateway_id}", overlay=sorted(body.overlay)[:50])
+            ],
         )
         return answer(timed_fields(pushed), status=202)
 
-    @routes.get("/config", dependencies=[keeper])
-    async def list_pushes(gateway_id: str, request: Request) -> Response:
+    @routes.get("/config")
+    async def list_pushes(
+        gateway_id: str, request: Request, granted: Annotated[Granted, keeper]
+    ) -> Response:
         found = await remote.pushes(check_gateway_id(gateway_id), _limit(request))
+        await services.shown(granted, *found)
         return answer([timed_fields(one) for one in found])
 
     return routes

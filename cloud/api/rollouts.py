@@ -70,29 +70,36 @@ def router(services: Services, guard: Guard) -> APIRouter:
             by=granted.by,
             created_at=services.clock.wall_ms(),
         )
-        rollout, members = await remote.roll_out(plan, list(dict.fromkeys(gateways)))
+        named = list(dict.fromkeys(gateways))
+        noted = services.noted(granted, f"release:{body.serial}", gateways=len(named))
+        rollout, members = await remote.roll_out(plan, named, [noted])
         return answer(_fields(rollout, members), status=202)
 
     @routes.get("/rollouts")
-    async def list_rollouts(request: Request) -> Response:
+    async def list_rollouts(request: Request, granted: Annotated[Granted, keeper]) -> Response:
         check_names(request.query_params, ("limit",))
         limit = whole(request.query_params, "limit", LIMIT, low=1, high=LIMIT_MAX)
-        return answer([timed_fields(one) for one in await remote.rollouts(limit)])
+        found = await remote.rollouts(limit)
+        await services.shown(granted, *found)
+        return answer([timed_fields(one) for one in found])
 
     @routes.get("/rollouts/{rollout_id}")
-    async def get_rollout(rollout_id: str) -> Response:
+    async def get_rollout(rollout_id: str, granted: Annotated[Granted, keeper]) -> Response:
         rollout, members = await remote.rollout(_number(rollout_id))
+        await services.shown(granted, rollout)
         return answer(_fields(rollout, members))
 
     @routes.post("/rollouts/{rollout_id}/{verb}")
-    async def steer(rollout_id: str, verb: str, request: Request) -> Response:
+    async def steer(
+        rollout_id: str, verb: str, request: Request, granted: Annotated[Granted, keeper]
+    ) -> Response:
         if verb not in ("stop", "resume"):
             raise RefuseInput("not_found", f"expected stop or resume, found {verb[:20]!r}")
         raw = await request.body()
         reason = read_body(raw, ReasonBody).reason if raw.strip() else ""
-        rollout = await remote.set_rollout(
-            _number(rollout_id), running=verb == "resume", reason=reason
-        )
+        number, running = _number(rollout_id), verb == "resume"
+        noted = services.noted(granted, f"rollout:{number}", state=verb)
+        rollout = await remote.set_rollout(number, running=running, reason=reason, also=[noted])
         return answer(timed_fields(rollout))
 
     return routes

@@ -35,6 +35,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
             before_id=before,
             limit=limit + 1,
         )
+        await services.shown(granted, *found[:limit])
         return page(
             [scan_fields(one) for one in found[:limit]],
             request=request,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, RowMapping, select
 
-from cloud.model.audit import HALF, head_of, read_head, seal_of
+from cloud.model.audit import HALF, is_proven, read_head, seal_of
 from cloud.model.people_tables import audit
 from protocols.durable import PRIVATE, write_durably
 from protocols.errors import StopService
@@ -57,11 +57,10 @@ def fits(connection: Connection, key: bytes) -> bool:
 
     One proof is enough, for the others may have been bent; nothing written yet fits any key.
     """
-    head = read_head(connection)
-    if head is not None and head_of(key, head.seq, head.hash) == head:
+    if is_proven(connection, key):
         return True
     rows = _newest(connection, LOOKED_AT)
-    if head is None and not rows:
+    if not rows and read_head(connection) is None:
         return True
     return any(seal_of(key, {**row}) == row["hash"][:HALF] for row in rows)
 

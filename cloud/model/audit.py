@@ -103,14 +103,19 @@ def append(connection: Connection, key: bytes, *entries: Entry) -> None:
 def open_head(connection: Connection, key: bytes) -> None:
     """Make the head of an audit that has no entries yet, so that its key is settled."""
     take_turn(connection, TURN)
-    if read_head(connection) is None:
-        _begin(connection, key)
+    _begin(connection, key)
 
 
 def read_head(connection: Connection) -> Head | None:
     """Return the head as it is written, None when there is none."""
     row = connection.execute(_HEAD).first()
     return None if row is None else Head(*row)
+
+
+def is_proven(connection: Connection, key: bytes) -> bool:
+    """Tell whether the head is as the service wrote it."""
+    head = read_head(connection)
+    return head is not None and head_of(key, head.seq, head.hash) == head
 
 
 def head_of(key: bytes, seq: int, hash_: str) -> Head:

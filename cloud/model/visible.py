@@ -1,7 +1,9 @@
 """Row-level visibility as SQL: what a scope admits, said inside the queries."""
 
+import msgspec
 from sqlalchemy import ColumnElement, and_, exists, false, literal, not_, or_, select, true
 
+from cloud.model.people_tables import organisation
 from cloud.model.principal import Remit, Scope
 from cloud.model.tables import asset, asset_gateway, asset_party
 
@@ -44,3 +46,26 @@ def _of_remit(remit: Remit, asset_id: ColumnElement[str]) -> ColumnElement[bool]
         return inside
     somewhere = select(placed.asset_id).where(placed.asset_id == asset_id, placed.district != "")
     return or_(inside, not_(exists(somewhere)))
+
+
+def sees_organisation(scope: Scope, organisation_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Hold where `organisation_id` names an organisation that the scope admits.
+
+    One of the whole city, or of all categories, is of no narrower remit.
+    """
+    if scope.everything:
+        return true()
+    parts = [_is_of_remit(remit, organisation_id) for remit in scope.remits]
+    if scope.organisations:
+        parts.append(organisation_id.in_(sorted(scope.organisations)))
+    return or_(false(), *parts)
+
+
+def _is_of_remit(remit: Remit, organisation_id: ColumnElement[str]) -> ColumnElement[bool]:
+    one = organisation.alias().c
+    here = [one.id == organisation_id]
+    for column, wanted in ((one.districts, remit.districts), (one.categories, remit.categories)):
+        if wanted is not None:
+            named = [msgspec.json.encode(name).decode() for name in sorted(wanted)]
+            here.append(or_(false(), *(column.contains(n, autoescape=True) for n in named)))
+    return exists(select(one.id).where(*here))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from cloud.model.database import Database, take_turn
+from cloud.model.database import Database, Work, take_turn
 from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
 from cloud.remote import rows
 from cloud.remote.releases import Releases
@@ -30,7 +30,14 @@ class RemoteBook:
         self.on_change: Callable[[], None] = lambda: None
 
     async def command(
-        self, gateway_id: str, *, op: str, args: Mapping[str, Any], expires_in_s: int, by: str
+        self,
+        gateway_id: str,
+        *,
+        op: str,
+        args: Mapping[str, Any],
+        expires_in_s: int,
+        by: str,
+        also: Sequence[Work] = (),
     ) -> CommandEntry:
         """Take a command.
 
@@ -56,7 +63,7 @@ class RemoteBook:
                 raise RefuseInput("too_many_commands", f"{rows.OPEN_COMMANDS_MAX} are open")
             rows.insert_command(connection, entry)
 
-        await self._database.write(add)
+        await self._database.write(add, *also)
         self.on_change()
         return entry
 
@@ -78,6 +85,7 @@ class RemoteBook:
         overlay: Mapping[str, str],
         not_after: int | None,
         by: str,
+        also: Sequence[Work] = (),
     ) -> ConfigPush:
         """Check, sign and keep a configuration; it takes the place of one under way.
 
@@ -114,7 +122,7 @@ class RemoteBook:
             rows.insert_push(connection, push, signed.decode())
             return push
 
-        push = await self._database.write(add)
+        push = await self._database.write(add, *also)
         self.on_change()
         return push
 
@@ -140,7 +148,7 @@ class RemoteBook:
         return await self._database.read(read)
 
     async def roll_out(
-        self, plan: Rollout, gateways: Sequence[str]
+        self, plan: Rollout, gateways: Sequence[str], also: Sequence[Work] = ()
     ) -> tuple[Rollout, Sequence[Member]]:
         """Begin a rollout.
 
@@ -153,7 +161,7 @@ class RemoteBook:
         if not members:
             raise RefuseInput("bad_request", "no gateway to roll out to")
         rollout_id = await self._database.write(
-            lambda c: rows.insert_rollout(c, plan, manifest, members)
+            lambda c: rows.insert_rollout(c, plan, manifest, members), *also
         )
         return await self.rollout(rollout_id)
 
@@ -178,7 +186,9 @@ class RemoteBook:
 
         return await self._database.read(read)
 
-    async def set_rollout(self, rollout_id: int, *, running: bool, reason: str) -> Rollout:
+    async def set_rollout(
+        self, rollout_id: int, *, running: bool, reason: str, also: Sequence[Work] = ()
+    ) -> Rollout:
         """Stop a rollout, or let a stopped one go on. RefuseInput `not_found`, `finished`."""
 
         def change(connection: Connection) -> Rollout:
@@ -194,7 +204,7 @@ class RemoteBook:
             rows.save_rollout(connection, after)
             return after
 
-        return await self._database.write(change)
+        return await self._database.write(change, *also)
 
     def _aged(self, entry: CommandEntry) -> CommandEntry:
         """Say of a command that nobody answered in time that it is expired."""

@@ -10,6 +10,7 @@ from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
 from cloud.model.scan import KeptScan
+from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.trust import TrustPart
 from cloud.rules.follower import ValuesFollower
@@ -57,7 +58,7 @@ class ServeRole:
             common.on_log.append(follower.wake)
             values = follower.latest, follower.assets_of
         settings = common.settings
-        self._trust = TrustPart(common)
+        self._trust, self._audit = TrustPart(common), AuditPart(common)
         self.services = Services(
             registry=common.registry,
             gateways=common.gateways,
@@ -79,6 +80,7 @@ class ServeRole:
             ready=ready,
             metrics=metrics,
             access=common.access,
+            audit=self._audit.book,
             trust=self._trust.desk,
             clock=common.clock,
             base_url=settings.base_url,
@@ -95,7 +97,7 @@ class ServeRole:
 
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""
-        parts = {"watch broker": self._trust.run()}
+        parts = {"watch broker": self._trust.run(), "keep audit heads": self._audit.run()}
         if self._follower is not None:
             parts["follow values"] = self._follower.run()
         return parts

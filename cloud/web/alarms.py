@@ -30,6 +30,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
         if alarm is None:
             return visit.render("not_found.html", status=404)
         view = await alarm_view(services, alarm, visit.t)
+        await services.shown(visit.granted, alarm, view.asset.asset)
         values = values_then(alarm, visit.t)
         head = services.feed.head
         return visit.render("alarm.html", view=view, values=values, head=head, minutes=PLOT_MINUTES)
@@ -43,8 +44,13 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
         if alarm is None:
             raise RefuseInput("not_found", f"no alarm {alarm_id[:40]!r}")
         note = form.get("note", "").strip()[:NOTE_CHARS_MAX]
-        by = visit.session.by if visit.session else ""
-        await services.alarms.acknowledge(alarm.id, by=by, note=note, scope=visit.scope)
+        await services.alarms.acknowledge(
+            alarm.id,
+            by=visit.granted.by,
+            note=note,
+            scope=visit.scope,
+            also=[services.noted(visit.granted, f"asset:{alarm.asset}", alarm=alarm.id)],
+        )
         if visit.request.headers.get("hx-request"):
             return Response(status_code=204, headers=CHANGED)
         return RedirectResponse("/", status_code=303)

@@ -29,6 +29,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
         found = await services.alarms.find(
             scope=visit.scope_of("alarms.read"), asset=asset_id, limit=ALARMS
         )
+        await services.shown(visit.granted, view.asset, *found)
         others = {
             name: value
             for name, value in sorted(view.asset.attributes.items())

@@ -29,6 +29,8 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
     async def open_part(visit: Visit) -> dict[str, Any]:
         alarms = worst_first(await _all_open(services, visit.scope))
         shown = [await alarm_view(services, alarm, visit.t) for alarm in alarms[:LINES_MAX]]
+        cards = [view.asset.asset for view in shown[:CARDS_MAX]]  # lines have no telephone
+        await services.shown(visit.granted, *cards, *alarms[:LINES_MAX])
         return {
             "cards": shown[:CARDS_MAX],
             "lines": shown[CARDS_MAX:],
@@ -41,6 +43,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
 
     async def recent_part(visit: Visit) -> dict[str, Any]:
         found = await services.alarms.find(scope=visit.scope, limit=RECENT)
+        await services.shown(visit.granted, *found)
         return {"recent": [await alarm_view(services, alarm, visit.t) for alarm in found]}
 
     @routes.get("/")

@@ -68,6 +68,8 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
         asked: Mapping[str, Asked] = {}
         if visit.may("gateways.command"):
             asked = await services.remote.overview(names, COMMANDS_MAX)
+            commands = [entry for one in asked.values() for entry in one.commands]
+            await services.shown(visit.granted, *commands)
         return {
             "rollouts": await services.remote.under_way(ROLLOUTS_MAX)
             if visit.may("gateways.configure")

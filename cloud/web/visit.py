@@ -31,6 +31,7 @@ PLACES = (
     ("console", "/", "alarms.read"),
     ("fleet", "/fleet", "gateways.read"),
     ("scans", "/scans", "scans.read"),
+    ("audit", "/audit", "audit.read"),
 )
 """Pages in the bar: name (of its texts, too), path, call."""
 
@@ -58,6 +59,7 @@ class Visit:
         granted: Granted | None = None,
     ) -> None:
         self.request, self.services, self.session = request, services, session
+        self._granted = granted
         self.scope: Scope = granted.scope if granted else NOTHING
         """How far the page's call reaches."""
         chosen = request.cookies.get(LANGUAGE_COOKIE, "")
@@ -88,6 +90,12 @@ class Visit:
             if renewed is not None:
                 self.set_session(response, renewed)
         return response
+
+    @property
+    def granted(self) -> Granted:
+        """The page's call; only of a page that makes one."""
+        assert self._granted is not None  # noqa: S101  # else nobody is signed in
+        return self._granted
 
     def places(self) -> list[tuple[str, str]]:
         """Return (name, path) of the pages that the visitor may open, in their order."""

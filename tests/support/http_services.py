@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from cloud.access.book import AccessBook
 from cloud.api.app import create_app
 from cloud.api.base import Services, Trust
+from cloud.audit.book import AuditBook
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
@@ -34,6 +35,7 @@ from protocols.readings import Value
 from tests.support.state_database import open_state
 
 TOKEN = "token-of-the-tests"
+AUDIT_KEY = bytes(32)
 LIFT = "elevator:31101099920240017"
 
 
@@ -271,6 +273,7 @@ async def open_world(
         ready=ready,
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
+        audit=AuditBook(database, clock, AUDIT_KEY),
         trust=trust,
         clock=clock,
         stopping=asyncio.Event(),

@@ -1,0 +1,67 @@
+"""What is personal in the things that the service shows, as firmware_config/access says."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from cloud.model.alarm import Alarm
+from cloud.model.asset import Asset
+from cloud.model.permissions import Word
+from cloud.model.remote import CommandEntry, ConfigPush, Rollout
+from cloud.model.scan import KeptScan
+from protocols.border import load_toml
+from protocols.catalog.files import data_root
+
+Field = Annotated[str, Meta(pattern=r"^(attributes\.)?[a-z][a-z0-9_]{0,63}\Z")]
+ATTRIBUTE = "attributes."
+
+
+class PersonalThing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A kind of thing, and which of its fields tell of a person."""
+
+    id: Word
+    fields: tuple[Field, ...]
+
+
+class _Personal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    schema: Literal[1]
+    thing: tuple[PersonalThing, ...]
+
+
+@lru_cache(maxsize=1)
+def load_personal() -> Mapping[str, tuple[str, ...]]:
+    """Return the personal fields by kind of thing; FixConfiguration when the file is wrong."""
+    path = data_root() / "access" / "personal.toml"
+    return {thing.id: thing.fields for thing in load_toml(path, _Personal).thing}
+
+
+THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
+    Asset: ("asset", lambda one: f"asset:{one.asset_id}"),
+    Alarm: ("alarm", lambda one: f"asset:{one.asset}"),
+    KeptScan: ("scan", lambda one: f"gateway:{one.gateway}"),
+    CommandEntry: ("command", lambda one: f"gateway:{one.gateway_id}"),
+    ConfigPush: ("config_push", lambda one: f"gateway:{one.gateway_id}"),
+    Rollout: ("rollout", lambda one: f"rollout:{one.id}"),
+}
+"""Kind of a thing, and the subject under which a look at it is noted."""
+
+
+def personal_in(things: Iterable[msgspec.Struct]) -> dict[str, set[str]]:
+    """Return which fields of things tell of a person, by subject; empty ones tell nothing."""
+    found: dict[str, set[str]] = {}
+    for thing in things:
+        kind, subject = THINGS[type(thing)]
+        for name in load_personal()[kind]:
+            if _value(thing, name):
+                found.setdefault(subject(thing), set()).add(f"{kind}.{name}")
+    return found
+
+
+def _value(thing: msgspec.Struct, name: str) -> Any:
+    if name.startswith(ATTRIBUTE):
+        attributes: Mapping[str, Any] = getattr(thing, "attributes", {})
+        return attributes.get(name.removeprefix(ATTRIBUTE))
+    return getattr(thing, name)

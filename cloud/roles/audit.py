@@ -1,0 +1,87 @@
+"""The audit inside the service: its key, and the heads of it that are kept beside the database."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from cloud.audit.book import AuditBook
+from cloud.audit.heads import HEADS_FILE, HeadsFile
+from cloud.audit.key import KEY_FILE, fits, is_begun, make_key, read_key
+from cloud.model.audit import TURN, is_proven, open_head
+from cloud.model.database import take_turn
+from cloud.roles.common import Common
+from cloud.settings import Settings
+from protocols.errors import RetryLater, StopService
+
+logger = logging.getLogger("suyuan.cloud")
+
+HEAD_EACH_S = 2.0
+
+
+def key_file(data: Path, settings: Settings) -> Path:
+    """Return where the key of the audit is."""
+    return Path(settings.audit.key_file) if settings.audit.key_file else data / KEY_FILE
+
+
+class AuditPart:
+    """Opens the audit with the one key that it has, and keeps its heads.
+
+    Raises:
+        StopService: the key is missing, damaged, or another than the audit was begun with.
+
+    """
+
+    def __init__(self, common: Common) -> None:
+        self._database = common.state_db
+        file = key_file(common.data, common.settings)
+        if not file.exists():
+            if common.state_db.read_now(is_begun):
+                raise StopService(_LOST.format(file=file))
+            make_key(file)
+        key = read_key(file)
+        if not common.state_db.write_now(lambda connection: _open(connection, key)):
+            raise StopService(_OTHER.format(file=file))
+        if not (common.data / HEADS_FILE).exists():
+            logger.info("no %s yet: it begins with the audit as it is now", HEADS_FILE)
+        self.book = AuditBook(common.state_db, common.clock, key)
+        self._heads = HeadsFile(common.data, key, common.clock)
+        self._keep_head()
+
+    async def run(self) -> None:
+        """Keep a head every few seconds until cancelled, and the last one then."""
+        try:
+            while True:
+                await asyncio.sleep(HEAD_EACH_S)
+                await asyncio.to_thread(self._keep_head)
+        finally:
+            self._keep_head()
+
+    def _keep_head(self) -> None:
+        try:
+            self._heads.follow(self._database)
+        except (RetryLater, OSError) as error:
+            logger.error("no head of the audit was kept: %s", error)  # noqa: TRY400
+
+
+def _open(connection: Connection, key: bytes) -> bool:
+    """Begin the audit or go on with it; False when it is of another key."""
+    take_turn(connection, TURN)
+    if not fits(connection, key):
+        return False
+    if not is_begun(connection):
+        open_head(connection, key)
+    elif not is_proven(connection, key):
+        logger.error("the head of the audit is bent: run suyuan-cloud audit verify")
+    return True
+
+
+_LOST = (
+    "the audit was begun with a key, and {file} is missing: put it back (another process of this "
+    "service has the same, see audit.key_file); without it nothing proves the audit any more"
+)
+_OTHER = (
+    "{file} is not the key that the audit was begun with: all processes of a service share one, "
+    "see audit.key_file; a second chain is not begun"
+)
