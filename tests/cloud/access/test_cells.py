@@ -110,6 +110,20 @@ async def read_gateways(city: City, caller: Caller) -> set[int]:
     return listed
 
 
+async def read_audit(city: City, caller: Caller) -> set[int]:
+    subjects = {f"asset:{thing.asset}": thing.number for thing in things()}
+    administrator = Caller("administrator")
+    if not set(subjects) <= set(await _audited(city, administrator)):
+        for alarm in city.alarms:  # each makes an entry about its asset
+            path = f"/api/v1/alarms/{alarm}/acknowledge"
+            await city.send(administrator, "POST", path, {})
+    return {subjects[one] for one in await _audited(city, caller) if one in subjects}
+
+
+async def _audited(city: City, caller: Caller) -> list[str]:
+    return _listed(await city.get(caller, "/api/v1/audit?limit=1000"), "subject")
+
+
 def whole(*paths: str) -> Probe:
     """Probe calls that answer for the whole city or not at all."""
 
@@ -145,6 +159,7 @@ PROBES: dict[str, Probe] = {
     ),
     "gateways.admit": whole("/api/v1/refusals", "/api/v1/gateways/gw-0001/identity"),
     "metrics.read": whole("/metrics"),
+    "audit.read": read_audit,
 }
 WHOLE = {"gateways.command", "gateways.configure", "gateways.admit", "metrics.read"}
 

@@ -46,6 +46,8 @@ def test_every_text_is_there_and_used() -> None:
         "command_state",
         "rollout_state",
         "member_state",
+        "audit_detail",
+        "audit_state",
     }
     assert used - keys == set()
     assert {key for key in keys - used if key.partition(".")[0] not in families} == set()
