@@ -9,6 +9,7 @@ from cloud.api import (
     feed,
     gateways,
     health,
+    organisations,
     problems,
     readings,
     remote,
@@ -25,7 +26,7 @@ def create_app(services: Services) -> FastAPI:
     app = _new()
     guard = guard_of(services.access)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
-    for resource in (*resources, feed):
+    for resource in (*resources, feed, organisations):
         app.include_router(resource.router(services, guard))
     app.include_router(rollouts.files(services))
     for mount in services.mounts:

@@ -152,6 +152,6 @@ class SignUps(Protocol):
 class Exports(Protocol):
     """All that is kept of an organisation, to take along."""
 
-    def stream(self, one: Organisation) -> AsyncIterator[bytes]:
-        """Return a ZIP file part by part; RefuseInput `too_many_exports` at once."""
+    async def open(self, one: Organisation) -> AsyncIterator[bytes]:
+        """Begin a ZIP file, and return it part by part; RefuseInput `too_many_exports`."""
         ...

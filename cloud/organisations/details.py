@@ -87,8 +87,9 @@ def check_application(asked: Application, districts: Collection[str]) -> Applica
         raise RefuseInput("bad_request", "contact: expected a name and a phone number")
     username = asked.username.strip().lower()
     # Where a wished name is taken the credit code is the name: it must never be another's wish.
-    if not _USERNAME.fullmatch(username) or _matcher().match(username.upper()):
-        raise _expected("username", "3 to 32 of a-z 0-9 . _ -, beginning with a letter", username)
+    of_another = username.upper() != asked.credit_code and _matcher().match(username.upper())
+    if not _USERNAME.fullmatch(username) or of_another:
+        raise _expected("username", "3 to 32 of a-z 0-9 . _ -, no other's credit code", username)
     if not 0 < len(asked.password) <= PASSWORD_CHARS_MAX:
         raise RefuseInput("bad_request", f"password: expected {PASSWORD_CHARS_MAX} characters")
     return replace(asked, username=username)

@@ -9,7 +9,8 @@ and in the other in its new one.
 import csv
 import io
 import zipfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -52,7 +53,7 @@ class Export:
         first = await anext(parts)  # begun: from here on it ends by itself even if nobody reads
         return _chained(first, parts)
 
-    async def _parts(self, one: Organisation) -> AsyncIterator[bytes]:
+    async def _parts(self, one: Organisation) -> AsyncGenerator[bytes]:
         if one.id in self._under_way or len(self._under_way) >= EXPORTS_MAX:
             raise RefuseInput("too_many_exports", str(AGAIN_AFTER_S))
         self._under_way.add(one.id)
@@ -60,9 +61,9 @@ class Export:
         try:
             for listing in LISTINGS:
                 for form in (_lines, _table):
-                    writer = _Writer(archive, listing, form)
+                    writer = _Writer(archive, listing, form, one.id)
                     while writer.more:
-                        yield await self._database.read(lambda c, w=writer: w.page(c, one.id))
+                        yield await self._database.read(writer.page)
             yield archive.end(one)
         finally:
             archive.drop()
@@ -138,16 +139,16 @@ class _Form(msgspec.Struct, frozen=True):
 class _Writer:
     """Writes a table in one form, into as many files as it needs."""
 
-    def __init__(self, archive: _Archive, listing: Listing, form: _Form) -> None:
-        self._archive, self._listing, self._form = archive, listing, form
+    def __init__(self, archive: _Archive, listing: Listing, form: _Form, whose: str) -> None:
+        self._archive, self._listing, self._form, self._whose = archive, listing, form, whose
         self._after: After = ()
         self._file: IO[bytes] | None = None
         self._name, self._number, self._bytes = "", 0, 0
         self.more = True
 
-    def page(self, connection: Connection, organisation_id: str) -> bytes:
+    def page(self, connection: Connection) -> bytes:
         """Read and write one page; returns what is ready to be sent."""
-        rows, after = self._listing.page(connection, organisation_id, self._after)
+        rows, after = self._listing.page(connection, self._whose, self._after)
         if self._file is None:
             self._begin()
         self._write(self._form.rows(rows))
@@ -172,11 +173,20 @@ class _Writer:
             self._bytes += len(data)
 
 
-async def _chained(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for part in parts:
-        if part:
-            yield part
+async def _chained(first: bytes, parts: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    async with aclosing(parts):
+        yield first
+        async for part in parts:
+            if part:
+                yield part
+
+
+def _no_head(_names: Sequence[str]) -> bytes:
+    return b""
+
+
+def _csv_head(names: Sequence[str]) -> bytes:
+    return b"\xef\xbb\xbf" + _csv([names])  # the mark by which spreadsheets know UTF-8
 
 
 def _json_rows(rows: Sequence[Row]) -> bytes:
@@ -207,5 +217,5 @@ def cell(value: Any) -> str:
     return f"'{text}" if begins in _FORMULA or text[:1] in ("\t", "\r", "\n") else text
 
 
-_lines = _Form("jsonl", lambda _: b"", _json_rows)
-_table = _Form("csv", lambda names: b"\xef\xbb\xbf" + _csv([names]), _csv_rows)
+_lines = _Form("jsonl", _no_head, _json_rows)
+_table = _Form("csv", _csv_head, _csv_rows)

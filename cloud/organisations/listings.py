@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, Table, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, select, union
 
 from cloud.model import tables
 from cloud.model.people_tables import account, api_key, audit, device, organisation
@@ -13,6 +13,7 @@ from protocols.clock import iso
 PAGE_ROWS = 500
 OUTER_MAX = 200
 """Things or gateways looked through for one page: a page may be empty, and is not the last."""
+_GATEWAY = "gateway:"
 
 Row = dict[str, Any]
 After = tuple[Any, ...]
@@ -96,11 +97,12 @@ def _things(organisation_id: str) -> Select[Any]:
 
 
 def _gateways(organisation_id: str) -> Select[Any]:
+    """Return the gateways that its things name, and those that are its things themselves."""
     gateway, party = tables.asset_gateway.c, tables.asset_party.c
-    query = select(gateway.gateway_id).join_from(
-        tables.asset_party, tables.asset_gateway, gateway.asset_id == party.asset_id
-    )
-    return query.where(party.organisation == organisation_id)
+    named = select(gateway.gateway_id).where(gateway.asset_id.in_(_things(organisation_id)))
+    mine = party.organisation == organisation_id, party.asset_id.startswith(_GATEWAY)
+    itself = select(func.substr(party.asset_id, len(_GATEWAY) + 1)).where(*mine)
+    return select(union(named, itself).subquery().c.gateway_id)
 
 
 LISTINGS: Sequence[Listing] = (
