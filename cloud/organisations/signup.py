@@ -29,6 +29,11 @@ ATTEMPTS_MAX = 20
 ATTEMPTS_WINDOW_MS = 3_600_000
 """Applications from one address within an hour: a hall of stall holders may sit behind one."""
 
+HASHES_AT_ONCE = 2
+"""Each takes 64 MiB and a tenth of a second of a processor: strangers get no more of them."""
+HASHES_WAITING_MAX = 20
+BUSY_S = 10
+
 
 class Limiter(Protocol):
     """Counts attempts by address; times are ms of one steady clock."""
@@ -68,6 +73,7 @@ class SignUpDesk:
         """
         self._database, self._clock, self._book = database, clock, book
         self._limiter, self._hash, self._new_id = limiter, hash_password, new_id
+        self._hashing, self._waiting = asyncio.Semaphore(HASHES_AT_ONCE), 0
 
     def districts(self) -> Collection[str]:
         """Return the districts that confirm firms."""
@@ -84,7 +90,7 @@ class SignUpDesk:
             raise RefuseInput("too_many_attempts", str(-(-wait_ms // 1000)))
         self._limiter.failed(address, steady_ms)
         # Hashed even where it comes to nothing: else the time taken would tell.
-        password = await asyncio.to_thread(self._hash, asked.password)
+        password = await self._hashed(asked.password)
         now_ms = self._clock.wall_ms()
 
         def work(connection: Connection) -> Organisation:
@@ -101,6 +107,16 @@ class SignUpDesk:
             return one
 
         self._book.remember(await self._database.write(work))
+
+    async def _hashed(self, password: str) -> str:
+        if self._waiting >= HASHES_WAITING_MAX:
+            raise RefuseInput("too_many_applications", str(BUSY_S))
+        self._waiting += 1
+        try:
+            async with self._hashing:
+                return await asyncio.to_thread(self._hash, password)
+        finally:
+            self._waiting -= 1
 
 
 def _check_waiting(connection: Connection, districts: Collection[str]) -> None:
