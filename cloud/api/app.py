@@ -10,6 +10,7 @@ from cloud.api import (
     feed,
     gateways,
     health,
+    organisations,
     problems,
     readings,
     remote,
@@ -26,7 +27,7 @@ def create_app(services: Services) -> FastAPI:
     app = _new()
     guard = guard_of(services.access)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
-    for resource in (*resources, feed, audit):
+    for resource in (*resources, feed, audit, organisations):
         app.include_router(resource.router(services, guard))
     app.include_router(rollouts.files(services))
     for mount in services.mounts:

@@ -15,17 +15,27 @@ from msgspec import Struct
 from cloud.audit.base import Audit
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
-from cloud.model.audit import entry_of
+from cloud.model.audit import Entry, entry_of
 from cloud.model.database import Work
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
 from cloud.model.personal import personal_in
 from cloud.model.principal import EVERYTHING, Granted, Principal, Scope
 from cloud.model.refusal import Refusal
+from cloud.model.registering import (
+    AssetBody,
+    Seen,
+    check_gateways,
+    check_place,
+    is_new,
+    parties_after,
+    what_changes,
+)
 from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
 from cloud.model.scan import KeptScan
 from cloud.model.session import Session
 from cloud.model.trust import GatewayIdentity
+from cloud.organisations.base import Exports, Organisations, SignUps
 from cloud.telemetry.base import Aggregate, Series
 from protocols.clock import Clock
 from protocols.enrolment import Code, EnrolRequest, RenewRequest
@@ -373,6 +383,9 @@ class Services:
     """Prometheus text."""
     access: Access
     audit: Audit
+    organisations: Organisations
+    sign_ups: SignUps
+    exports: Exports
     trust: Trust | None = None
     """None: this service has no authority."""
     clock: Clock
@@ -402,6 +415,17 @@ class Services:
         if shown := personal_in(things):
             await self.audit.look(granted, shown)
 
+    def sign_up_noted(self, organisation_id: str, repeated: bool) -> Work:
+        """Return what writes into the audit that a stranger asked to be let in."""
+        entry = Entry(
+            recorded_at=self.clock.wall_ms(),
+            by="stranger",
+            call="organisations.sign_up",
+            subject=f"organisation:{organisation_id}",
+            detail={"repeated": repeated},
+        )
+        return self.audit.noted(entry)
+
     def admission(self, scope: Scope) -> Callable[[str], bool]:
         """Return what tells of an asset id whether the scope admits it, known or not."""
 
@@ -411,6 +435,40 @@ class Services:
             return scope.admits(asset or unknown)
 
         return admits
+
+    async def register(
+        self, granted: Granted, asset_id: str, body: AssetBody
+    ) -> tuple[Asset, bool]:
+        """Register or change an asset, and tell whether it is new.
+
+        Raises:
+            RefuseInput: `bad_asset_id`, `not_found`, `forbidden`, or `quota_reached`: a firm's own
+                things are counted, not those that an office registers for it.
+
+        """
+        check_asset_id(asset_id)
+        earlier = await self.registry.get(asset_id)
+        parties = parties_after(body.parties, earlier, granted)
+        kind = body.kind or scheme_of(asset_id)
+        check_place(kind, body, parties, granted.scope)
+        seen = Seen(self.registry.admits_gateway, self.registry.names_gateway, self.assets_of)
+        check_gateways(seen, asset_id, body, earlier, granted.scope)
+        changed = what_changes(earlier, body, parties)
+        also = [self.noted(granted, f"asset:{asset_id}", **changed)]
+        if is_new(earlier):
+            also += [
+                self.organisations.room(own, "assets_max") for own in granted.scope.organisations
+            ]
+        asset = await self.registry.put(
+            asset_id,
+            kind=kind,
+            name=body.name,
+            gateways=body.gateways,
+            attributes=body.attributes,
+            parties=parties,
+            also=also,
+        )
+        return asset, is_new(earlier)
 
     async def known_asset(self, asset_id: str, scope: Scope) -> Asset:
         """Return an asset that is registered or was heard of, and that the scope admits.

@@ -22,10 +22,15 @@ STATUS_OF = {
     "no_authority": 404,
     "not_acknowledgeable": 409,
     "finished": 409,
+    "wrong_state": 409,
+    "credit_code_taken": 409,
+    "quota_reached": 409,
     "gone": 410,
     "too_large": 413,
     "too_many_attempts": 429,
     "too_many_commands": 429,
+    "too_many_applications": 429,
+    "too_many_exports": 429,
 }
 """By reason of a RefuseInput; any other reason is a bad request."""
 

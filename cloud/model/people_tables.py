@@ -1,6 +1,6 @@
 """The tables of people, their organisations and what is written down about them; in the state."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, UniqueConstraint
 
 from cloud.model.tables import BigId, String, Text, state_metadata
 
@@ -10,7 +10,7 @@ organisation = Table(
     Column("id", String(32), primary_key=True),
     Column("kind", String(32), nullable=False),
     Column("name", Text, nullable=False),
-    Column("credit_code", String(18), unique=True),
+    Column("credit_code", String(18)),
     Column("department", String(32)),
     Column("districts", Text, nullable=False),  # JSON list; empty: the whole city
     Column("categories", Text, nullable=False),  # JSON list; empty: all
@@ -21,9 +21,29 @@ organisation = Table(
     Column("decided_at", BigInteger),
     Column("decided_by", String(64)),
     Column("reason", Text, nullable=False),
+    Column("repeated", Integer, nullable=False),  # asked again with its credit code, so often
+    Column("repeated_at", BigInteger),
     Column("left_at", BigInteger),
     Column("updated_at", BigInteger, nullable=False),
+    Column("open", String(1)),  # 'y' until refused or left, then NULL: the key is for open ones
+    UniqueConstraint("credit_code", "open", name="one_open_organisation"),
     Index("organisation_by_kind", "kind", "state"),
+    Index("organisation_by_state", "state", "applied_at"),
+)
+
+organisation_district = Table(
+    "organisation_district",  # the list once more, to be asked from the other end
+    state_metadata,
+    Column("organisation", String(32), primary_key=True),
+    Column("district", String(64), primary_key=True),
+    Index("organisation_of_district", "district", "organisation"),
+)
+
+organisation_category = Table(
+    "organisation_category",  # the same
+    state_metadata,
+    Column("organisation", String(32), primary_key=True),
+    Column("category", String(32), primary_key=True),
 )
 
 account = Table(

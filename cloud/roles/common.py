@@ -18,6 +18,7 @@ from cloud.model.dead_letter import DeadLetter
 from cloud.model.logged import LoggedBatch, LogGroup
 from cloud.model.notices import FEED, LOG, listen
 from cloud.model.shards import ShardMap
+from cloud.organisations.book import OrganisationBook
 from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
 from cloud.remote.book import RemoteBook
@@ -59,6 +60,7 @@ class Common:
         self.log = LogStore(self.log_db)
         self.registry = AssetRegistry(self.state_db, clock)
         self.gateways = GatewayBook(self.state_db)
+        self.organisations = OrganisationBook(self.state_db, clock)
         self.feed = FeedStore(self.state_db, clock)
         self.access = AccessBook(self.state_db, clock, admin_token=admin_token, data=data)
         self.metrics = Metrics()
@@ -82,6 +84,7 @@ class Common:
         """Read what was written earlier."""
         await self.registry.load()
         await self.gateways.load()
+        await self.organisations.load()
         await self.feed.load()
         await self.access.load()
 
@@ -126,6 +129,7 @@ class Common:
         await self.gateways.flush()
         if not self.alone:
             await self.registry.refresh()
+            await self.organisations.refresh()
 
     async def close(self) -> None:
         """Write what is left and close the databases."""

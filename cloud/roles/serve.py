@@ -1,8 +1,11 @@
 """The serving part: API, pages and feed over HTTP."""
 
+import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from cloud.access.limiter import FailureLimiter
+from cloud.access.passwords import hash_password
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
 from cloud.feed.sse import stream
@@ -10,6 +13,8 @@ from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
 from cloud.model.scan import KeptScan
+from cloud.organisations.export import Export
+from cloud.organisations.signup import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, SignUpDesk
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.trust import TrustPart
@@ -81,6 +86,9 @@ class ServeRole:
             metrics=metrics,
             access=common.access,
             audit=self._audit.book,
+            organisations=common.organisations,
+            sign_ups=_sign_ups(common),
+            exports=Export(common.state_db, common.clock),
             trust=self._trust.desk,
             clock=common.clock,
             base_url=settings.base_url,
@@ -118,6 +126,17 @@ class ServeRole:
         if own is not None:
             return own
         return await self._common.log_db.read(lambda c: read_ledger(c, gateway))
+
+
+def _sign_ups(common: Common) -> SignUpDesk:
+    return SignUpDesk(
+        common.state_db,
+        common.clock,
+        common.organisations,
+        limiter=FailureLimiter(ATTEMPTS_WINDOW_MS, ATTEMPTS_MAX),
+        hash_password=hash_password,
+        new_id=lambda: f"firm-{secrets.token_hex(6)}",
+    )
 
 
 def _follower(common: Common) -> ValuesFollower:

@@ -23,6 +23,7 @@ from cloud.model.session import Session
 from cloud.model.transition import Transition
 from protocols.catalog.files import data_root
 from protocols.messages import State
+from tests.support.firms import firm_details, put
 from tests.support.http_services import World
 
 DISTRICTS = ("chuanying", "longtan", "")
@@ -193,6 +194,8 @@ async def open_city(world: World) -> AsyncIterator[City]:
         append_feed=feed.append,
         on_commit=feed.committed,
     )
+    for number, firm in enumerate(filter(None, OWNERS)):
+        await put(world, firm, firm_details(number))
     for thing in things():
         await _place(world, desk, thing)
     await feed.load()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,6 +13,8 @@ import msgspec
 from fastapi import FastAPI
 
 from cloud.access.book import AccessBook
+from cloud.access.limiter import FailureLimiter
+from cloud.access.passwords import hash_password
 from cloud.api.app import create_app
 from cloud.api.base import Services, Trust
 from cloud.audit.book import AuditBook
@@ -21,6 +24,9 @@ from cloud.model.database import Database, Work
 from cloud.model.ledger import SpoolLedger
 from cloud.model.principal import EVERYTHING, Scope
 from cloud.model.scan import KeptScan
+from cloud.organisations.book import OrganisationBook
+from cloud.organisations.export import Export
+from cloud.organisations.signup import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, SignUpDesk
 from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
 from cloud.remote.book import RemoteBook
@@ -223,6 +229,7 @@ class World:
     desk: MemoryDesk
     telemetry: MemoryTelemetry
     clock: Clock
+    organisations: OrganisationBook
     latest: dict[str, dict[str, LatestValue]] = field(default_factory=dict)
     ledgers: dict[str, list[SpoolLedger]] = field(default_factory=dict)
     ready: tuple[bool, str] = (True, "")
@@ -240,10 +247,10 @@ async def open_world(
     clock = clock or SystemClock()
     database = open_state(f"sqlite:///{folder / 'state.sqlite'}")
     registry, gateways = AssetRegistry(database, clock), GatewayBook(database)
-    await registry.load()
-    await gateways.load()
+    organisations = OrganisationBook(database, clock)
     access = AccessBook(database, clock, admin_token=TOKEN)
-    await access.load()
+    for book in (registry, gateways, organisations, access):
+        await book.load()
     feed, telemetry = MemoryFeed(), MemoryTelemetry()
     desk = MemoryDesk(feed, clock)
     latest: dict[str, dict[str, LatestValue]] = {}
@@ -252,8 +259,6 @@ async def open_world(
 
     async def ledger(gateway_id: str) -> list[SpoolLedger]:
         return ledgers.get(gateway_id, [])
-
-    ready: Callable[[], tuple[bool, str]] = lambda: world[0].ready  # noqa: E731
 
     async def scans(**asked: Any) -> list[KeptScan]:
         return await database.read(lambda c: find_scans(c, **asked))
@@ -270,10 +275,13 @@ async def open_world(
         latest=lambda asset: latest.get(asset, {}),
         scans=scans,
         assets_of=lambda gateway: [LIFT] if gateway == "gw-jilin-0001" else [],
-        ready=ready,
+        ready=lambda: world[0].ready,
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
         audit=AuditBook(database, clock, AUDIT_KEY),
+        organisations=organisations,
+        sign_ups=_sign_ups(database, clock, organisations),
+        exports=Export(database, clock),
         trust=trust,
         clock=clock,
         stopping=asyncio.Event(),
@@ -291,11 +299,23 @@ async def open_world(
             desk=desk,
             telemetry=telemetry,
             clock=clock,
+            organisations=organisations,
             latest=latest,
             ledgers=ledgers,
         )
     )
     return world[0]
+
+
+def _sign_ups(database: Database, clock: Clock, organisations: OrganisationBook) -> SignUpDesk:
+    return SignUpDesk(
+        database,
+        clock,
+        organisations,
+        limiter=FailureLimiter(ATTEMPTS_WINDOW_MS, ATTEMPTS_MAX),
+        hash_password=hash_password,
+        new_id=lambda: f"firm-{secrets.token_hex(6)}",
+    )
 
 
 def _remote(folder: Path, database: Database, clock: Clock) -> RemoteBook:

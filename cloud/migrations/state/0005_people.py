@@ -39,12 +39,25 @@ def _organisation() -> None:
         sa.Column("decided_at", sa.BigInteger(), nullable=True),
         sa.Column("decided_by", sa.String(length=64), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("repeated", sa.Integer(), nullable=False),
+        sa.Column("repeated_at", sa.BigInteger(), nullable=True),
         sa.Column("left_at", sa.BigInteger(), nullable=True),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("open", sa.String(length=1), nullable=True),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("credit_code"),
+        sa.UniqueConstraint("credit_code", "open", name="one_open_organisation"),
     )
     op.create_index("organisation_by_kind", "organisation", ["kind", "state"], unique=False)
+    op.create_index("organisation_by_state", "organisation", ["state", "applied_at"], unique=False)
+    for name, length in (("district", 64), ("category", 32)):
+        op.create_table(
+            f"organisation_{name}",
+            sa.Column("organisation", sa.String(length=32), nullable=False),
+            sa.Column(name, sa.String(length=length), nullable=False),
+            sa.PrimaryKeyConstraint("organisation", name),
+        )
+    of_district, columns = "organisation_of_district", ["district", "organisation"]
+    op.create_index(of_district, "organisation_district", columns, unique=False)
 
 
 def _account() -> None:

@@ -24,6 +24,7 @@ from tests.support.cells import (
     things,
 )
 from tests.support.http_services import open_world
+from tests.support.organisation_cells import ORGANISATION_PROBES
 
 CALLERS = list(callers())
 GRANTED, REFUSED = (200, 201, 202), (403, 404)
@@ -191,8 +192,9 @@ async def test_every_call_that_is_served_has_a_probe_here(city: City) -> None:
     served: set[str] = set()
     for route in guarded_routes(city.app.routes):
         served |= calls_of(route)
-    assert served - {OPEN} == set(PROBES)
-    assert set(PROBES) <= set(load_calls())
+    probed = {*PROBES, *ORGANISATION_PROBES}
+    assert served - {OPEN} == probed
+    assert probed <= set(load_calls())
 
 
 async def test_nobody_is_refused_everywhere_but_at_what_is_open(city: City) -> None:

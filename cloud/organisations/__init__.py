@@ -1,0 +1,1 @@
+"""Organisations: who takes part, how firms come in, and how they leave."""
