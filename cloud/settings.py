@@ -9,11 +9,13 @@ import msgspec
 from msgspec import Meta
 
 from cloud.ingest.subscriber import BrokerAddress
+from cloud.outbound.policy import read_policy
 from cloud.trust.setup import SERVICE_FILES, ca_folder, has_authority
 from protocols.border import load_toml
 from protocols.errors import Fault, FixConfiguration
 
 Positive = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=1, le=65_535)]
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +93,23 @@ class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Its key; empty: audit.key in the data folder. Processes that share a database share it."""
 
 
+class OutboundSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the service may call out to over HTTP, beyond public addresses, and how far."""
+
+    allowed: tuple[str, ...] = ()
+    """Addresses, networks and names of the site's own that may be called though not public."""
+    ports: tuple[Port, ...] = (80, 443)
+    ca_file: str = ""
+    """Authorities of the site's own, believed beside the system's."""
+    timeout_s: Annotated[float, Meta(ge=0.1, le=60)] = 10.0
+    """For one exchange, from the look-up of the name to the last byte."""
+    answer_bytes_max: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+
+    def __post_init__(self) -> None:
+        """Refuse what `allowed` cannot hold."""
+        read_policy(self.ports, self.allowed)
+
+
 class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The certificate of the HTTP side; both or none."""
 
@@ -119,6 +138,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trust: TrustSettings = TrustSettings()
     audit: AuditSettings = AuditSettings()
     tls: TlsSettings = TlsSettings()
+    outbound: OutboundSettings = OutboundSettings()
 
 
 def load_settings(path: Path | None) -> Settings:
