@@ -189,6 +189,7 @@ class Service:
             log_level="warning",
             access_log=False,
             server_header=False,
+            forwarded_allow_ips=list(self._settings.http.trusted_proxies),
             timeout_graceful_shutdown=2,
             ssl_certfile=tls.cert_file or None,
             ssl_keyfile=tls.key_file or None,

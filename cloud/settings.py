@@ -1,6 +1,7 @@
 """The service's settings: one optional TOML file, every key with its default."""
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from cloud.api.rates import Rates
 from cloud.ingest.subscriber import BrokerAddress
 from cloud.outbound.policy import read_policy
 from cloud.trust.setup import SERVICE_FILES, ca_folder, has_authority
@@ -110,6 +112,23 @@ class OutboundSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         read_policy(self.ports, self.allowed)
 
 
+class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The HTTP side."""
+
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses and networks whose word counts for who asks and whether by https."""
+    rates: Rates = Rates()
+
+    def __post_init__(self) -> None:
+        """Refuse a proxy that would be trusted by no address."""
+        for text in self.trusted_proxies:
+            try:
+                ip_network(text)
+            except ValueError:
+                expected = "an address, or a network without host bits"
+                raise ValueError(f"{expected}; found {text!r}") from None
+
+
 class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The certificate of the HTTP side; both or none."""
 
@@ -138,6 +157,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trust: TrustSettings = TrustSettings()
     audit: AuditSettings = AuditSettings()
     tls: TlsSettings = TlsSettings()
+    http: HttpSettings = HttpSettings()
     outbound: OutboundSettings = OutboundSettings()
 
 

@@ -83,6 +83,7 @@ class ServeRole:
             audit=self._audit.book,
             trust=self._trust.desk,
             clock=common.clock,
+            rates=settings.http.rates,
             base_url=settings.base_url,
             language=settings.language,
             time_zone=settings.time_zone,

@@ -15,6 +15,7 @@ from cloud.access.book import AccessBook
 from cloud.api.app import create_app
 from cloud.api.base import Services, Trust
 from cloud.audit.book import AuditBook
+from cloud.api.rates import Rates
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
@@ -235,6 +236,7 @@ async def open_world(
     language: str = "zh",
     pages: bool = True,
     trust: Trust | None = None,
+    rates: Rates | None = None,
 ) -> World:
     """Build an application over a fresh state database in `folder`."""
     clock = clock or SystemClock()
@@ -276,6 +278,7 @@ async def open_world(
         audit=AuditBook(database, clock, AUDIT_KEY),
         trust=trust,
         clock=clock,
+        rates=rates or Rates(),
         stopping=asyncio.Event(),
         language=language,
         mounts=(mount,) if pages else (),
