@@ -130,10 +130,17 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The certificate of the HTTP side; both or none."""
+    """The certificate of the HTTP side; both or none. A renewed one is taken up by itself."""
 
     cert_file: str = ""
     key_file: str = ""
+    redirect_from: str = ""
+    """HOST:PORT where plain HTTP is only led on to `base_url`."""
+
+    def __post_init__(self) -> None:
+        """Refuse half a pair."""
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file, or neither; found only one")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -159,6 +166,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: TlsSettings = TlsSettings()
     http: HttpSettings = HttpSettings()
     outbound: OutboundSettings = OutboundSettings()
+
+    def __post_init__(self) -> None:
+        """Refuse to lead people on to an address that is not known, or not by https."""
+        if self.tls.redirect_from and not self.base_url.startswith("https://"):
+            raise ValueError("tls.redirect_from needs an https base_url; found none")
 
 
 def load_settings(path: Path | None) -> Settings:

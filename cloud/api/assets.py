@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from msgspec import Meta
 
 from cloud.api.base import Services
+from cloud.api.bodies import read_body
 from cloud.api.guard import Guard
 from cloud.api.render import answer, asset_fields, latest_fields
 from cloud.model.asset import Asset
@@ -155,10 +156,7 @@ def _check_gateways(
 
 
 def _read(raw: bytes) -> AssetBody:
-    try:
-        body = msgspec.json.decode(raw, type=AssetBody)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise RefuseInput("bad_request", str(error)[:300]) from None
+    body = read_body(raw, AssetBody)
     if _NO_CONTROL.search(body.name):
         raise RefuseInput("bad_request", "name: expected text without control characters")
     return body
