@@ -16,6 +16,7 @@ import uvicorn
 
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app, create_health_app
+from cloud.api.server import CertificateWatch, HttpsOnly, server_config
 from cloud.ingest.subscriber import BrokerAddress
 from cloud.model.ledger import SpoolLedger
 from cloud.roles.common import Common
@@ -24,7 +25,7 @@ from cloud.roles.elsewhere import ConsumersElsewhere
 from cloud.roles.ingest import IngestRole
 from cloud.roles.serve import ServeRole
 from cloud.rules.store import RULES
-from cloud.settings import Settings
+from cloud.settings import Settings, host_and_port
 from cloud.telemetry.base import TelemetryStore
 from cloud.telemetry.open import open_store
 from protocols.clock import Clock, SystemClock
@@ -85,6 +86,7 @@ class Service:
         self._elsewhere: ConsumersElsewhere | None = None
         self._ingest: IngestRole | None = None
         self._serve: ServeRole | None = None
+        self._certificate: CertificateWatch | None = None
         if set(roles) - {Role.INGEST}:
             self._store = store = self._open_store(data / "telemetry")
             if Role.CONSUME in roles:
@@ -129,9 +131,11 @@ class Service:
         """
         sys.setswitchinterval(SWITCH_S)
         await self._load()
-        server = _QuietServer(self._http_config())
+        config = self._http_config()
+        self._certificate = CertificateWatch(config)
+        servers = [_QuietServer(config), *self._redirecting()]
         parts: dict[str, Coroutine[Any, Any, None]] = {
-            "http": server.serve(),
+            "http": _serve_all(servers),
             "follow": self._common.follow(),
             "housekeeping": self._keep_house(),
             "garbage": self._collect_garbage(),
@@ -146,7 +150,8 @@ class Service:
             _raise_if_ended([*tasks, ingest])
         finally:
             self._common.stopping.set()
-            server.should_exit = True
+            for server in servers:
+                server.should_exit = True
             await _cancel(ingest)
             await self._finish(tasks)
 
@@ -176,23 +181,26 @@ class Service:
         self._lock.close()
 
     def _http_config(self) -> uvicorn.Config:
-        host, port = self._http
-        tls = self._settings.tls
         if self._serve is not None:
             app = create_app(self._serve.services)
         else:
             app = create_health_app(self, self._common.access)
-        return uvicorn.Config(
+        tls = self._settings.tls
+        return server_config(
             app,
-            host=host,
-            port=port,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=2,
-            ssl_certfile=tls.cert_file or None,
-            ssl_keyfile=tls.key_file or None,
+            self._http,
+            cert_file=tls.cert_file,
+            key_file=tls.key_file,
+            proxies=list(self._settings.http.trusted_proxies),
         )
+
+    def _redirecting(self) -> "list[_QuietServer]":
+        tls = self._settings.tls
+        if not tls.redirect_from:
+            return []
+        where = host_and_port(tls.redirect_from, "tls.redirect_from")
+        app = HttpsOnly(self._settings.base_url)
+        return [_QuietServer(server_config(app, where, cert_file="", key_file="", proxies=[]))]
 
     def _own_ledger(self, gateway: str) -> Sequence[SpoolLedger] | None:
         return self._ingest.ledger(gateway) if self._ingest else None
@@ -219,6 +227,8 @@ class Service:
                 logger.warning("%s", error)
 
     async def _keep_house_once(self) -> None:
+        if self._certificate is not None:
+            self._certificate.look()
         await self._common.keep_house()
         if self._elsewhere is not None:
             await self._elsewhere.keep_house()
@@ -260,6 +270,12 @@ class _QuietServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
+
+
+async def _serve_all(servers: Sequence[uvicorn.Server]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for server in servers:
+            group.create_task(server.serve())
 
 
 def _check_roles(settings: Settings, roles: set[Role]) -> None:

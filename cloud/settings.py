@@ -1,6 +1,7 @@
 """The service's settings: one optional TOML file, every key with its default."""
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -8,12 +9,15 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from cloud.api.rates import Rates
 from cloud.ingest.subscriber import BrokerAddress
+from cloud.outbound.policy import read_policy
 from cloud.trust.setup import SERVICE_FILES, ca_folder, has_authority
 from protocols.border import load_toml
 from protocols.errors import Fault, FixConfiguration
 
 Positive = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=1, le=65_535)]
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,11 +95,52 @@ class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Its key; empty: audit.key in the data folder. Processes that share a database share it."""
 
 
+class OutboundSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the service may call out to over HTTP, beyond public addresses, and how far."""
+
+    allowed: tuple[str, ...] = ()
+    """Addresses, networks and names of the site's own that may be called though not public."""
+    ports: tuple[Port, ...] = (80, 443)
+    ca_file: str = ""
+    """Authorities of the site's own, believed beside the system's."""
+    timeout_s: Annotated[float, Meta(ge=0.1, le=60)] = 10.0
+    """For one exchange, from the look-up of the name to the last byte."""
+    answer_bytes_max: Annotated[int, Meta(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+
+    def __post_init__(self) -> None:
+        """Refuse what `allowed` cannot hold."""
+        read_policy(self.ports, self.allowed)
+
+
+class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The HTTP side."""
+
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses and networks whose word counts for who asks and whether by https."""
+    rates: Rates = Rates()
+
+    def __post_init__(self) -> None:
+        """Refuse a proxy that would be trusted by no address."""
+        for text in self.trusted_proxies:
+            try:
+                ip_network(text)
+            except ValueError:
+                expected = "an address, or a network without host bits"
+                raise ValueError(f"{expected}; found {text!r}") from None
+
+
 class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The certificate of the HTTP side; both or none."""
+    """The certificate of the HTTP side; both or none. A renewed one is taken up by itself."""
 
     cert_file: str = ""
     key_file: str = ""
+    redirect_from: str = ""
+    """HOST:PORT where plain HTTP is only led on to `base_url`."""
+
+    def __post_init__(self) -> None:
+        """Refuse half a pair."""
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file, or neither; found only one")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +164,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trust: TrustSettings = TrustSettings()
     audit: AuditSettings = AuditSettings()
     tls: TlsSettings = TlsSettings()
+    http: HttpSettings = HttpSettings()
+    outbound: OutboundSettings = OutboundSettings()
+
+    def __post_init__(self) -> None:
+        """Refuse to lead people on to an address that is not known, or not by https."""
+        if self.tls.redirect_from and not self.base_url.startswith("https://"):
+            raise ValueError("tls.redirect_from needs an https base_url; found none")
 
 
 def load_settings(path: Path | None) -> Settings:

@@ -6,6 +6,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services
+from cloud.api.bodies import read_body
 from cloud.api.guard import Guard
 from cloud.api.parameters import check_names, several, whole
 from cloud.api.render import alarm_fields, answer, page
@@ -89,7 +90,4 @@ def _states(words: list[str]) -> list[str] | None:
 
 
 def _note(raw: bytes) -> str:
-    try:
-        return msgspec.json.decode(raw, type=NoteBody).note.strip() if raw.strip() else ""
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise RefuseInput("bad_request", str(error)[:300]) from None
+    return read_body(raw, NoteBody).note.strip() if raw.strip() else ""

@@ -20,11 +20,14 @@ from cloud.api import (
 from cloud.api.base import Access, Health, Services
 from cloud.api.guard import check_guarded, guard_of
 from cloud.api.limits import BodyLimit, SecurityHeaders
+from cloud.api.rates import RateLimit
 
 
 def create_app(services: Services) -> FastAPI:
     """Build the application: the API, and whatever `services.mounts` adds (the pages)."""
     app = _new()
+    app.add_middleware(RateLimit, rates=services.rates, clock=services.clock)
+    app.add_middleware(SecurityHeaders)
     guard = guard_of(services.access)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
     for resource in (*resources, feed, audit, organisations):
@@ -39,6 +42,7 @@ def create_app(services: Services) -> FastAPI:
 def create_health_app(process: Health, access: Access) -> FastAPI:
     """Build the application of a process that serves nobody: its health and its figures."""
     app = _new()
+    app.add_middleware(SecurityHeaders)
     app.include_router(health.router(process, guard_of(access)))
     return app
 
@@ -47,5 +51,4 @@ def _new() -> FastAPI:
     app = FastAPI(title="Suyuan", docs_url=None, redoc_url=None, openapi_url=None)
     problems.install(app)
     app.add_middleware(BodyLimit)
-    app.add_middleware(SecurityHeaders)
     return app

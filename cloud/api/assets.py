@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services
+from cloud.api.bodies import read_body
 from cloud.api.guard import Guard
-from cloud.api.remote import read_body
 from cloud.api.render import answer, asset_fields, latest_fields
 from cloud.model.principal import Granted
 from cloud.model.registering import AssetBody

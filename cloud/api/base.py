@@ -5,13 +5,14 @@ The composition root fills `Services` with the real parts; tests fill it with sm
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from fastapi import FastAPI
 from msgspec import Struct
 
+from cloud.api.rates import Rates
 from cloud.audit.base import Audit
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
@@ -389,6 +390,7 @@ class Services:
     trust: Trust | None = None
     """None: this service has no authority."""
     clock: Clock
+    rates: Rates = field(default_factory=Rates)
     stopping: asyncio.Event
     base_url: str = ""
     """As people and devices reach the service; empty: as the request says."""

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services, Trust
+from cloud.api.bodies import read_body
 from cloud.api.guard import Guard, open_to_all
 from cloud.api.parameters import check_names, whole
 from cloud.api.render import answer, identity_fields, refusal_fields
@@ -25,7 +26,6 @@ from protocols.enrolment import (
 from protocols.errors import RefuseInput
 from protocols.ids import check_gateway_id
 
-T = TypeVar("T")
 REFUSALS = 100
 REFUSALS_MAX = 1_000
 JSON = "application/json"
@@ -45,13 +45,13 @@ def router(services: Services, guard: Guard) -> APIRouter:
 
     @routes.post(ENROL_PATH, dependencies=proven)
     async def enrol(request: Request) -> Response:
-        desk, body = _desk(services), _read(await request.body(), EnrolRequest)
+        desk, body = _desk(services), read_body(await request.body(), EnrolRequest)
         made = await asyncio.to_thread(desk.enrol, body, address=_address(request))
         return Response(made.body, media_type=JSON, headers={PROOF_HEADER: made.proof})
 
     @routes.post(RENEW_PATH, dependencies=proven)
     async def renew(request: Request) -> Response:
-        desk, body = _desk(services), _read(await request.body(), RenewRequest)
+        desk, body = _desk(services), read_body(await request.body(), RenewRequest)
         made = await asyncio.to_thread(desk.renew, body, address=_address(request))
         return Response(made.body, media_type=JSON, headers={SIGNATURE_HEADER: made.proof})
 
@@ -59,7 +59,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
     async def invite(
         gateway_id: str, request: Request, granted: Annotated[Granted, admin]
     ) -> Response:
-        desk, body = _desk(services), _read(await request.body() or b"{}", InviteBody)
+        desk, body = _desk(services), read_body(await request.body() or b"{}", InviteBody)
         async with _noted_around(services, granted, gateway_id, "invite") as result:
             code, expires_at = await asyncio.to_thread(
                 desk.invite, gateway_id, valid_hours=body.valid_hours
@@ -122,10 +122,3 @@ def _desk(services: Services) -> Trust:
 
 def _address(request: Request) -> str:
     return request.client.host if request.client else "?"
-
-
-def _read(raw: bytes, type_: type[T]) -> T:
-    try:
-        return msgspec.json.decode(raw, type=type_)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise RefuseInput("bad_request", str(error)[:300]) from None

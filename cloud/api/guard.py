@@ -37,7 +37,10 @@ def guard_of(access: Access) -> Guard:
         check_call(call)
 
         def granted(request: Request) -> Granted:
-            return grant(_caller(access, request), call, whole=whole)
+            request.state.caller = ""
+            principal = _caller(access, request)
+            request.state.caller = principal.id
+            return grant(principal, call, whole=whole)
 
         return mark(granted, call)
 

@@ -1,6 +1,10 @@
-"""What holds for every request: a bound on its body; for every answer: security headers."""
+"""What holds for every request: bounds on its body; for every answer: security headers."""
+
+import asyncio
+from collections.abc import Sequence
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud.api.problems import problem
@@ -9,6 +13,9 @@ from protocols.errors import RefuseInput
 BODY_BYTES_MAX = 64 * 1024
 CONFIG_BYTES_MAX = 512 * 1024
 """A site file with its data files; what is signed in the end has a bound of its own."""
+HEADERS_MAX, HEADER_BYTES_MAX = 100, 64 * 1024
+BODY_S = 30.0
+"""So long a body may take to arrive."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -26,7 +33,10 @@ HSTS = "max-age=31536000"
 
 
 class BodyLimit:
-    """Refuses a body beyond the bound with 413, whether its length is announced or not."""
+    """Refuses a body that is too large (413), whether announced or not, too slow (408), or packed.
+
+    A packed one (415) is not unpacked to see how large it is. Headers are bounded, too (431).
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -37,21 +47,22 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         most = CONFIG_BYTES_MAX if scope["path"].endswith("/config") else BODY_BYTES_MAX
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if _too_many(scope["headers"]):
+            expected = f"at most {HEADERS_MAX} headers of {HEADER_BYTES_MAX} bytes together"
+            await problem(431, "too_large", expected)(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        announced = headers.get(b"content-length", b"0")
         if announced.isdigit() and int(announced[:20]) > most:
             await problem(413, "too_large", _bound(most))(scope, receive, send)
             return
-        taken = 0
-
-        async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > most:
-                raise RefuseInput("too_large", _bound(most))
-            return message
-
-        await self._app(scope, counted, send)
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            await problem(415, "packed", "send the body as it is")(scope, receive, send)
+            return
+        try:
+            await self._app(scope, _bounded(receive, most), send)
+        except ClientDisconnect:
+            return  # in the middle of its body: there is nobody to answer
 
 
 class SecurityHeaders:
@@ -77,6 +88,33 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+def _too_many(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    taken = sum(len(name) + len(value) for name, value in headers)
+    return len(headers) > HEADERS_MAX or taken > HEADER_BYTES_MAX
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
+    taken, whole = 0, False
+    deadline = asyncio.get_running_loop().time() + BODY_S
+
+    async def counted() -> Message:
+        nonlocal taken, whole
+        if whole:  # what comes now is the end of the connection: a stream waits for it
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise RefuseInput("too_slow", f"a body arrives within {BODY_S:g} s") from None
+        taken += len(message.get("body", b""))
+        whole = not message.get("more_body", False)
+        if taken > most:
+            raise RefuseInput("too_large", _bound(most))
+        return message
+
+    return counted
 
 
 def _bound(most: int) -> str:

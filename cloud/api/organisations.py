@@ -10,9 +10,9 @@ from fastapi.responses import StreamingResponse
 from msgspec import Meta, Struct
 
 from cloud.api.base import Services
+from cloud.api.bodies import read_body
 from cloud.api.guard import Guard, open_to_all
 from cloud.api.parameters import check_names, several, whole
-from cloud.api.remote import read_body
 from cloud.api.render import answer, page, timed_fields
 from cloud.model.organisation import (
     Application,

@@ -1,12 +1,12 @@
 """Commands and configuration of gateways."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from msgspec import Meta, Struct
 
 from cloud.api.base import Services
+from cloud.api.bodies import read_body
 from cloud.api.guard import Guard
 from cloud.api.parameters import check_names, whole
 from cloud.api.render import answer, timed_fields
@@ -17,7 +17,6 @@ from protocols.limits import SEQ_MAX
 
 LIMIT, LIMIT_MAX = 20, 100
 EXPIRES_IN_S, EXPIRES_IN_S_MAX = 60, 7 * 24 * 3600
-Body = TypeVar("Body", bound=Struct)
 
 
 class CommandBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,14 +104,6 @@ def router(services: Services, guard: Guard) -> APIRouter:
         return answer([timed_fields(one) for one in found])
 
     return routes
-
-
-def read_body(raw: bytes, type_: type[Body]) -> Body:
-    """Read a JSON body. RefuseInput `bad_request`."""
-    try:
-        return msgspec.json.decode(raw, type=type_)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise RefuseInput("bad_request", str(error)[:300]) from None
 
 
 def _limit(request: Request) -> int:

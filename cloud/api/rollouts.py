@@ -7,9 +7,9 @@ from fastapi.responses import FileResponse
 from msgspec import Meta, Struct
 
 from cloud.api.base import Services
+from cloud.api.bodies import read_body
 from cloud.api.guard import Guard, open_to_all
 from cloud.api.parameters import check_names, whole
-from cloud.api.remote import read_body
 from cloud.api.render import answer, timed_fields
 from cloud.model.principal import Granted
 from cloud.model.remote import Rollout

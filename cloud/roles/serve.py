@@ -91,6 +91,7 @@ class ServeRole:
             exports=Export(common.state_db, common.clock),
             trust=self._trust.desk,
             clock=common.clock,
+            rates=settings.http.rates,
             base_url=settings.base_url,
             language=settings.language,
             time_zone=settings.time_zone,

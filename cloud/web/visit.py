@@ -201,7 +201,9 @@ def visits(services: Services) -> tuple[Callable[[Request], Visit], SignedIn]:
 
 
 def _session(services: Services, request: Request) -> Session | None:
-    return services.access.session(request.cookies.get(SESSION_COOKIE, ""))
+    session = services.access.session(request.cookies.get(SESSION_COOKIE, ""))
+    request.state.caller = session.principal.id if session else ""
+    return session
 
 
 def local_path(text: str) -> str:

@@ -63,3 +63,17 @@ def test_load_settings_shard_groups_must_be_a_power_of_two(tmp_path: Path, group
     with pytest.raises(FixConfiguration) as caught:
         load_settings(file)
     assert [fault.key for fault in caught.value.faults] == ["ingest.shard_groups"]
+
+
+def test_load_settings_outbound_names_what_cannot_be_allowed(tmp_path: Path) -> None:
+    file = tmp_path / "cloud.toml"
+    file.write_text('schema = 1\n[outbound]\nallowed = ["10.0.0.1/8"]\n')
+    with pytest.raises(FixConfiguration, match=r"outbound: expected an address.*'10\.0\.0\.1/8'"):
+        load_settings(file)
+
+
+def test_load_settings_proxy_that_is_no_address_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "cloud.toml"
+    file.write_text('schema = 1\n[http]\ntrusted_proxies = ["proxy"]\n')
+    with pytest.raises(FixConfiguration, match=r"http: expected an address.*'proxy'"):
+        load_settings(file)

@@ -17,6 +17,7 @@ from cloud.access.limiter import FailureLimiter
 from cloud.access.passwords import hash_password
 from cloud.api.app import create_app
 from cloud.api.base import Services, Trust
+from cloud.api.rates import Rates
 from cloud.audit.book import AuditBook
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
@@ -242,6 +243,7 @@ async def open_world(
     language: str = "zh",
     pages: bool = True,
     trust: Trust | None = None,
+    rates: Rates | None = None,
 ) -> World:
     """Build an application over a fresh state database in `folder`."""
     clock = clock or SystemClock()
@@ -253,12 +255,10 @@ async def open_world(
         await book.load()
     feed, telemetry = MemoryFeed(), MemoryTelemetry()
     desk = MemoryDesk(feed, clock)
-    latest: dict[str, dict[str, LatestValue]] = {}
-    ledgers: dict[str, list[SpoolLedger]] = {}
     world: list[World] = []
 
     async def ledger(gateway_id: str) -> list[SpoolLedger]:
-        return ledgers.get(gateway_id, [])
+        return world[0].ledgers.get(gateway_id, [])
 
     async def scans(**asked: Any) -> list[KeptScan]:
         return await database.read(lambda c: find_scans(c, **asked))
@@ -272,7 +272,7 @@ async def open_world(
         feed=feed,
         stream=feed.stream,
         telemetry=telemetry,
-        latest=lambda asset: latest.get(asset, {}),
+        latest=lambda asset: world[0].latest.get(asset, {}),
         scans=scans,
         assets_of=lambda gateway: [LIFT] if gateway == "gw-jilin-0001" else [],
         ready=lambda: world[0].ready,
@@ -284,6 +284,7 @@ async def open_world(
         exports=Export(database, clock),
         trust=trust,
         clock=clock,
+        rates=rates or Rates(),
         stopping=asyncio.Event(),
         language=language,
         mounts=(mount,) if pages else (),
@@ -300,8 +301,6 @@ async def open_world(
             telemetry=telemetry,
             clock=clock,
             organisations=organisations,
-            latest=latest,
-            ledgers=ledgers,
         )
     )
     return world[0]

@@ -1,6 +1,10 @@
+import asyncio
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 
+from cloud.api import limits
 from cloud.api.limits import BODY_BYTES_MAX
 from cloud.model.session import SESSION_COOKIE
 from tests.support.http_services import LIFT, TOKEN, World, entrapment
@@ -92,6 +96,21 @@ async def test_failure_inside_is_500_without_trace(
     assert answer.headers["content-type"] == "application/problem+json"
     assert "secret" not in answer.text
     assert "Trace" not in answer.text
+
+
+async def test_body_that_is_too_slow_is_408(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BODY_S", 0.2)
+
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" "
+            await asyncio.sleep(0.05)
+
+    answer = await client.put(f"/api/v1/assets/{LIFT}", content=drip())
+    assert answer.status_code == 408
+    assert answer.json()["type"] == "urn:suyuan:problem:too_slow"
 
 
 async def test_body_beyond_the_bound_is_413_announced_or_not(client: httpx.AsyncClient) -> None:

@@ -1,0 +1,1 @@
+"""The one way by which the service calls out over HTTP."""

@@ -1,0 +1,43 @@
+"""What other parts need of calling out."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import httpx
+import msgspec
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the other side said, whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+
+
+class Outbound(Protocol):
+    """Calls out, only to where it is allowed, and for no longer and no more than is allowed."""
+
+    @property
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """For a library that brings its own httpx client; it follows no redirect by itself."""
+        ...
+
+    async def fetch(
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] = {},
+        content: bytes | None = None,
+    ) -> Answer:
+        """Return the answer, of whatever status; a GET follows up to three redirects.
+
+        Raises:
+            RefuseInput: `bad_address`: not where one may call; `bad_answer`: too large, packed,
+                or a redirect too many.
+            RetryLater: nobody there, or not in time.
+
+        """
+        ...
