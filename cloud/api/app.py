@@ -2,7 +2,9 @@
 
 from fastapi import FastAPI
 
+from cloud.access.base import Access
 from cloud.api import (
+    accounts,
     alarms,
     assets,
     audit,
@@ -17,7 +19,7 @@ from cloud.api import (
     rollouts,
     scans,
 )
-from cloud.api.base import Access, Health, Services
+from cloud.api.base import Health, Services
 from cloud.api.guard import check_guarded, guard_of
 from cloud.api.limits import BodyLimit, SecurityHeaders
 from cloud.api.rates import RateLimit
@@ -30,7 +32,8 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     guard = guard_of(services.access)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
-    for resource in (*resources, feed, audit, organisations):
+    app.include_router(accounts.keys_router(services, guard))
+    for resource in (*resources, feed, audit, organisations, accounts):
         app.include_router(resource.router(services, guard))
     app.include_router(rollouts.files(services))
     for mount in services.mounts:

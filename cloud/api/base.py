@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from fastapi import FastAPI
 from msgspec import Struct
 
+from cloud.access.base import Access, Accounts, OwnAccount
 from cloud.api.rates import Rates
 from cloud.audit.base import Audit
 from cloud.model.alarm import Alarm
@@ -21,7 +22,7 @@ from cloud.model.database import Work
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
 from cloud.model.personal import personal_in
-from cloud.model.principal import EVERYTHING, Granted, Principal, Scope
+from cloud.model.principal import EVERYTHING, Granted, Scope
 from cloud.model.refusal import Refusal
 from cloud.model.registering import (
     AssetBody,
@@ -34,7 +35,6 @@ from cloud.model.registering import (
 )
 from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
 from cloud.model.scan import KeptScan
-from cloud.model.session import Session
 from cloud.model.trust import GatewayIdentity
 from cloud.organisations.base import Exports, Organisations, SignUps
 from cloud.telemetry.base import Aggregate, Series
@@ -173,30 +173,6 @@ class Telemetry(Protocol):
         how: Aggregate,
     ) -> Series:
         """Return one value per step."""
-        ...
-
-
-class Access(Protocol):
-    """Who may come in."""
-
-    def bearer(self, token: str) -> Principal | None:
-        """Return whose token it is, None when it is nobody's or no longer good."""
-        ...
-
-    def log_in(self, token: str, *, person: str, address: str) -> Session | None:
-        """Open a session, None for a wrong token; RefuseInput `too_many_attempts`."""
-        ...
-
-    def seal(self, session: Session) -> str:
-        """Write a session as cookie text."""
-        ...
-
-    def session(self, cookie: str) -> Session | None:
-        """Return the session of a cookie that is genuine and not too old."""
-        ...
-
-    def renewed(self, session: Session) -> Session | None:
-        """Return the session with a new date when its cookie is due to be written again."""
         ...
 
 
@@ -383,6 +359,8 @@ class Services:
     metrics: Callable[[], bytes]
     """Prometheus text."""
     access: Access
+    accounts: Accounts
+    own: OwnAccount
     audit: Audit
     organisations: Organisations
     sign_ups: SignUps
@@ -416,6 +394,16 @@ class Services:
         """Note a look at what is personal in things, before they leave."""
         if shown := personal_in(things):
             await self.audit.look(granted, shown)
+
+    def redeem_noted(self, subject: str) -> Work:
+        """Return what writes into the audit that a one-time code was used."""
+        entry = Entry(
+            recorded_at=self.clock.wall_ms(),
+            by=subject,
+            call="account.redeem",
+            subject=subject,
+        )
+        return self.audit.noted(entry)
 
     def sign_up_noted(self, organisation_id: str, repeated: bool) -> Work:
         """Return what writes into the audit that a stranger asked to be let in."""

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from cloud.api.base import Access
+from cloud.access.base import Access
 from cloud.model.granting import OPEN, check_call, grant, mark
 from cloud.model.principal import Granted, Principal
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE

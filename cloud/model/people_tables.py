@@ -82,7 +82,8 @@ session = Table(
     "session",
     state_metadata,
     Column("sha256", String(64), primary_key=True),
-    Column("account", BigInteger, nullable=False),
+    Column("account", BigInteger, nullable=False),  # 0: opened by the administrator's token
+    Column("by", String(64), nullable=False),  # then: what the person calls itself
     Column("csrf", String(64), nullable=False),
     Column("second_factor", Boolean, nullable=False),
     Column("opened_at", BigInteger, nullable=False),

@@ -24,6 +24,8 @@ class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     title: Title
     title_zh: Title
     held_in: tuple[Word, ...]
+    second_factor: bool = False
+    """Who holds it comes in with a second factor only."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from cloud.model.account import Account
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset
 from cloud.model.permissions import Word
@@ -44,6 +45,7 @@ THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     KeptScan: ("scan", lambda one: f"gateway:{one.gateway}"),
     CommandEntry: ("command", lambda one: f"gateway:{one.gateway_id}"),
     ConfigPush: ("config_push", lambda one: f"gateway:{one.gateway_id}"),
+    Account: ("account", lambda one: f"account:{one.id}"),
     Rollout: ("rollout", lambda one: f"rollout:{one.id}"),
 }
 """Kind of a thing, and the subject under which a look at it is noted."""

@@ -7,6 +7,7 @@ import msgspec
 
 from cloud.model.asset import Asset
 
+BY_CHARS_MAX = 64
 Kind = Literal["account", "api_key", "device", "token"]
 
 
@@ -80,6 +81,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     def scope(self, call: str) -> Scope:
         """Return how far `call` reaches."""
         return self.may.get(call, NOTHING)
+
+    def as_key(self, id_: str, by: str, calls: Iterable[str]) -> "Principal":
+        """Return a program that acts for this one, with no more than these calls."""
+        key = self.only(calls)
+        return msgspec.structs.replace(key, kind="api_key", id=id_, by=by[:BY_CHARS_MAX])
 
     def only(self, calls: Iterable[str]) -> "Principal":
         """Return the same with no more than these calls."""

@@ -8,13 +8,12 @@ from cloud.model.principal import Principal
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """An open session."""
 
+    id: str
+    """Names it to its owner; it opens nothing."""
+    cookie: str
     principal: Principal
-    token: str
-    """What it ends with: the beginning of the hash of the token that opened it."""
     csrf: str
     opened_at: int
-    """ms since 1970."""
-    renewed_at: int
     """ms since 1970."""
 
     @property
@@ -23,5 +22,13 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         return self.principal.by
 
 
+class Pending(msgspec.Struct, frozen=True):
+    """A password was right, and the second factor is asked for."""
+
+    token: str
+    """Comes back with the code."""
+
+
 SESSION_COOKIE = "suyuan_session"
+KNOWN_COOKIE = "suyuan_known"
 CSRF_HEADER = "x-csrf-token"

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from cloud.access.book import AccessBook
+from cloud.access.desk import AccountDesk
 from cloud.feed.store import FeedStore
 from cloud.log.store import LogStore, insert_dead_letters
 from cloud.metrics import Metrics
@@ -62,7 +63,15 @@ class Common:
         self.gateways = GatewayBook(self.state_db)
         self.organisations = OrganisationBook(self.state_db, clock)
         self.feed = FeedStore(self.state_db, clock)
-        self.access = AccessBook(self.state_db, clock, admin_token=admin_token, data=data)
+        self.access = AccessBook(
+            self.state_db,
+            clock,
+            admin_token=admin_token,
+            data=data,
+            organisations=self.organisations.peek,
+        )
+        self.organisations.on_members.append(self.access.refresh)
+        self.accounts = AccountDesk(self.state_db, clock, self.access, self.organisations)
         self.metrics = Metrics()
         self.remote = RemoteBook(
             self.state_db,
@@ -127,9 +136,11 @@ class Common:
         """Write what changed in memory, read what others wrote; about once a second."""
         await self.registry.flush()
         await self.gateways.flush()
+        await self.access.flush()
         if not self.alone:
             await self.registry.refresh()
             await self.organisations.refresh()
+            await self.access.refresh()
 
     async def close(self) -> None:
         """Write what is left and close the databases."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from cloud.access.limiter import FailureLimiter
+from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
@@ -64,6 +65,7 @@ class ServeRole:
             values = follower.latest, follower.assets_of
         settings = common.settings
         self._trust, self._audit = TrustPart(common), AuditPart(common)
+        common.access.noted = self._audit.book.noted
         self.services = Services(
             registry=common.registry,
             gateways=common.gateways,
@@ -85,6 +87,8 @@ class ServeRole:
             ready=ready,
             metrics=metrics,
             access=common.access,
+            accounts=common.accounts,
+            own=OwnAccount(common.clock, common.access),
             audit=self._audit.book,
             organisations=common.organisations,
             sign_ups=_sign_ups(common),

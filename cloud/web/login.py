@@ -1,16 +1,16 @@
 """Signing in and out, and the choice of language."""
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from cloud.api.base import Services
-from cloud.model.session import SESSION_COOKIE
+from cloud.model.session import KNOWN_COOKIE, SESSION_COOKIE, Pending, Session
 from cloud.web.texts import LANGUAGES
 from cloud.web.visit import LANGUAGE_COOKIE, YEAR_S, Visit, local_path
-from protocols.errors import RefuseInput
+from protocols.errors import RefuseInput, RetryLater
 
 
 def router(services: Services, anyone: Callable[[Request], Visit]) -> APIRouter:
@@ -30,31 +30,37 @@ def router(services: Services, anyone: Callable[[Request], Visit]) -> APIRouter:
             visit.check_same_site()
         except RefuseInput:
             return _page(visit, target, status=403, error=visit.t("login.foreign"))
-        client = visit.request.client
         try:
-            session = services.access.log_in(
-                form.get("token", "").strip(),
-                person=form.get("person", ""),
-                address=client.host if client else "",
-            )
+            found = await _come_in(services, visit, form)
         except RefuseInput as error:
             wait = visit.t("login.wait", seconds=error.detail)
             response = _page(visit, target, status=429, error=wait)
             response.headers["Retry-After"] = error.detail
             return response
-        if session is None:
-            return _page(visit, target, status=401, error=visit.t("login.wrong"))
+        except RetryLater:
+            return _page(visit, target, status=503, error=visit.t("login.busy"))
+        if isinstance(found, Pending):
+            return _page(visit, target, pending=found.token)
+        if found is None:
+            return _wrong(visit, target, form)
         response = RedirectResponse(target, status_code=303)
-        visit.set_session(response, session)
+        visit.set_session(response, found)
         return response
 
     @routes.post("/logout")
     async def log_out(visit: Annotated[Visit, visitor]) -> Response:
         visit.check_csrf((await visit.form()).get("csrf", ""))
+        if visit.session is not None:
+            await services.access.log_out(visit.session)
         response = RedirectResponse("/login", status_code=303)
         response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="lax")
         return response
 
+    _add_language(routes, visitor)
+    return routes
+
+
+def _add_language(routes: APIRouter, visitor: Any) -> None:
     @routes.get("/language/{language}")
     async def choose(visit: Annotated[Visit, visitor], language: str) -> Response:
         target = local_path(visit.request.query_params.get("next", "/"))
@@ -70,8 +76,36 @@ def router(services: Services, anyone: Callable[[Request], Visit]) -> APIRouter:
             )
         return response
 
-    return routes
+
+async def _come_in(
+    services: Services, visit: Visit, form: Mapping[str, str]
+) -> Session | Pending | None:
+    """Try the way in that the form is filled for: a code, the token, or name and password."""
+    client, access = visit.request.client, services.access
+    address = client.host if client else ""
+    known = visit.request.cookies.get(KNOWN_COOKIE, "")
+    if pending := form.get("pending", ""):
+        code = form.get("code", "").strip()
+        return await access.log_in_second(pending, code, address=address, known=known)
+    if token := form.get("token", "").strip():
+        return await access.log_in_token(token, person=form.get("person", ""), address=address)
+    return await access.log_in(
+        form.get("username", ""), form.get("password", ""), address=address, known=known
+    )
 
 
-def _page(visit: Visit, target: str, *, status: int = 200, error: str = "") -> Response:
-    return visit.render("login.html", status=status, target=local_path(target), error=error)
+def _wrong(visit: Visit, target: str, form: Mapping[str, str]) -> Response:
+    """Say that it was wrong, and ask for the same again."""
+    if pending := form.get("pending", ""):
+        error = visit.t("login.wrong_code")
+        return _page(visit, target, status=401, error=error, pending=pending)
+    wrong = "login.wrong_token" if form.get("token") else "login.wrong"
+    return _page(visit, target, status=401, error=visit.t(wrong))
+
+
+def _page(
+    visit: Visit, target: str, *, status: int = 200, error: str = "", pending: str = ""
+) -> Response:
+    return visit.render(
+        "login.html", status=status, target=local_path(target), error=error, pending=pending
+    )

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from cloud.api.base import Services
 from cloud.model.granting import OPEN, check_call, grant, mark
 from cloud.model.principal import NOTHING, Granted, Scope
-from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
+from cloud.model.session import CSRF_HEADER, KNOWN_COOKIE, SESSION_COOKIE, Session
 from cloud.web.format import clock_time, duration
 from cloud.web.texts import LANGUAGES, Texts, load_texts
 from protocols.clock import iso
@@ -68,7 +68,7 @@ class Visit:
         self.zone = _zone(services.time_zone)
 
     def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """Render a template; the session's cookie is written again when it is due."""
+        """Render a template."""
         text = (
             _environment()
             .get_template(template)
@@ -84,12 +84,7 @@ class Visit:
                 **values,
             )
         )
-        response = Response(text, status_code=status, media_type="text/html")
-        if self.session is not None:
-            renewed = self.services.access.renewed(self.session)
-            if renewed is not None:
-                self.set_session(response, renewed)
-        return response
+        return Response(text, status_code=status, media_type="text/html")
 
     @property
     def granted(self) -> Granted:
@@ -111,9 +106,16 @@ class Visit:
 
     def set_session(self, response: Response, session: Session) -> None:
         """Hand the session to the browser."""
+        self._set_cookie(response, SESSION_COOKIE, session.cookie, None)
+        if session.principal.account is not None:
+            known = self.services.access.known(session.principal.account)
+            self._set_cookie(response, KNOWN_COOKIE, known, YEAR_S)
+
+    def _set_cookie(self, response: Response, name: str, text: str, age_s: int | None) -> None:
         response.set_cookie(
-            SESSION_COOKIE,
-            self.services.access.seal(session),
+            name,
+            text,
+            max_age=age_s,
             httponly=True,
             samesite="lax",
             secure=self.is_https(),

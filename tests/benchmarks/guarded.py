@@ -21,9 +21,10 @@ import msgspec
 from fastapi import FastAPI, Request
 from sqlalchemy import insert
 
+from cloud.access.base import Access
 from cloud.alarms.desk import AlarmDesk
 from cloud.api import app as application
-from cloud.api.base import Access, Services
+from cloud.api.base import Services
 from cloud.api.guard import Guard
 from cloud.feed.store import FeedStore
 from cloud.model import tables

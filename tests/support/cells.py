@@ -11,9 +11,9 @@ import httpx
 from fastapi import FastAPI
 from sqlalchemy import insert, select
 
+from cloud.access.base import Access
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app
-from cloud.api.base import Access
 from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
 from cloud.model import tables

@@ -13,7 +13,9 @@ import msgspec
 from fastapi import FastAPI
 
 from cloud.access.book import AccessBook
+from cloud.access.desk import AccountDesk
 from cloud.access.limiter import FailureLimiter
+from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
 from cloud.api.app import create_app
 from cloud.api.base import Services, Trust
@@ -250,7 +252,7 @@ async def open_world(
     database = open_state(f"sqlite:///{folder / 'state.sqlite'}")
     registry, gateways = AssetRegistry(database, clock), GatewayBook(database)
     organisations = OrganisationBook(database, clock)
-    access = AccessBook(database, clock, admin_token=TOKEN)
+    access = AccessBook(database, clock, admin_token=TOKEN, organisations=organisations.peek)
     for book in (registry, gateways, organisations, access):
         await book.load()
     feed, telemetry = MemoryFeed(), MemoryTelemetry()
@@ -278,6 +280,8 @@ async def open_world(
         ready=lambda: world[0].ready,
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
+        accounts=AccountDesk(database, clock, access, organisations),
+        own=OwnAccount(clock, access),
         audit=AuditBook(database, clock, AUDIT_KEY),
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),

@@ -107,6 +107,7 @@ def _session() -> None:
         "session",
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("account", sa.BigInteger(), nullable=False),
+        sa.Column("by", sa.String(length=64), nullable=False),
         sa.Column("csrf", sa.String(length=64), nullable=False),
         sa.Column("second_factor", sa.Boolean(), nullable=False),
         sa.Column("opened_at", sa.BigInteger(), nullable=False),

@@ -4,10 +4,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from cloud.access.book import RENEW_EACH_MS, SESSION_IDLE_MS, SESSION_MS, AccessBook
+from cloud.access.book import AccessBook
 from cloud.access.limiter import ADDRESSES_MAX, FAILURES_MAX, WINDOW_MS, FailureLimiter
+from cloud.access.sessions import SESSION_IDLE_MS, SESSION_MS
 from cloud.model import tables
 from cloud.model.database import Database
+from cloud.model.session import Session
 from protocols.clock import ManualClock
 from protocols.errors import RefuseInput
 from tests.support.state_database import open_state
@@ -62,58 +64,69 @@ async def test_load_without_any_token_makes_one_up_once(database: Database, tmp_
     assert len(made_up) == 1
 
 
+async def signed_in(book: AccessBook, person: str = "") -> Session:
+    session = await book.log_in_token(TOKEN, person=person, address="::1")
+    assert session is not None
+    return session
+
+
 async def test_session_survives_restart_but_not_its_token(database: Database) -> None:
     clock = ManualClock()
     book = await opened(database, clock)
-    session = book.log_in(TOKEN, person=" 张  三 ", address="::1")
-    assert session is not None
+    session = await signed_in(book, " 张  三 ")
     assert session.by == "张 三 (admin)"
-    cookie = book.seal(session)
-    assert (await opened(database, clock)).session(cookie) == session
+    assert book.session(session.cookie) == session
+    assert (await opened(database, clock)).session(session.cookie) == session
     changed = await opened(database, clock, token="another-token-of-some-length")
-    assert changed.session(cookie) is None
+    assert changed.session(session.cookie) is None
 
 
 async def test_session_forged_or_foreign_is_refused(database: Database) -> None:
     book = await opened(database)
-    session = book.log_in(TOKEN, person="", address="::1")
-    assert session is not None
+    session = await signed_in(book)
     assert session.by == "admin"
-    cookie = book.seal(session)
+    cookie = session.cookie
     flipped = cookie[:5] + ("A" if cookie[5] != "A" else "B") + cookie[6:]
-    for wrong in ("", "x", "a.b", flipped, cookie[:-2], cookie * 100):
+    for wrong in ("", "x", "a.b", flipped, cookie[:-2], cookie * 100, session.id, "\udcff"):
         assert book.session(wrong) is None
 
 
-async def test_session_ends_when_idle_and_after_its_term(database: Database) -> None:
+async def test_session_ends_when_idle_after_its_term_and_on_the_server(database: Database) -> None:
     clock = ManualClock()
     book = await opened(database, clock)
-    session = book.log_in(TOKEN, person="", address="::1")
-    assert session is not None
-    assert book.renewed(session) is None
-    clock.advance(RENEW_EACH_MS)
-    renewed = book.renewed(session)
-    assert renewed is not None
-    clock.advance(SESSION_IDLE_MS - RENEW_EACH_MS)
-    assert book.session(book.seal(session)) is None
-    assert book.session(book.seal(renewed)) == renewed
-    clock.advance(SESSION_MS)
-    fresh = book.renewed(renewed)
-    assert fresh is not None
-    assert book.session(book.seal(fresh)) is None
+    left, kept, out = [await signed_in(book) for _ in range(3)]
+    await book.log_out(out)
+    assert book.session(out.cookie) is None
+    for _ in range(3):
+        clock.advance(SESSION_IDLE_MS - 1)
+        assert book.session(kept.cookie) == kept
+        await book.flush()
+    assert book.session(left.cookie) is None
+    again = await opened(database, clock)
+    assert again.session(kept.cookie) == kept
+    assert again.session(left.cookie) is None
+    assert again.session(out.cookie) is None
+    for _ in range(SESSION_MS // SESSION_IDLE_MS):
+        clock.advance(SESSION_IDLE_MS - 1)
+        book.session(kept.cookie)
+    assert book.session(kept.cookie) is None
 
 
 async def test_log_in_after_too_many_failures_is_refused_for_a_while(database: Database) -> None:
     clock = ManualClock()
     book = await opened(database, clock)
+
+    async def come_in(token: str, address: str) -> Session | None:
+        return await book.log_in_token(token, person="", address=address)
+
     for _ in range(FAILURES_MAX):
-        assert book.log_in("wrong", person="", address="10.0.0.1") is None
+        assert await come_in("wrong", "10.0.0.1") is None
     with pytest.raises(RefuseInput) as refused:
-        book.log_in(TOKEN, person="", address="10.0.0.1")
+        await come_in(TOKEN, "10.0.0.1")
     assert (refused.value.reason, refused.value.detail) == ("too_many_attempts", "300")
-    assert book.log_in(TOKEN, person="", address="10.0.0.2") is not None
+    assert await come_in(TOKEN, "10.0.0.2") is not None
     clock.advance(WINDOW_MS)
-    assert book.log_in(TOKEN, person="", address="10.0.0.1") is not None
+    assert await come_in(TOKEN, "10.0.0.1") is not None
 
 
 def test_limiter_forgets_the_oldest_address_beyond_its_bound() -> None:

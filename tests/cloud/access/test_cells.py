@@ -12,6 +12,7 @@ from cloud.api.guard import calls_of, guarded_routes
 from cloud.model.granting import OPEN
 from cloud.model.permissions import load_calls
 from protocols.clock import ManualClock
+from tests.support.account_cells import ACCOUNT_PROBES
 from tests.support.cells import (
     Caller,
     City,
@@ -192,7 +193,7 @@ async def test_every_call_that_is_served_has_a_probe_here(city: City) -> None:
     served: set[str] = set()
     for route in guarded_routes(city.app.routes):
         served |= calls_of(route)
-    probed = {*PROBES, *ORGANISATION_PROBES}
+    probed = {*PROBES, *ORGANISATION_PROBES, *ACCOUNT_PROBES}
     assert served - {OPEN} == probed
     assert probed <= set(load_calls())
 

@@ -54,10 +54,10 @@ async def test_metrics_are_text(client: httpx.AsyncClient) -> None:
 async def test_session_reads_but_changes_only_with_csrf_token(
     nobody: httpx.AsyncClient, world: World
 ) -> None:
-    session = world.services.access.log_in(TOKEN, person="Li", address="")
+    session = await world.services.access.log_in_token(TOKEN, person="Li", address="")
     assert session is not None
     world.desk.put(entrapment(world.clock))
-    nobody.cookies.set(SESSION_COOKIE, world.services.access.seal(session))
+    nobody.cookies.set(SESSION_COOKIE, session.cookie)
     assert (await nobody.get("/api/v1/alarms")).status_code == 200
     path = "/api/v1/alarms/1/acknowledge"
     assert (await nobody.post(path)).status_code == 403

@@ -58,9 +58,9 @@ async def test_caller_and_its_address_have_points_of_their_own(world: World) -> 
 
 
 async def test_caller_is_the_same_from_every_address_and_by_session(world: World) -> None:
-    session = world.services.access.log_in(TOKEN, person="Li", address="")
+    session = await world.services.access.log_in_token(TOKEN, person="Li", address="")
     assert session is not None
-    cookie = {"Cookie": f"{SESSION_COOKIE}={world.services.access.seal(session)}"}
+    cookie = {"Cookie": f"{SESSION_COOKIE}={session.cookie}"}
     await statuses(visitor(world, "192.0.2.1"), 6, headers=BEARER)
     await statuses(visitor(world, "192.0.2.2"), 6, headers=cookie)
     assert await statuses(visitor(world, "192.0.2.3"), 1, headers=BEARER) == [429]

@@ -240,7 +240,7 @@ def _member(database: Database, organisation_id: str, username: str) -> int:
 def _ways_in(key: int, organisation_id: str) -> list[tuple[Any, dict[str, Any]]]:
     """Return a row of each way in which the account comes in."""
     own = {"account": key, "organisation": organisation_id}
-    opened = {"csrf": "c", "second_factor": False, "opened_at": 1, "seen_at": 1}
+    opened = {"by": "", "csrf": "c", "second_factor": False, "opened_at": 1, "seen_at": 1}
     asked = {"purpose": "reset", "detail": "{}", "created_at": 1, "expires_at": 9}
     issued = {"name": "d", "issued_at": 1, "renewed_at": 1, "expires_at": 9**15}
     made = {"name": "k", "calls": "[]", "created_at": 1, "expires_at": 9**15}

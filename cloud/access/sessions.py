@@ -1,0 +1,178 @@
+"""Sessions of pages: a random token in a cookie, its hash and the rest kept here."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
+
+from cloud.model.account import OpenSession
+from cloud.model.database import Database, Work
+from cloud.model.people_tables import session
+from protocols.clock import Clock
+
+SESSION_IDLE_MS = 12 * 3600 * 1000
+"""An open page asks every few seconds and so stays in: a screen on the wall never drops out."""
+SESSION_MS = 30 * 24 * 3600 * 1000
+SEEN_WRITTEN_EACH_MS = 10 * 60_000
+COOKIE_CHARS_MAX = 128
+SKEW_MS = 60_000
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as it is kept."""
+
+    sha256: str
+    account: int
+    """0: opened by the administrator's token."""
+    by: str = ""
+    """Of such a one: what the person calls itself."""
+    csrf: str
+    second_factor: bool
+    opened_at: int
+    seen_at: int
+    ended_at: int | None = None
+
+
+class SessionBook:
+    """All open sessions. Found from any thread, changed on the event loop."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+        self._open: dict[str, Kept] = {}
+        self._dirty: set[str] = set()
+        self._read_at = 0
+
+    async def load(self) -> None:
+        """Read those that are open, and forget those that are long over."""
+        self._read_at = now_ms = self._clock.wall_ms()
+        over = session.c.opened_at < now_ms - 2 * SESSION_MS
+        await self._database.write(lambda c: c.execute(delete(session).where(over)))
+        await self._database.read(lambda c: self._read(c, now_ms - SESSION_MS))
+
+    async def refresh(self) -> None:
+        """Read what other processes opened and ended since the last call."""
+        since_ms, self._read_at = self._read_at - SKEW_MS, self._clock.wall_ms()
+        await self._database.read(lambda c: self._read(c, since_ms))
+
+    async def flush(self) -> None:
+        """Write when sessions were last seen, where it is worth it."""
+        rows = [msgspec.structs.asdict(self._open[key]) for key in self._dirty if key in self._open]
+        self._dirty.clear()
+        if rows:
+            await self._database.write(lambda c: _write_seen(c, rows))
+
+    async def open(
+        self, account: int, *, by: str = "", second_factor: bool, also: Work
+    ) -> tuple[str, Kept]:
+        """Open a session; returns its cookie, too."""
+        cookie, now_ms = secrets.token_urlsafe(32), self._clock.wall_ms()
+        kept = Kept(
+            sha256=_digest(cookie),
+            account=account,
+            by=by,
+            csrf=secrets.token_urlsafe(24),
+            second_factor=second_factor,
+            opened_at=now_ms,
+            seen_at=now_ms,
+        )
+        row = msgspec.structs.asdict(kept)
+        await self._database.write(lambda c: c.execute(insert(session).values(**row)), also)
+        self._open[kept.sha256] = kept
+        return cookie, kept
+
+    def find(self, cookie: str) -> Kept | None:
+        """Return the session of a cookie that is open and in time, and note that it was seen."""
+        if not 0 < len(cookie) <= COOKIE_CHARS_MAX:
+            return None
+        key, now_ms = _digest(cookie), self._clock.wall_ms()
+        kept = self._open.get(key)
+        if kept is None and self._database.shared:  # another process may have opened it just now
+            kept = self._database.read_now(lambda c: _read_one(c, key))
+            if kept is not None:
+                self._open[key] = kept
+        if kept is None or kept.ended_at is not None:
+            return None
+        idle_ms = now_ms - kept.seen_at
+        if idle_ms >= SESSION_IDLE_MS or now_ms - kept.opened_at >= SESSION_MS:
+            return None
+        if idle_ms >= SEEN_WRITTEN_EACH_MS:
+            kept = self._open[key] = msgspec.structs.replace(kept, seen_at=now_ms)
+            self._dirty.add(key)
+        return kept
+
+    async def end(self, *, account: int, only: str | None = None, but: str | None = None) -> int:
+        """End sessions of an account: all, `only` the one, or all `but` one (beginnings of ids)."""
+        return await self._database.write(self.ending(account=account, only=only, but=but))
+
+    def ending(
+        self, *, account: int, only: str | None = None, but: str | None = None
+    ) -> Callable[[Connection], int]:
+        """Return what ends them inside another transaction."""
+        wanted = [
+            kept.sha256
+            for kept in self._open.values()
+            if kept.account == account
+            and kept.ended_at is None
+            and (only is None or kept.sha256[:ID_CHARS] == only)
+            and (but is None or kept.sha256[:ID_CHARS] != but)
+        ]
+        now_ms = self._clock.wall_ms()
+        for key in wanted:  # at once: should the transaction fail, somebody signs in once more
+            self._open[key] = msgspec.structs.replace(self._open[key], ended_at=now_ms)
+
+        def work(connection: Connection) -> int:
+            found = [session.c.account == account, session.c.ended_at.is_(None)]
+            if only is not None:
+                found.append(session.c.sha256.startswith(only, autoescape=True))
+            if but is not None:
+                found.append(~session.c.sha256.startswith(but, autoescape=True))
+            connection.execute(update(session).where(*found).values(ended_at=now_ms))
+            return len(wanted)
+
+        return work
+
+    def of(self, account: int, here: str = "") -> list[OpenSession]:
+        """Return the open sessions of an account, the newest first."""
+        now_ms = self._clock.wall_ms()
+        found = [
+            OpenSession(
+                id=one.sha256[:ID_CHARS],
+                opened_at=one.opened_at,
+                seen_at=one.seen_at,
+                here=one.sha256[:ID_CHARS] == here,
+            )
+            for one in self._open.values()
+            if one.account == account
+            and one.ended_at is None
+            and now_ms - one.seen_at < SESSION_IDLE_MS
+        ]
+        return sorted(found, key=lambda one: -one.opened_at)
+
+    def _read(self, connection: Connection, since_ms: int) -> None:
+        changed = (session.c.seen_at >= since_ms) | (session.c.ended_at >= since_ms)
+        for row in connection.execute(select(session).where(changed)).mappings():
+            if row["sha256"] not in self._dirty:
+                self._open[row["sha256"]] = Kept(**row)
+        over = self._clock.wall_ms() - SESSION_MS
+        self._open = {key: kept for key, kept in self._open.items() if kept.opened_at >= over}
+
+
+ID_CHARS = 16
+"""A session is named to its owner by so many characters of its hash."""
+
+
+def _write_seen(connection: Connection, rows: list[dict[str, object]]) -> None:
+    for row in rows:  # an ended one stays ended
+        open_ = session.c.sha256 == row["sha256"], session.c.ended_at.is_(None)
+        connection.execute(update(session).where(*open_).values(seen_at=row["seen_at"]))
+
+
+def _read_one(connection: Connection, key: str) -> Kept | None:
+    row = connection.execute(select(session).where(session.c.sha256 == key)).mappings().first()
+    return None if row is None else Kept(**row)
+
+
+def _digest(cookie: str) -> str:
+    return hashlib.sha256(cookie.encode("utf-8", "surrogatepass")).hexdigest()

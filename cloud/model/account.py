@@ -1,0 +1,99 @@
+"""An account of a person, and what is asked of it."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+AccountState = Literal["invited", "active", "disabled", "gone"]
+Username = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{2,63}\Z")]
+PersonName = Annotated[str, Meta(min_length=1, max_length=40)]
+Places = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(max_length=64)
+]
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """An account as it stands; what proves a person is in it only hashed or sealed."""
+
+    id: int
+    username: str
+    name: str
+    organisation: str
+    roles: tuple[str, ...]
+    districts: tuple[str, ...] | None = None
+    """Narrower than the organisation's; None: as wide."""
+    categories: tuple[str, ...] | None = None
+    """The same."""
+    password: str | None = None
+    second_factor: str | None = None
+    second_factor_step: int | None = None
+    """The last step whose code was used: none counts twice."""
+    recovery: tuple[str, ...] = ()
+    """SHA-256 of the recovery codes that are left."""
+    state: AccountState
+    failures: int = 0
+    """Wrong passwords and codes since it last came in."""
+    locked_until: int | None = None
+    """ms since 1970, as all times."""
+    created_at: int
+    updated_at: int
+    last_in_at: int | None = None
+
+
+class NewAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whom a manager or an administrator lets in."""
+
+    username: Username
+    name: PersonName
+    roles: Annotated[tuple[str, ...], Meta(min_length=1, max_length=8)]
+    organisation: str | None = None
+    """None: the caller's own."""
+    districts: Places | None = None
+    categories: Places | None = None
+
+
+class AccountChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a manager changes of an account; what is left out stays."""
+
+    name: PersonName | None = None
+    roles: Annotated[tuple[str, ...], Meta(min_length=1, max_length=8)] | None = None
+    districts: Places | UnsetType | None = UNSET
+    categories: Places | UnsetType | None = UNSET
+    state: Literal["active", "disabled"] | None = None
+
+
+class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as its owner sees it in a list."""
+
+    id: str
+    """Beginning of what it is kept by; it opens nothing."""
+    opened_at: int
+    seen_at: int
+    here: bool = False
+    """The one that asks."""
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key of a program."""
+
+    id: int
+    name: str
+    account: int
+    organisation: str
+    calls: tuple[str, ...]
+    created_at: int
+    expires_at: int
+    revoked_at: int | None = None
+    last_used_at: int | None = None
+
+
+class NewFactor(msgspec.Struct, frozen=True):
+    """A second factor that waits for its first code."""
+
+    secret: str
+    """Base32, for the person's authenticator."""
+    address: str
+    """The same for a QR code."""
+    sealed: str
+    """Comes back with the first code."""
