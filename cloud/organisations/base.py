@@ -118,6 +118,10 @@ class Organisations(Protocol):
         """
         ...
 
+    async def first_manager(self, organisation_id: str) -> str | None:
+        """Return the username of the manager who waits with it, for the office to pass on."""
+        ...
+
     async def progress(self, one: Organisation) -> Progress:
         """Return how far it has come."""
         ...

@@ -90,6 +90,10 @@ class OrganisationBook:
         counts = await self._database.read(lambda c: used(c, one.id, now_ms))
         return Progress(used=counts, contact=bool(one.contact.name and one.contact.phone))
 
+    async def first_manager(self, organisation_id: str) -> str | None:
+        """Return the username of the manager who waits with it, for the office to pass on."""
+        return await self._database.read(lambda c: members.first_username(c, organisation_id))
+
     async def get(
         self, organisation_id: str, *, scope: Scope, also: Sequence[Work] = ()
     ) -> Organisation:
