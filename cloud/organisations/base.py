@@ -61,10 +61,8 @@ class Organisations(Protocol):
         """Return its bounds; a quota that is missing has none."""
         ...
 
-    async def get(
-        self, organisation_id: str, *, scope: Scope, also: Sequence[Work] = ()
-    ) -> Organisation:
-        """Return one; `also` is written before. RefuseInput `not_found`."""
+    async def get(self, organisation_id: str, *, scope: Scope) -> Organisation:
+        """Return one; RefuseInput `not_found`."""
         ...
 
     async def find(self, scope: Scope, wanted: Wanted) -> list[Organisation]:

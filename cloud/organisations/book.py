@@ -94,14 +94,9 @@ class OrganisationBook:
         """Return the username of the manager who waits with it, for the office to pass on."""
         return await self._database.read(lambda c: members.first_username(c, organisation_id))
 
-    async def get(
-        self, organisation_id: str, *, scope: Scope, also: Sequence[Work] = ()
-    ) -> Organisation:
-        """Return one that the scope admits; `also` is written before."""
-        one = await self._database.read(lambda c: _existing(c, organisation_id, scope))
-        if also:
-            await self._database.write(lambda _: None, *also)
-        return one
+    async def get(self, organisation_id: str, *, scope: Scope) -> Organisation:
+        """Return one that the scope admits."""
+        return await self._database.read(lambda c: _existing(c, organisation_id, scope))
 
     async def find(self, scope: Scope, wanted: Wanted) -> list[Organisation]:
         """Return some that the scope admits, those that came first at the front."""

@@ -53,9 +53,8 @@ def _add_reading(routes: APIRouter, services: Services, visitor: Any) -> None:
 
     @routes.get("/organisations/{organisation_id}")
     async def show_one(visit: Annotated[Visit, visitor], organisation_id: str) -> Response:
-        noted = services.noted(visit.granted, f"organisation:{organisation_id}")
         try:
-            one = await services.organisations.get(organisation_id, scope=visit.scope, also=[noted])
+            one = await services.organisations.get(organisation_id, scope=visit.scope)
         except RefuseInput:
             return visit.render("not_found.html", status=404)
         return await _page(services, visit, one)
@@ -114,9 +113,8 @@ async def _refused(
 ) -> Response:
     """Show the page again with what was wrong, if it is the visitor's to see."""
     status, scope = STATUS_OF.get(error.reason, 400), visit.scope_of("organisations.read")
-    noted = services.noted(visit.granted, f"organisation:{organisation_id}", refused=error.reason)
     try:
-        one = await services.organisations.get(organisation_id, scope=scope, also=[noted])
+        one = await services.organisations.get(organisation_id, scope=scope)
     except RefuseInput:
         return visit.render("not_found.html", status=404)
     return await _page(services, visit, one, status=status, error=refused_text(error, visit.t))
@@ -129,6 +127,7 @@ async def _page(
     decides = visit.may("organisations.decide") and not kind.authority
     waits = decides and one.state == "applied"
     own = visit.granted.principal.organisation == one.id and not kind.authority
+    await services.shown(visit.granted, one)
     return visit.render(
         "organisation.html",
         status=status,

@@ -18,7 +18,7 @@ from cloud.web import (
     login,
     organisations,
     scans,
-    sign_up,
+    signup,
 )
 from cloud.web.visit import STATIC, NotForYou, SignInFirst, login_address, visits
 from protocols.errors import StopService
@@ -51,7 +51,7 @@ def mount(app: FastAPI, services: Services) -> None:
         raise StopService(f"the pages lack {', '.join(missing)}: run python build_assets.py")
     anyone, signed_in = visits(services)
     app.include_router(login.router(services, anyone))
-    app.include_router(sign_up.router(services, anyone))
+    app.include_router(signup.router(services, anyone))
     app.include_router(leaving.router(services, anyone, signed_in))
     firms = (organisations, first_steps)
     for pages in (console, alarms, assets, fleet, scans, *firms, audit):

@@ -183,14 +183,14 @@ async def test_leaving_asks_for_the_credit_code_and_signs_out(
 async def test_sign_up_page_is_for_everybody_and_answers_all_alike(
     guest: httpx.AsyncClient, world: World
 ) -> None:
-    page = await guest.get("/sign-up")
+    page = await guest.get("/signup")
     assert page.status_code == 200
     assert DISTRICT in page.text
     assert OTHER_DISTRICT not in page.text
     same = [FORM, FORM, {**FORM, "credit_code": credit_code(1)}]
-    answers = [await guest.post("/sign-up", data=form) for form in same]
+    answers = [await guest.post("/signup", data=form) for form in same]
     assert {(one.status_code, one.headers["location"]) for one in answers} == {
-        (303, "/sign-up/received")
+        (303, "/signup/received")
     }
     waiting = await world.organisations.find(EVERYTHING, Wanted(states=["applied"]))
     assert [(one.name, one.repeated) for one in waiting] == [(EVIL, 1)]
@@ -212,7 +212,7 @@ async def test_sign_up_page_is_for_everybody_and_answers_all_alike(
 async def test_sign_up_says_what_is_wrong_and_keeps_all_but_the_password(
     guest: httpx.AsyncClient, wrong: dict[str, str], word: str
 ) -> None:
-    answer = await guest.post("/sign-up", data={**FORM, **wrong})
+    answer = await guest.post("/signup", data={**FORM, **wrong})
     assert answer.status_code == 400
     assert word in answer.text
     assert "&lt;img src=x" in answer.text
@@ -223,13 +223,13 @@ async def test_sign_up_says_what_is_wrong_and_keeps_all_but_the_password(
 async def test_sign_up_from_another_site_or_too_often_is_refused(
     guest: httpx.AsyncClient, world: World
 ) -> None:
-    answer = await guest.post("/sign-up", data=FORM, headers={"Origin": "https://evil.example"})
+    answer = await guest.post("/signup", data=FORM, headers={"Origin": "https://evil.example"})
     assert answer.status_code == 403
     assert isinstance(world.services.sign_ups, SignUpDesk)
     world.services.sign_ups._hash = str
     for _ in range(ATTEMPTS_MAX):
-        assert (await guest.post("/sign-up", data=FORM)).status_code == 303
-    answer = await guest.post("/sign-up", data=FORM)
+        assert (await guest.post("/signup", data=FORM)).status_code == 303
+    answer = await guest.post("/signup", data=FORM)
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "3600"
     assert "3600" in answer.text
@@ -238,6 +238,6 @@ async def test_sign_up_from_another_site_or_too_often_is_refused(
 async def test_sign_up_is_closed_where_no_district_confirms(
     visitor: httpx.AsyncClient,
 ) -> None:
-    page = await visitor.get("/sign-up")
+    page = await visitor.get("/signup")
     assert "没有区县开放入驻" in page.text
     assert 'name="password"' not in page.text

@@ -19,15 +19,15 @@ BUSY = ("too_many_attempts", "too_many_applications")
 
 
 def router(services: Services, anyone: Callable[[Request], Visit]) -> APIRouter:
-    """Build /sign-up and what follows it."""
+    """Build /signup and what follows it."""
     routes = APIRouter()
     visitor = Depends(anyone)
 
-    @routes.get("/sign-up")
+    @routes.get("/signup")
     async def show(visit: Annotated[Visit, visitor]) -> Response:
         return _page(services, visit, {})
 
-    @routes.post("/sign-up")
+    @routes.post("/signup")
     async def ask(visit: Annotated[Visit, visitor]) -> Response:
         form = await visit.form()
         client = visit.request.client
@@ -42,9 +42,9 @@ def router(services: Services, anyone: Callable[[Request], Visit]) -> APIRouter:
             )
         except RefuseInput as error:
             return _page(services, visit, form, error)
-        return RedirectResponse("/sign-up/received", status_code=303)
+        return RedirectResponse("/signup/received", status_code=303)
 
-    @routes.get("/sign-up/received")
+    @routes.get("/signup/received")
     async def received(visit: Annotated[Visit, visitor]) -> Response:
         return visit.render("sign_up_received.html")
 
