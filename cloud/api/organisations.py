@@ -90,7 +90,7 @@ class SignUpBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def router(services: Services, guard: Guard) -> APIRouter:
-    """Build the calls below /api/v1/organisations, and /api/v1/sign-up."""
+    """Build the calls below /api/v1/organisations, and /api/v1/signup."""
     routes = APIRouter(prefix="/api/v1")
     _add_reading(routes, services, guard)
     _add_writing(routes, services, guard)
@@ -109,7 +109,7 @@ def _add_reading(routes: APIRouter, services: Services, guard: Guard) -> None:
         found = await services.organisations.find(granted.scope, _wanted(request, limit + 1))
         shown, last = found[:limit], found[limit - 1] if len(found) > limit else None
         return page(
-            [_listed(one) for one in shown],
+            [_listed(services, one) for one in shown],
             request=request,
             next_page={"after": f"{last.applied_at}.{last.id}"} if last else {},
         )
@@ -118,9 +118,8 @@ def _add_reading(routes: APIRouter, services: Services, guard: Guard) -> None:
     async def get_organisation(
         organisation_id: str, granted: Annotated[Granted, reader]
     ) -> Response:
-        looked = [services.noted(granted, f"organisation:{organisation_id}")]
-        one = await services.organisations.get(organisation_id, scope=granted.scope, also=looked)
-        return answer(_fields(services, one))
+        one = await services.organisations.get(organisation_id, scope=granted.scope)
+        return await _shown(services, granted, one)
 
 
 def _add_writing(routes: APIRouter, services: Services, guard: Guard) -> None:
@@ -147,7 +146,7 @@ def _add_writing(routes: APIRouter, services: Services, guard: Guard) -> None:
         one, new = await services.organisations.put(
             organisation_id, Details(**fields), by=granted.principal, also=[noted]
         )
-        return answer(_fields(services, one), status=201 if new else 200)
+        return await _shown(services, granted, one, status=201 if new else 200)
 
     @routes.patch("/organisations/{organisation_id}")
     async def patch_organisation(
@@ -164,7 +163,7 @@ def _add_writing(routes: APIRouter, services: Services, guard: Guard) -> None:
             scope=granted.scope,
             also=[services.noted(granted, subject, changed=sorted(f"contact.{n}" for n in given))],
         )
-        return answer(_fields(services, one))
+        return await _shown(services, granted, one)
 
 
 def _add_steps(routes: APIRouter, services: Services, guard: Guard) -> None:
@@ -185,7 +184,7 @@ def _add_steps(routes: APIRouter, services: Services, guard: Guard) -> None:
                 reason=reason,
                 also=[services.noted(granted, f"organisation:{organisation_id}", step=step)],
             )
-            return answer(_fields(services, one))
+            return answer(_listed(services, one))
 
     for step in ("confirm", "refuse", "suspend", "resume"):
         add(step)
@@ -196,8 +195,8 @@ def _add_going(routes: APIRouter, services: Services, guard: Guard) -> None:
     async def export(
         organisation_id: str, granted: Annotated[Granted, Depends(guard("organisations.export"))]
     ) -> Response:
-        noted = services.noted(granted, f"organisation:{organisation_id}")
-        one = await services.organisations.get(organisation_id, scope=granted.scope, also=[noted])
+        one = await services.organisations.get(organisation_id, scope=granted.scope)
+        await services.note(granted, f"organisation:{one.id}")
         name = f"suyuan-{one.id}.zip"  # of a-z 0-9 - alone, so fit for a header
         return StreamingResponse(
             await services.exports.open(one),
@@ -219,11 +218,11 @@ def _add_going(routes: APIRouter, services: Services, guard: Guard) -> None:
             by=granted.principal,
             also=[services.noted(granted, f"organisation:{organisation_id}", step="leave")],
         )
-        return answer(_fields(services, one))
+        return answer(_listed(services, one))
 
 
 def _add_sign_up(routes: APIRouter, services: Services) -> None:
-    @routes.post("/sign-up", dependencies=[Depends(open_to_all("a firm asks to be let in by it"))])
+    @routes.post("/signup", dependencies=[Depends(open_to_all("a firm asks to be let in by it"))])
     async def sign_up(request: Request) -> Response:
         body = read_body(await request.body(), SignUpBody)
         client = request.client
@@ -263,12 +262,16 @@ def _wanted(request: Request, limit: int) -> Wanted:
     )
 
 
-def _listed(one: Organisation) -> dict[str, Any]:
-    """Return what a list shows: no personal data."""
-    fields = timed_fields(one)
+def _listed(services: Services, one: Organisation) -> dict[str, Any]:
+    """Return what is not personal."""
+    fields = {**timed_fields(one), "quotas": services.organisations.quotas(one)}
     del fields["contact"]
     return fields
 
 
-def _fields(services: Services, one: Organisation) -> dict[str, Any]:
-    return {**timed_fields(one), "quotas": services.organisations.quotas(one)}
+async def _shown(
+    services: Services, granted: Granted, one: Organisation, *, status: int = 200
+) -> Response:
+    """Answer with all of it, after the look was noted."""
+    await services.shown(granted, one)
+    return answer({**_listed(services, one), "contact": one.contact}, status=status)

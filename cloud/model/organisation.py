@@ -23,6 +23,10 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     name: str = ""
     phone: str = ""
 
+    def __bool__(self) -> bool:
+        """Tell whether there is anything in it."""
+        return bool(self.name or self.phone)
+
 
 class Details(msgspec.Struct, frozen=True, kw_only=True):
     """What an organisation's file says of it, besides how it came in."""

@@ -10,6 +10,7 @@ from msgspec import Meta
 from cloud.model.account import Account
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset
+from cloud.model.organisation import Organisation
 from cloud.model.permissions import Word
 from cloud.model.remote import CommandEntry, ConfigPush, Rollout
 from cloud.model.scan import KeptScan
@@ -46,6 +47,7 @@ THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     CommandEntry: ("command", lambda one: f"gateway:{one.gateway_id}"),
     ConfigPush: ("config_push", lambda one: f"gateway:{one.gateway_id}"),
     Account: ("account", lambda one: f"account:{one.id}"),
+    Organisation: ("organisation", lambda one: f"organisation:{one.id}"),
     Rollout: ("rollout", lambda one: f"rollout:{one.id}"),
 }
 """Kind of a thing, and the subject under which a look at it is noted."""

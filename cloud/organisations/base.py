@@ -61,10 +61,8 @@ class Organisations(Protocol):
         """Return its bounds; a quota that is missing has none."""
         ...
 
-    async def get(
-        self, organisation_id: str, *, scope: Scope, also: Sequence[Work] = ()
-    ) -> Organisation:
-        """Return one; `also` is written before. RefuseInput `not_found`."""
+    async def get(self, organisation_id: str, *, scope: Scope) -> Organisation:
+        """Return one; RefuseInput `not_found`."""
         ...
 
     async def find(self, scope: Scope, wanted: Wanted) -> list[Organisation]:
@@ -116,6 +114,10 @@ class Organisations(Protocol):
 
         It counts what the transaction has written, so it belongs behind that.
         """
+        ...
+
+    async def first_manager(self, organisation_id: str) -> str | None:
+        """Return the username of the manager who waits with it, for the office to pass on."""
         ...
 
     async def progress(self, one: Organisation) -> Progress:

@@ -90,14 +90,13 @@ class OrganisationBook:
         counts = await self._database.read(lambda c: used(c, one.id, now_ms))
         return Progress(used=counts, contact=bool(one.contact.name and one.contact.phone))
 
-    async def get(
-        self, organisation_id: str, *, scope: Scope, also: Sequence[Work] = ()
-    ) -> Organisation:
-        """Return one that the scope admits; `also` is written before."""
-        one = await self._database.read(lambda c: _existing(c, organisation_id, scope))
-        if also:
-            await self._database.write(lambda _: None, *also)
-        return one
+    async def first_manager(self, organisation_id: str) -> str | None:
+        """Return the username of the manager who waits with it, for the office to pass on."""
+        return await self._database.read(lambda c: members.first_username(c, organisation_id))
+
+    async def get(self, organisation_id: str, *, scope: Scope) -> Organisation:
+        """Return one that the scope admits."""
+        return await self._database.read(lambda c: _existing(c, organisation_id, scope))
 
     async def find(self, scope: Scope, wanted: Wanted) -> list[Organisation]:
         """Return some that the scope admits, those that came first at the front."""

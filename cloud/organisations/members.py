@@ -47,6 +47,13 @@ def open_first(
     )
 
 
+def first_username(connection: Connection, organisation_id: str) -> str | None:
+    """Return the username of the first manager, as long as they wait."""
+    waiting = _of(organisation_id), account.c.state == "invited"
+    query = select(account.c.username).where(*waiting).order_by(account.c.id).limit(1)
+    return connection.execute(query).scalar()
+
+
 def let_in(connection: Connection, organisation_id: str, now_ms: int) -> None:
     """Let the first manager come in."""
     waiting = _of(organisation_id), account.c.state == "invited"

@@ -24,7 +24,7 @@ from protocols.errors import RefuseInput
 WAITING_MAX = 500
 """Applications that wait in one district; a further one there is refused until it has decided
 some, so nobody can drown one district, or by it the others."""
-CAME_BACK_AFTER_S = 3_600
+DECIDE_S = 3_600
 ATTEMPTS_MAX = 20
 ATTEMPTS_WINDOW_MS = 3_600_000
 """Applications from one address within an hour: a hall of stall holders may sit behind one."""
@@ -130,7 +130,7 @@ def _check_waiting(connection: Connection, districts: Collection[str]) -> None:
         .having(func.count() >= WAITING_MAX)
     )
     if connection.execute(query).first() is not None:
-        raise RefuseInput("too_many_applications", str(CAME_BACK_AFTER_S))
+        raise RefuseInput("too_many_applications", str(DECIDE_S))
 
 
 def _new(organisation_id: str, asked: Application, now_ms: int) -> Organisation:

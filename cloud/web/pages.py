@@ -7,7 +7,19 @@ from fastapi.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from cloud.api.base import Services
-from cloud.web import alarms, assets, audit, console, fleet, login, scans
+from cloud.web import (
+    alarms,
+    assets,
+    audit,
+    console,
+    first_steps,
+    fleet,
+    leaving,
+    login,
+    organisations,
+    scans,
+    signup,
+)
 from cloud.web.visit import STATIC, NotForYou, SignInFirst, login_address, visits
 from protocols.errors import StopService
 
@@ -39,7 +51,10 @@ def mount(app: FastAPI, services: Services) -> None:
         raise StopService(f"the pages lack {', '.join(missing)}: run python build_assets.py")
     anyone, signed_in = visits(services)
     app.include_router(login.router(services, anyone))
-    for pages in (console, alarms, assets, fleet, scans, audit):
+    app.include_router(signup.router(services, anyone))
+    app.include_router(leaving.router(services, anyone, signed_in))
+    firms = (organisations, first_steps)
+    for pages in (console, alarms, assets, fleet, scans, *firms, audit):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))
 

@@ -31,6 +31,7 @@ PLACES = (
     ("console", "/", "alarms.read"),
     ("fleet", "/fleet", "gateways.read"),
     ("scans", "/scans", "scans.read"),
+    ("organisations", "/organisations", "organisations.read"),
     ("audit", "/audit", "audit.read"),
 )
 """Pages in the bar: name (of its texts, too), path, call."""

@@ -11,7 +11,9 @@ from pwdlib import PasswordHash
 from sqlalchemy import select
 
 from cloud.access.base import Access
+from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app
+from cloud.feed.store import FeedStore
 from cloud.model.organisation import Details
 from cloud.model.people_tables import account
 from cloud.model.permissions import Reach, administrator, permissions
@@ -145,9 +147,16 @@ class People:
 
 
 def with_people(world: World) -> tuple[FastAPI, People]:
-    """Return the application with people at its door."""
-    people = People(world)
-    return create_app(replace(world.services, access=cast("Access", people))), people
+    """Return the application with people at its door, and alarms that ask whose they are."""
+    people, feed = People(world), FeedStore(world.database, world.clock)
+    desk = AlarmDesk(
+        database=world.database,
+        clock=world.clock,
+        append_feed=feed.append,
+        on_commit=feed.committed,
+    )
+    services = replace(world.services, access=cast("Access", people), alarms=desk)
+    return create_app(services), people
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:

@@ -203,7 +203,6 @@ async def test_what_fails_in_the_same_transaction_changes_nothing(book: Organisa
             book.set_contact("firm-a", Contact(name="x"), scope=scope, also=[fail]),
             book.take("firm-a", "suspend", scope=EVERYTHING, by=ROOT, reason="x", also=[fail]),
             book.leave("firm-a", credit_code(1), scope=scope, by=ROOT, also=[fail]),
-            book.get("firm-a", scope=scope, also=[fail]),
         ]
 
     for take in takes():

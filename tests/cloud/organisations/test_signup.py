@@ -1,6 +1,7 @@
 """Firms that ask to be let in, on both databases."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -15,7 +16,13 @@ from cloud.model.principal import EVERYTHING
 from cloud.organisations import signup
 from cloud.organisations.base import Wanted
 from cloud.organisations.book import OrganisationBook
-from cloud.organisations.signup import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, SignUpDesk
+from cloud.organisations.signup import (
+    ATTEMPTS_MAX,
+    ATTEMPTS_WINDOW_MS,
+    HASHES_AT_ONCE,
+    HASHES_WAITING_MAX,
+    SignUpDesk,
+)
 from protocols.clock import ManualClock
 from protocols.errors import RefuseInput
 from tests.support.firms import (
@@ -182,6 +189,36 @@ async def test_weak_password_and_audit_that_fails_leave_nothing(door: Door) -> N
     assert await door.waiting() == []
     assert door.accounts() == []
     assert door.book.peek("firm-0") is None
+
+
+async def test_strangers_get_two_hashes_at_once_and_the_queue_is_bounded(door: Door) -> None:
+    running, most = 0, 0
+    lock, release = threading.Lock(), threading.Event()
+
+    def slow(_password: str) -> str:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        release.wait(10)
+        with lock:
+            running -= 1
+        return "hash"
+
+    door.desk._hash = slow
+    addresses = [f"10.0.1.{number}" for number in range(HASHES_WAITING_MAX)]
+    asking = [
+        asyncio.create_task(door.apply(number, address=address))
+        for number, address in enumerate(addresses)
+    ]
+    await asyncio.sleep(0.1)
+    with pytest.raises(RefuseInput, match="too_many_applications: 10"):
+        await door.apply(99, address="10.0.2.1")
+    release.set()
+    await asyncio.gather(*asking)
+    assert most == HASHES_AT_ONCE
+    assert len(await door.waiting()) == HASHES_WAITING_MAX
+    await door.apply(99, address="10.0.2.1")
 
 
 async def test_without_a_district_nobody_can_ask(

@@ -5,7 +5,11 @@ from typing import get_args
 import pytest
 
 from cloud.model.alarm import SEVERITIES, AlarmState
+from cloud.model.organisation import OrganisationState, Quota
 from cloud.model.remote import CommandState, ConfigState, MemberState, RolloutState
+from cloud.organisations.base import Progress
+from cloud.web.first_steps import THINGS
+from cloud.web.organisations import DECISIONS
 from cloud.web.texts import FOLDER, LANGUAGES, load_texts
 from cloud.web.visit import STATIC
 from edge.decode.barcode import Finding as TextFinding
@@ -49,6 +53,7 @@ def test_every_text_is_there_and_used() -> None:
         "audit_detail",
         "audit_state",
     }
+    families |= {"organisation_state", "organisation_step", "first_step", "quota", "thing", "wrong"}
     assert used - keys == set()
     assert {key for key in keys - used if key.partition(".")[0] not in families} == set()
 
@@ -63,6 +68,12 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"command_state.{name}" for name in get_args(CommandState)}
     wanted |= {f"rollout_state.{name}" for name in get_args(RolloutState)}
     wanted |= {f"member_state.{name}" for name in get_args(MemberState)}
+    wanted |= {f"organisation_state.{name}" for name in get_args(OrganisationState)}
+    wanted |= {f"organisation_step.{step}" for steps in DECISIONS.values() for step in steps}
+    wanted |= {f"quota.{name}" for name in get_args(Quota)}
+    wanted |= {f"thing.{name}" for name in THINGS}
+    first = Progress(used=dict.fromkeys(get_args(Quota), 0), contact=False).done()
+    wanted |= {f"first_step.{name}{end}" for name in first for end in ("", "_hint")}
     for kind in kinds():
         for point in load_points(kind).values():
             if point.type == "word":
