@@ -1,7 +1,7 @@
 """The serving part: API, pages and feed over HTTP."""
 
 import secrets
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from cloud.access.limiter import FailureLimiter
@@ -57,7 +57,7 @@ class ServeRole:
             metrics: Prometheus text.
 
         """
-        self._common, self._own_ledger = common, own_ledger
+        self._common, self._own_ledger, self._lag_ms = common, own_ledger, rules_lag_ms
         self._follower: ValuesFollower | None = None
         if values is None:
             follower = self._follower = _follower(common)
@@ -73,13 +73,7 @@ class ServeRole:
             ledger=self._ledger,
             alarms=desk,
             feed=common.feed,
-            stream=lambda after, admits: stream(
-                common.feed,
-                after=after,
-                admits=admits,
-                lag_ms=rules_lag_ms,
-                stopping=common.stopping,
-            ),
+            stream=self._stream,
             telemetry=store,
             latest=values[0],
             assets_of=values[1],
@@ -122,6 +116,18 @@ class ServeRole:
 
     def _kept_elsewhere(self, gateway: str) -> bool:
         return self._own_ledger(gateway) is None
+
+    def _stream(
+        self, after: int | None, admits: Callable[[str], bool] | None
+    ) -> AsyncIterator[str]:
+        common = self._common
+        return stream(
+            common.feed,
+            after=after,
+            admits=admits,
+            lag_ms=self._lag_ms,
+            stopping=common.stopping,
+        )
 
     async def _scans(self, **asked: Any) -> list[KeptScan]:
         return await self._common.state_db.read(lambda c: find_scans(c, **asked))
