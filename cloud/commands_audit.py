@@ -80,11 +80,12 @@ def verify_audit(
     """
     own = sorted(data.glob(ANY_FILE))
     witnesses = read_witnesses([*own, *heads])
-    if not database.read_now(_is_there):
-        if witnesses:
-            return ["audit: expected entries, for heads were kept; found no table of them"], 1
+    file, tables = key_file(data, settings), database.read_now(_has_tables)
+    if not witnesses and not file.exists() and not (tables and database.read_now(is_begun)):
         return ["audit: nothing written yet"], 0
-    key = read_key(key_file(data, settings))
+    if not tables:
+        return ["audit: expected its tables, for it was begun; found none"], 1
+    key = read_key(file)
     verdict = database.read_now(lambda c: verify(c, key, witnesses, progress=progress))
     lines, faults = _told(verdict), len(verdict.faults) + verdict.more
     if data / HEADS_FILE not in own:
@@ -104,10 +105,10 @@ def _told(verdict: Verdict) -> list[str]:
     return lines
 
 
-def _is_there(connection: Connection) -> bool:
-    """Tell whether an audit was begun; a database of an older version has not even the tables."""
+def _has_tables(connection: Connection) -> bool:
+    """Tell whether an audit can be in the database; one of an older version has no place for it."""
     found = inspect(connection)
-    return all(found.has_table(one.name) for one in (audit, audit_head)) and is_begun(connection)
+    return all(found.has_table(one.name) for one in (audit, audit_head))
 
 
 def _progress(count: int) -> None:

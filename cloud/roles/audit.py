@@ -47,18 +47,19 @@ class AuditPart:
             logger.info("no %s yet: it begins with the audit as it is now", HEADS_FILE)
         self.book = AuditBook(common.state_db, common.clock, key)
         self._heads = HeadsFile(common.data, key, common.clock)
-        self._keep_head()
+        self.keep_head()
 
     async def run(self) -> None:
         """Keep a head every few seconds until cancelled, and the last one then."""
         try:
             while True:
                 await asyncio.sleep(HEAD_EACH_S)
-                await asyncio.to_thread(self._keep_head)
+                await asyncio.to_thread(self.keep_head)
         finally:
-            self._keep_head()
+            self.keep_head()
 
-    def _keep_head(self) -> None:
+    def keep_head(self) -> None:
+        """Keep the newest head if there is one; blocking. A failure is logged and stops nothing."""
         try:
             self._heads.follow(self._database)
         except (RetryLater, OSError) as error:
