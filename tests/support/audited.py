@@ -1,26 +1,32 @@
 """The whole application with personal data everywhere in it, to see what the audit tells of."""
 
+import io
+import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy import insert, select
 
+from cloud.access.book import AccessBook
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app
+from cloud.api.base import Access
 from cloud.api.guard import SAFE_METHODS, calls_of, guarded_routes
 from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
 from cloud.model import tables
 from cloud.model.audit import open_head
 from cloud.model.granting import OPEN
+from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit
+from cloud.model.principal import Principal
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE
 from cloud.model.transition import Transition
 from cloud.remote.releases import Releases
@@ -28,10 +34,11 @@ from cloud.trust.signing import sign
 from protocols.clock import ManualClock
 from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
+from tests.support.firms import DISTRICT, People, district_details, firm_details, put
 from tests.support.http_services import AUDIT_KEY, LIFT, TOKEN, World, open_world
 from tests.support.wheels import make_release
 
-MARK = "PERSONAL-13844440000"
+MARK = "13844440000"
 """Stands in whatever tells of a person; the audit must never hold it."""
 GATEWAY = "gw-jilin-0001"
 SITE = f'schema = 1\ngateway_id = "{GATEWAY}"\n[uplink]\nbroker = "mqtt://x"\n# {MARK}\n'
@@ -42,11 +49,22 @@ PARAMETERS = {
     "command_id": "c" * 32,
     "rollout_id": "1",
     "language": "en",
+    "organisation_id": "firm-a",
     "serial": "1",
     "name": "suyuan-9.0.0-py3-none-any.whl",
 }
 """What stands in the paths of safe calls; further names belong here."""
 QUERIES = {"/api/v1/assets/{asset_id}/readings": "?from=0&to=1"}
+
+
+class Door(AccessBook):
+    """Lets in whoever the book knows, and people of firms by a token."""
+
+    people: People
+
+    def bearer(self, token: str) -> Principal | None:
+        """Return whose token it is."""
+        return self.people.bearer(token) or super().bearer(token)
 
 
 @dataclass
@@ -56,6 +74,12 @@ class Stage:
     world: World
     app: FastAPI
     client: httpx.AsyncClient
+    people: People
+
+    def headers(self, calls: set[str]) -> dict[str, str]:
+        """Return those of a firm's manager for what only a firm may do; else none are needed."""
+        of_firms = calls & {"organisations.export", "organisations.leave"}
+        return self.people.give("enterprise_manager", "firm-a") if of_firms else {}
 
     def entries(self) -> list[dict[str, Any]]:
         """Return the audit."""
@@ -72,6 +96,14 @@ def routes(app: FastAPI, *, safe: bool) -> Iterator[tuple[str, str, set[str]]]:
         for method in sorted(route.methods or ()):
             if (method in SAFE_METHODS) == safe:
                 yield method, route.path, calls_of(route)
+
+
+def told(answer: httpx.Response) -> str:
+    """Return what an answer tells, also one in a ZIP file."""
+    if answer.headers["content-type"] != "application/zip":
+        return answer.text
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+        return "\n".join(packed.read(name).decode() for name in packed.namelist())
 
 
 def is_open(calls: set[str]) -> bool:
@@ -108,10 +140,14 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
             )
         ),
     )
+    door = Door(world.database, world.clock, admin_token=TOKEN)
+    await door.load()
+    door.people = People(world)
+    services = replace(services, access=cast("Access", door))
     app = create_app(services)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        stage = Stage(world, app, client)
+        stage = Stage(replace(world, services=services), app, client, door.people)
         sign_in(stage)
         yield stage
     world.database.close()
@@ -144,6 +180,9 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
     for table, row in _rows(now_ms):
         await world.database.write(lambda c, t=table, r=row: c.execute(insert(t).values(r)))  # type: ignore[misc]
     world.gateways.set_counters(GATEWAY, {})
+    await put(world, "office", district_details(DISTRICT))
+    contact = Contact(name=MARK, phone=MARK)
+    await put(world, "firm-a", firm_details(1, contact=contact))
 
 
 def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:

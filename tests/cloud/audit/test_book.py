@@ -11,12 +11,15 @@ from cloud.audit.book import HOUR_MS, AuditBook
 from cloud.model.audit import open_head
 from cloud.model.audited import AuditPage, AuditQuery
 from cloud.model.database import Database
-from cloud.model.people_tables import account, audit, organisation
+from cloud.model.organisation import Details
+from cloud.model.people_tables import account, audit
 from cloud.model.permissions import administrator
 from cloud.model.principal import EVERYTHING, NOTHING, Granted, Remit, Scope
+from cloud.organisations.book import OrganisationBook
 from cloud.registry.assets import AssetRegistry
 from protocols.clock import ManualClock
 from tests.cloud.audit.test_append import KEY, entry
+from tests.support.firms import ROOT, firm_details
 from tests.support.state_database import open_state
 
 SOMEBODY = Granted(administrator("account", "account:1", "Li"), "assets.read", EVERYTHING)
@@ -145,9 +148,15 @@ async def test_find_reaches_as_far_as_the_remit(
             gateways=[],
             attributes={"district": district},
         )
-    add_organisation(database, "firm-a", ["chuanying", "longtan"])
-    add_organisation(database, "firm-b", ["longtan"])
-    add_organisation(database, "city", [])
+    organisations = OrganisationBook(database, clock)
+    await organisations.load()
+    for number, (name, districts) in enumerate(
+        (("firm-a", ("chuanying", "longtan")), ("firm-b", ("longtan",)))
+    ):
+        details = firm_details(number, districts=districts)
+        await organisations.put(name, details, by=ROOT)
+    city = Details(kind="rescue_centre", name="120")
+    await organisations.put("city", city, by=ROOT)
     await book.note(
         entry(1, subject="asset:elevator:1", organisation="platform"),
         entry(2, subject="asset:elevator:2", organisation="platform"),
@@ -187,21 +196,3 @@ def add_account(database: Database, number: int, username: str, state: str) -> N
         "updated_at": 0,
     }
     database.write_now(lambda c: c.execute(insert(account).values(row)))
-
-
-def add_organisation(database: Database, name: str, districts: list[str]) -> None:
-    quoted = ",".join(f'"{one}"' for one in districts)
-    row = {
-        "id": name,
-        "kind": "enterprise",
-        "name": name,
-        "districts": f"[{quoted}]",
-        "categories": "[]",
-        "contact": "{}",
-        "quotas": "{}",
-        "state": "active",
-        "applied_at": 0,
-        "reason": "",
-        "updated_at": 0,
-    }
-    database.write_now(lambda c: c.execute(insert(organisation).values(row)))
