@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from cloud.audit.book import AuditBook
 from cloud.audit.heads import HEADS_FILE, HeadsFile
 from cloud.audit.key import KEY_FILE, fits, is_begun, make_key, read_key
-from cloud.model.audit import TURN, is_proven, open_head
+from cloud.model.audit import TURN, is_proven, open_head, read_head
 from cloud.model.database import take_turn
 from cloud.roles.common import Common
 from cloud.settings import Settings
@@ -43,8 +43,9 @@ class AuditPart:
         key = read_key(file)
         if not common.state_db.write_now(lambda connection: _open(connection, key)):
             raise StopService(_OTHER.format(file=file))
-        if not (common.data / HEADS_FILE).exists():
-            logger.info("no %s yet: it begins with the audit as it is now", HEADS_FILE)
+        head = common.state_db.read_now(read_head)
+        if head is not None and head.seq and not (common.data / HEADS_FILE).exists():
+            logger.warning("no %s: it begins with entry %d of the audit", HEADS_FILE, head.seq)
         self.book = AuditBook(common.state_db, common.clock, key)
         self._heads = HeadsFile(common.data, key, common.clock)
         self.keep_head()
