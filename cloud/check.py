@@ -7,6 +7,7 @@ import msgspec
 import zstandard
 from sqlalchemy import Connection, func, select
 
+from cloud.commands_audit import verify_audit
 from cloud.ingest.account import read_accounts
 from cloud.model import tables
 from cloud.model.database import Database
@@ -15,7 +16,7 @@ from cloud.settings import Settings, TelemetrySettings
 from cloud.telemetry.open import open_store
 from cloud.trust.setup import has_authority
 from protocols.clock import SystemClock
-from protocols.errors import SuyuanError
+from protocols.errors import StopService, SuyuanError
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -51,8 +52,9 @@ def check_stores(data: Path, settings: Settings) -> Report:
         lines.append(database.read_now(_check_accounts))
     finally:
         database.close()
+    audit_lines, audit_faults = _check_audit(data, settings)
     line, telemetry_faults = _check_telemetry(data / "telemetry", heads, settings.telemetry)
-    return Report([*lines, line], faults + telemetry_faults)
+    return Report([*lines, *audit_lines, line], faults + audit_faults + telemetry_faults)
 
 
 def _integrity(file: Path) -> str:
@@ -98,6 +100,17 @@ def _damaged_groups(connection: Connection, partition: str) -> list[int]:
 
 def _check_accounts(connection: Connection) -> str:
     return f"ledger: {len(read_accounts(connection, lambda _: True))} accounts readable"
+
+
+def _check_audit(data: Path, settings: Settings) -> tuple[list[str], int]:
+    url = settings.database.state_url or f"sqlite:///{data / 'state.db'}"
+    database = Database(url, name="check")
+    try:
+        return verify_audit(database, data, settings)
+    except StopService as error:
+        return [str(error)], 1
+    finally:
+        database.close()
 
 
 def _check_telemetry(

@@ -12,7 +12,7 @@ from cloud.model.principal import Scope
 from cloud.model.visible import sees_asset, sees_organisation
 
 ASSET, ORGANISATION, ACCOUNT = "asset:", "organisation:", "account:"
-LOOKED_THROUGH = 100_000
+LOOKED_THROUGH = 50_000
 """Entries that one page looks through at most, so that a rare one does not hold up the database;
 the next page goes on from there."""
 LIMIT_MAX = 1_000

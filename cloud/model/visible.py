@@ -1,9 +1,8 @@
 """Row-level visibility as SQL: what a scope admits, said inside the queries."""
 
-import msgspec
 from sqlalchemy import ColumnElement, and_, exists, false, literal, not_, or_, select, true
 
-from cloud.model.people_tables import organisation
+from cloud.model.people_tables import organisation_category, organisation_district
 from cloud.model.principal import Remit, Scope
 from cloud.model.tables import asset, asset_gateway, asset_party
 
@@ -49,23 +48,29 @@ def _of_remit(remit: Remit, asset_id: ColumnElement[str]) -> ColumnElement[bool]
 
 
 def sees_organisation(scope: Scope, organisation_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """Hold where `organisation_id` names an organisation that the scope admits.
-
-    One of the whole city, or of all categories, is of no narrower remit.
-    """
+    """Hold where `organisation_id` names an organisation that the scope admits."""
     if scope.everything:
         return true()
-    parts = [_is_of_remit(remit, organisation_id) for remit in scope.remits]
+    parts = [is_of_remit(remit, organisation_id) for remit in scope.remits]
     if scope.organisations:
         parts.append(organisation_id.in_(sorted(scope.organisations)))
     return or_(false(), *parts)
 
 
-def _is_of_remit(remit: Remit, organisation_id: ColumnElement[str]) -> ColumnElement[bool]:
-    one = organisation.alias().c
-    here = [one.id == organisation_id]
-    for column, wanted in ((one.districts, remit.districts), (one.categories, remit.categories)):
-        if wanted is not None:
-            named = [msgspec.json.encode(name).decode() for name in sorted(wanted)]
-            here.append(or_(false(), *(column.contains(n, autoescape=True) for n in named)))
-    return exists(select(one.id).where(*here))
+def is_of_remit(remit: Remit, organisation_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Hold where `organisation_id` names one of a remit's districts and categories.
+
+    One of the whole city, or of all categories, is of no narrower remit.
+    """
+    parts: list[ColumnElement[bool]] = [true()]
+    if remit.districts is not None:
+        here = organisation_district.alias().c
+        named = here.district.in_(sorted(remit.districts))
+        query = select(here.organisation).where(here.organisation == organisation_id, named)
+        parts.append(exists(query))
+    if remit.categories is not None:
+        of = organisation_category.alias().c
+        named = of.category.in_(sorted(remit.categories))
+        query = select(of.organisation).where(of.organisation == organisation_id, named)
+        parts.append(exists(query))
+    return and_(*parts)

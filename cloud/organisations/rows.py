@@ -10,7 +10,6 @@ from sqlalchemy import (
     Select,
     and_,
     delete,
-    exists,
     false,
     insert,
     or_,
@@ -20,8 +19,9 @@ from sqlalchemy import (
 
 from cloud.model.organisation import OPEN_STATES, Contact, Organisation
 from cloud.model.people_tables import organisation, organisation_category, organisation_district
-from cloud.model.principal import Remit, Scope
+from cloud.model.principal import Scope
 from cloud.model.rows import replace_rows
+from cloud.model.visible import is_of_remit
 from cloud.organisations.base import Wanted
 from cloud.organisations.kinds import authorities
 
@@ -40,7 +40,8 @@ def sees_organisation(scope: Scope) -> ColumnElement[bool]:
     """
     if scope.everything:
         return true()
-    parts = [_of_remit(remit) for remit in scope.remits]
+    firm, id_ = organisation.c.kind.notin_(authorities()), organisation.c.id
+    parts = [and_(firm, is_of_remit(remit, id_)) for remit in scope.remits]
     if scope.organisations:
         parts.append(organisation.c.id.in_(sorted(scope.organisations)))
     return or_(false(), *parts)
@@ -109,18 +110,3 @@ def _row(one: Organisation) -> dict[str, Any]:
     for name in _JSON:
         fields[name] = msgspec.json.encode(fields[name]).decode()
     return {**fields, "open": "y" if one.state in OPEN_STATES else None}
-
-
-def _of_remit(remit: Remit) -> ColumnElement[bool]:
-    mine: list[ColumnElement[bool]] = [organisation.c.kind.notin_(authorities())]
-    if remit.districts is not None:
-        here = organisation_district.alias().c
-        named = here.district.in_(sorted(remit.districts))
-        query = select(here.organisation).where(here.organisation == organisation.c.id, named)
-        mine.append(exists(query))
-    if remit.categories is not None:
-        of = organisation_category.alias().c
-        named = of.category.in_(sorted(remit.categories))
-        query = select(of.organisation).where(of.organisation == organisation.c.id, named)
-        mine.append(exists(query))
-    return and_(*mine)

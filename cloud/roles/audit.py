@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from cloud.audit.book import AuditBook
 from cloud.audit.heads import HEADS_FILE, HeadsFile
 from cloud.audit.key import KEY_FILE, fits, is_begun, make_key, read_key
-from cloud.model.audit import TURN, is_proven, open_head
+from cloud.model.audit import TURN, is_proven, open_head, read_head
 from cloud.model.database import take_turn
 from cloud.roles.common import Common
 from cloud.settings import Settings
@@ -43,22 +43,24 @@ class AuditPart:
         key = read_key(file)
         if not common.state_db.write_now(lambda connection: _open(connection, key)):
             raise StopService(_OTHER.format(file=file))
-        if not (common.data / HEADS_FILE).exists():
-            logger.info("no %s yet: it begins with the audit as it is now", HEADS_FILE)
+        head = common.state_db.read_now(read_head)
+        if head is not None and head.seq and not (common.data / HEADS_FILE).exists():
+            logger.warning("no %s: it begins with entry %d of the audit", HEADS_FILE, head.seq)
         self.book = AuditBook(common.state_db, common.clock, key)
         self._heads = HeadsFile(common.data, key, common.clock)
-        self._keep_head()
+        self.keep_head()
 
     async def run(self) -> None:
         """Keep a head every few seconds until cancelled, and the last one then."""
         try:
             while True:
                 await asyncio.sleep(HEAD_EACH_S)
-                await asyncio.to_thread(self._keep_head)
+                await asyncio.to_thread(self.keep_head)
         finally:
-            self._keep_head()
+            self.keep_head()
 
-    def _keep_head(self) -> None:
+    def keep_head(self) -> None:
+        """Keep the newest head if there is one; blocking. A failure is logged and stops nothing."""
         try:
             self._heads.follow(self._database)
         except (RetryLater, OSError) as error:

@@ -45,7 +45,8 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
         return visit.render(
             "audit.html",
             head=services.feed.head,
-            asked=asked,
+            asked={name: asked.get(name, "") for name in FILTERS},
+            is_filtered=bool(asked),
             entries=found.entries,
             calls=_calls(visit.t),
             address=_address(asked),

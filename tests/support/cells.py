@@ -204,7 +204,7 @@ async def open_city(world: World) -> AsyncIterator[City]:
         alarms=desk,
         feed=feed,
         access=cast("Access", TableAccess()),
-        stream=lambda after, admits: _caught_up(
+        stream=lambda after, admits: caught_up(
             stream(
                 feed,
                 after=after,
@@ -222,7 +222,7 @@ async def open_city(world: World) -> AsyncIterator[City]:
         yield City(app, client, desk, {row.id: by_asset[row.asset] for row in rows})
 
 
-async def _caught_up(events: AsyncIterator[str]) -> AsyncIterator[str]:
+async def caught_up(events: AsyncIterator[str]) -> AsyncIterator[str]:
     """Yield a stream until it has told all that there is: a feed never ends by itself."""
     async for event in events:
         yield event

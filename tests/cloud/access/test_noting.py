@@ -1,0 +1,290 @@
+"""Whatever changes something, or shows what is personal, stands in the audit afterwards."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from cloud.audit.verify import verify
+from cloud.model.audit import entry_of
+from cloud.model.people_tables import organisation
+from cloud.model.permissions import administrator
+from cloud.model.personal import THINGS, load_personal
+from cloud.model.principal import EVERYTHING, Granted
+from tests.support.audited import (
+    GATEWAY,
+    MARK,
+    PARAMETERS,
+    QUERIES,
+    SITE,
+    Stage,
+    hour_later,
+    is_open,
+    open_stage,
+    routes,
+    told,
+)
+from tests.support.firms import DISTRICT, application, credit_code
+from tests.support.http_services import AUDIT_KEY, LIFT
+
+FIRM = {
+    "kind": "enterprise",
+    "name": "企业 1",
+    "credit_code": credit_code(1),
+    "districts": [DISTRICT],
+    "categories": ["food"],
+}
+SIGN_UP = (
+    "/api/v1/sign-up",
+    application(2, username=f"u{MARK}", contact={"name": MARK, "phone": MARK}),
+)
+ROLLOUT = {"serial": 1, "gateways": [GATEWAY]}
+
+
+@dataclass(frozen=True)
+class Example:
+    """One request that changes something, and about what its entry must be."""
+
+    path: str
+    subject: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    form: bool = False
+    """A page's form rather than JSON."""
+    before: tuple[str, Mapping[str, Any]] | None = None
+    """What must be posted first."""
+    by: str = "token:admin"
+    organisation: str = "platform"
+    call: str = ""
+    """Of a route that is open to everybody; else it is the route's own."""
+
+
+EXAMPLES = {
+    "PUT /api/v1/assets/{asset_id}": Example(
+        f"/api/v1/assets/{LIFT}",
+        f"asset:{LIFT}",
+        {"name": MARK, "attributes": {"maintenance_phone": f"{MARK}1", "owner_name": MARK}},
+    ),
+    "POST /api/v1/alarms/{alarm_id}/acknowledge": Example(
+        "/api/v1/alarms/2/acknowledge", f"asset:{LIFT}", {"note": MARK}
+    ),
+    "POST /alarms/{alarm_id}/acknowledge": Example(
+        "/alarms/2/acknowledge", f"asset:{LIFT}", {"note": MARK}, form=True
+    ),
+    "POST /api/v1/gateways/{gateway_id}/commands": Example(
+        f"/api/v1/gateways/{GATEWAY}/commands",
+        f"gateway:{GATEWAY}",
+        {"op": "ping", "args": {"secret": MARK}},
+    ),
+    "POST /api/v1/gateways/{gateway_id}/config": Example(
+        f"/api/v1/gateways/{GATEWAY}/config", f"gateway:{GATEWAY}", {"site": SITE}
+    ),
+    "POST /api/v1/rollouts": Example("/api/v1/rollouts", "release:1", ROLLOUT),
+    "POST /api/v1/rollouts/{rollout_id}/{verb}": Example(
+        "/api/v1/rollouts/1/stop",
+        "rollout:1",
+        {"reason": MARK},
+        before=("/api/v1/rollouts", ROLLOUT),
+    ),
+    "POST /api/v1/gateways/{gateway_id}/invite": Example(
+        f"/api/v1/gateways/{GATEWAY}/invite", f"gateway:{GATEWAY}"
+    ),
+    "POST /api/v1/gateways/{gateway_id}/revoke": Example(
+        f"/api/v1/gateways/{GATEWAY}/revoke",
+        f"gateway:{GATEWAY}",
+        before=(f"/api/v1/gateways/{GATEWAY}/invite", {}),
+    ),
+    "PUT /api/v1/organisations/{organisation_id}": Example(
+        "/api/v1/organisations/firm-a",
+        "organisation:firm-a",
+        {**FIRM, "contact": {"name": f"{MARK}1", "phone": MARK}},
+    ),
+    "PATCH /api/v1/organisations/{organisation_id}": Example(
+        "/api/v1/organisations/firm-a",
+        "organisation:firm-a",
+        {"contact": {"name": f"{MARK}2"}},
+    ),
+    "POST /api/v1/organisations/{organisation_id}/confirm": Example(
+        "/api/v1/organisations/{applied}/confirm", "organisation:{applied}", before=SIGN_UP
+    ),
+    "POST /api/v1/organisations/{organisation_id}/refuse": Example(
+        "/api/v1/organisations/{applied}/refuse",
+        "organisation:{applied}",
+        {"reason": MARK},
+        before=SIGN_UP,
+    ),
+    "POST /api/v1/organisations/{organisation_id}/suspend": Example(
+        "/api/v1/organisations/firm-a/suspend", "organisation:firm-a", {"reason": MARK}
+    ),
+    "POST /api/v1/organisations/{organisation_id}/resume": Example(
+        "/api/v1/organisations/firm-a/resume",
+        "organisation:firm-a",
+        before=("/api/v1/organisations/firm-a/suspend", {"reason": MARK}),
+    ),
+    "POST /api/v1/organisations/{organisation_id}/leave": Example(
+        "/api/v1/organisations/firm-a/leave",
+        "organisation:firm-a",
+        {"credit_code": credit_code(1)},
+        by="account:7",
+        organisation="firm-a",
+    ),
+    "POST /api/v1/sign-up": Example(
+        *(SIGN_UP[0], "organisation:{applied}", SIGN_UP[1]),
+        by="stranger",
+        organisation="",
+        call="organisations.sign_up",
+    ),
+}
+"""By method and path: every call that changes something. One that is not here fails below."""
+
+NOT_NOTED = {
+    "POST /api/v1/enroll": "a gateway's own doing: the authority's book has every certificate",
+    "POST /api/v1/enroll/renew": "the same",
+    "POST /login": "opens a session in the visitor's cookie and writes nothing here",
+    "POST /logout": "takes the cookie away and writes nothing here",
+}
+"""Open to everybody, and why it makes no entry; an open one that makes one is in EXAMPLES."""
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with open_stage(tmp_path) as stage:
+        yield stage
+
+
+async def test_every_call_that_changes_something_has_an_example_here(stage: Stage) -> None:
+    served = {f"{method} {path}": calls for method, path, calls in routes(stage.app, safe=False)}
+    assert set(served) == set(EXAMPLES) | set(NOT_NOTED)
+    open_ones = {name for name, one in EXAMPLES.items() if one.call} | set(NOT_NOTED)
+    assert {name for name, calls in served.items() if is_open(calls)} == open_ones
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+async def test_call_that_changes_something_is_noted_without_what_is_personal(
+    stage: Stage, name: str
+) -> None:
+    example, method = EXAMPLES[name], name.partition(" ")[0]
+    if example.before is not None:
+        path, body = example.before
+        assert (await stage.client.post(path, json=body)).status_code < 400
+    earlier = len(stage.entries())
+    calls = next(c for m, p, c in routes(stage.app, safe=False) if f"{m} {p}" == name)
+    how: dict[str, Any] = {"data" if example.form else "json": example.body}
+    path = example.path.format(applied=applied(stage))
+    answer = await stage.client.request(method, path, headers=stage.headers(calls), **how)
+    assert answer.status_code < 400, answer.text
+    subject = example.subject.format(applied=applied(stage))
+    new = stage.entries()[earlier:]
+    assert new, f"{name} made no entry: pass services.noted(...) to what it changes"
+    for entry in new:
+        assert (entry["by"], entry["organisation"]) == (example.by, example.organisation)
+        assert entry["call"] in ({example.call} if example.call else calls)
+        assert entry["subject"] == subject
+        assert MARK not in str(entry)
+    database = stage.world.database
+    assert database.read_now(lambda c: verify(c, AUDIT_KEY)).faults == []
+
+
+def applied(stage: Stage) -> str:
+    """Return the id of the organisation that signed up."""
+    settled = ("platform", "office", "firm-a")
+    query = select(organisation.c.id).where(organisation.c.id.notin_(settled))
+    return str(stage.world.database.read_now(lambda c: c.execute(query).scalar()))
+
+
+async def test_call_that_is_refused_makes_no_entry(stage: Stage) -> None:
+    for path, body in (
+        ("/api/v1/alarms/1/acknowledge", {}),
+        ("/api/v1/alarms/9/acknowledge", {}),
+        ("/api/v1/rollouts/9/stop", {}),
+        ("/api/v1/rollouts", {"serial": 9}),
+        (f"/api/v1/gateways/{GATEWAY}/commands", {"op": "ping", "args": {"x": "x" * 20_000}}),
+        (f"/api/v1/gateways/{GATEWAY}/config", {"site": "no site"}),
+    ):
+        answer = await stage.client.post(path, json=body)
+        assert 400 <= answer.status_code < 500, path
+    assert stage.entries() == []
+
+
+async def test_asset_entry_names_what_changed(stage: Stage) -> None:
+    body = {"name": "x", "gateways": [GATEWAY], "attributes": {"district": "chuanying"}}
+    await stage.client.put(f"/api/v1/assets/{LIFT}", json=body)
+    await stage.client.put("/api/v1/assets/elevator:new", json={"parties": {"owner": "firm-a"}})
+    assert [entry["detail"] for entry in stage.entries()] == [
+        '{"fields":["name","attributes.maintenance_phone"],"state":"changed"}',
+        '{"fields":["parties.owner"],"state":"registered"}',
+    ]
+
+
+async def test_authority_is_noted_before_and_after(stage: Stage) -> None:
+    await stage.client.post(f"/api/v1/gateways/{GATEWAY}/invite", json={"valid_hours": -1})
+    await stage.client.post(f"/api/v1/gateways/{GATEWAY}/invite", json={"valid_hours": 1})
+    details = [entry["detail"] for entry in stage.entries()]
+    assert details[:3] == [
+        '{"state":"begun","what":"invite"}',
+        '{"reason":"bad_request","state":"refused","what":"invite"}',
+        '{"state":"begun","what":"invite"}',
+    ]
+    assert details[3].endswith('"state":"done","what":"invite"}')
+
+
+async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: Stage) -> None:
+    await stage.client.post("/api/v1/rollouts", json=ROLLOUT)
+    for what, body in (("config", {"site": SITE}), ("invite", {})):
+        await stage.client.post(f"/api/v1/gateways/{GATEWAY}/{what}", json=body)
+    principal = administrator("account", "account:1", MARK)
+    note = entry_of(Granted(principal, "assets.read", EVERYTHING), 1, "asset:x:1")
+    await stage.world.services.audit.note(note)
+    showing = set()
+    for method, path, calls in routes(stage.app, safe=True):
+        if method != "GET" or is_open(calls):
+            continue
+        hour_later(stage)
+        earlier = len(stage.entries())
+        where = path.format(**PARAMETERS) + QUERIES.get(path, "")
+        answer = await stage.client.get(where, headers=stage.headers(calls))
+        assert answer.status_code == 200, (path, answer.text)
+        new, text = stage.entries()[earlier:], told(answer)
+        noted = [entry for entry in new if entry["call"] in calls]
+        own_name = text.count(f'title="{MARK} (admin)"')  # in the bar of each page
+        if text.count(MARK) > own_name:
+            showing.add(path)
+            assert noted, f"{path} shows what is personal: await services.shown(...) first"
+        assert len(noted) <= 1 or path == "/"
+        assert MARK not in str(new)
+    assert showing >= {
+        "/",
+        "/alarms/{alarm_id}",
+        "/api/v1/alarms",
+        "/api/v1/assets/{asset_id}",
+        "/api/v1/audit",
+        "/api/v1/feed",
+        "/api/v1/gateways/{gateway_id}/commands",
+        "/api/v1/gateways/{gateway_id}/config",
+        "/api/v1/organisations/{organisation_id}",
+        "/api/v1/rollouts",
+        "/api/v1/scans",
+        "/assets/{asset_id}",
+        "/audit",
+        "/fleet",
+    }
+
+
+async def test_who_looks_again_within_the_hour_is_noted_once(stage: Stage) -> None:
+    for _ in range(3):
+        assert (await stage.client.get("/")).status_code == 200
+        assert (await stage.client.get(f"/api/v1/assets/{LIFT}")).status_code == 200
+    assert [(entry["call"], entry["subject"]) for entry in stage.entries()] == [
+        ("alarms.read", f"asset:{LIFT}"),
+        ("assets.read", f"asset:{LIFT}"),
+    ]
+
+
+def test_personal_fields_are_fields_of_their_things() -> None:
+    known = {kind: type_ for type_, (kind, _) in THINGS.items()}
+    assert set(known) <= set(load_personal())
+    for kind, type_ in known.items():
+        for name in load_personal()[kind]:
+            assert name.partition(".")[0] in type_.__struct_fields__

@@ -1,0 +1,243 @@
+"""The whole application with personal data everywhere in it, to see what the audit tells of."""
+
+import io
+import zipfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from sqlalchemy import insert, select
+
+from cloud.access.book import AccessBook
+from cloud.alarms.desk import AlarmDesk
+from cloud.api.app import create_app
+from cloud.api.base import Access
+from cloud.api.guard import SAFE_METHODS, calls_of, guarded_routes
+from cloud.feed.sse import stream
+from cloud.feed.store import FeedStore
+from cloud.model import tables
+from cloud.model.audit import open_head
+from cloud.model.granting import OPEN
+from cloud.model.organisation import Contact
+from cloud.model.people_tables import account, audit
+from cloud.model.principal import Principal
+from cloud.model.session import CSRF_HEADER, SESSION_COOKIE
+from cloud.model.transition import Transition
+from cloud.remote.releases import Releases
+from cloud.trust.signing import sign
+from protocols.clock import ManualClock
+from tests.support.authority import open_bureau
+from tests.support.cells import caught_up
+from tests.support.firms import DISTRICT, People, district_details, firm_details, put
+from tests.support.http_services import AUDIT_KEY, LIFT, TOKEN, World, open_world
+from tests.support.wheels import make_release
+
+MARK = "13844440000"
+"""Stands in whatever tells of a person; the audit must never hold it."""
+GATEWAY = "gw-jilin-0001"
+SITE = f'schema = 1\ngateway_id = "{GATEWAY}"\n[uplink]\nbroker = "mqtt://x"\n# {MARK}\n'
+PARAMETERS = {
+    "asset_id": LIFT,
+    "alarm_id": "1",
+    "gateway_id": GATEWAY,
+    "command_id": "c" * 32,
+    "rollout_id": "1",
+    "language": "en",
+    "organisation_id": "firm-a",
+    "serial": "1",
+    "name": "suyuan-9.0.0-py3-none-any.whl",
+}
+"""What stands in the paths of safe calls; further names belong here."""
+QUERIES = {"/api/v1/assets/{asset_id}/readings": "?from=0&to=1"}
+
+
+class Door(AccessBook):
+    """Lets in whoever the book knows, and people of firms by a token."""
+
+    people: People
+
+    def bearer(self, token: str) -> Principal | None:
+        """Return whose token it is."""
+        return self.people.bearer(token) or super().bearer(token)
+
+
+@dataclass
+class Stage:
+    """The application, and a person signed in as the administrator whose name is MARK."""
+
+    world: World
+    app: FastAPI
+    client: httpx.AsyncClient
+    people: People
+
+    def headers(self, calls: set[str]) -> dict[str, str]:
+        """Return those of a firm's manager for what only a firm may do; else none are needed."""
+        of_firms = calls & {"organisations.export", "organisations.leave"}
+        return self.people.give("enterprise_manager", "firm-a") if of_firms else {}
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the audit."""
+        query = select(audit).order_by(audit.c.seq)
+        return self.world.database.read_now(
+            lambda c: [dict(row) for row in c.execute(query).mappings()]
+        )
+
+
+def routes(app: FastAPI, *, safe: bool) -> Iterator[tuple[str, str, set[str]]]:
+    """Yield (method, path, calls) of all that is served."""
+    for route in guarded_routes(app.routes):
+        assert isinstance(route, APIRoute)
+        for method in sorted(route.methods or ()):
+            if (method in SAFE_METHODS) == safe:
+                yield method, route.path, calls_of(route)
+
+
+def told(answer: httpx.Response) -> str:
+    """Return what an answer tells, also one in a ZIP file."""
+    if answer.headers["content-type"] != "application/zip":
+        return answer.text
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+        return "\n".join(packed.read(name).decode() for name in packed.namelist())
+
+
+def is_open(calls: set[str]) -> bool:
+    """Tell whether everybody may."""
+    return OPEN in calls
+
+
+@asynccontextmanager
+async def open_stage(folder: Path) -> AsyncIterator[Stage]:
+    """Build it, with one of each thing."""
+    bureau = open_bureau(folder)
+    world = await open_world(folder, clock=bureau.clock, trust=bureau.desk)
+    feed = FeedStore(world.database, world.clock)
+    desk = AlarmDesk(
+        database=world.database,
+        clock=world.clock,
+        append_feed=feed.append,
+        on_commit=feed.committed,
+    )
+    world.database.write_now(lambda c: open_head(c, AUDIT_KEY))
+    await _fill(world, desk, folder)
+    await feed.load()
+    services = replace(
+        world.services,
+        alarms=desk,
+        feed=feed,
+        stream=lambda after, admits: caught_up(
+            stream(
+                feed,
+                after=0 if after is None else after,
+                admits=admits,
+                lag_ms=lambda: 0,
+                stopping=world.services.stopping,
+            )
+        ),
+    )
+    door = Door(world.database, world.clock, admin_token=TOKEN)
+    await door.load()
+    door.people = People(world)
+    services = replace(services, access=cast("Access", door))
+    app = create_app(services)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        stage = Stage(replace(world, services=services), app, client, door.people)
+        sign_in(stage)
+        yield stage
+    world.database.close()
+    bureau.database.close()
+
+
+async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
+    now_ms = world.clock.wall_ms()
+    await world.registry.put(
+        LIFT,
+        kind="elevator",
+        name="3 号梯",
+        gateways=[GATEWAY],
+        attributes={"maintenance_phone": MARK, "district": "chuanying"},
+    )
+    for alert in ("Entrapment", "DoorStuck"):
+        fired = Transition(
+            asset=LIFT,
+            alert=alert,
+            severity="emergency",
+            change="fired",
+            at=now_ms,
+            observed_at=now_ms,
+        )
+        await world.database.write(lambda c, f=fired: desk.apply(c, [f]))  # type: ignore[misc]
+    await desk.acknowledge(1, by=MARK, note=MARK)
+    wheels = make_release(folder / "wheels", "9.0.0")
+    signed = partial(sign, folder)
+    Releases(folder / "releases").add(wheels, requires_python=">=3.11", issued_at=1, sign=signed)
+    for table, row in _rows(now_ms):
+        await world.database.write(lambda c, t=table, r=row: c.execute(insert(t).values(r)))  # type: ignore[misc]
+    world.gateways.set_counters(GATEWAY, {})
+    await put(world, "office", district_details(DISTRICT))
+    contact = Contact(name=MARK, phone=MARK)
+    await put(world, "firm-a", firm_details(1, contact=contact))
+
+
+def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
+    scan = {
+        "gateway": GATEWAY,
+        "spool": "0" * 32,
+        "stream": "data",
+        "seq": 1,
+        "record_index": 0,
+        "reader": "r-1",
+        "observed_at": now_ms,
+        "received_at": now_ms,
+        "time_unknown": False,
+        "codes": "[]",
+        "findings": "[]",
+        "operator": MARK,
+    }
+    command = {
+        "id": "c" * 32,
+        "gateway_id": GATEWAY,
+        "op": "ping",
+        "args": "{}",
+        "by": MARK,
+        "created_at": now_ms,
+        "expires_at": now_ms,
+        "state": "waiting",
+        "result": "null",
+    }
+    person = {
+        "id": 1,
+        "username": "somebody",
+        "name": MARK,
+        "organisation": "platform",
+        "roles": "[]",
+        "recovery": "[]",
+        "state": "active",
+        "failures": 0,
+        "created_at": now_ms,
+        "updated_at": now_ms,
+    }
+    return [(tables.scan, scan), (tables.command, command), (account, person)]
+
+
+def sign_in(stage: Stage) -> None:
+    """Open a session at the page and the API."""
+    access = stage.world.services.access
+    session = access.log_in(TOKEN, person=MARK, address="")
+    assert session is not None
+    stage.client.cookies.clear()
+    stage.client.cookies.set(SESSION_COOKIE, access.seal(session))
+    stage.client.headers[CSRF_HEADER] = session.csrf
+
+
+def hour_later(stage: Stage) -> None:
+    """Let the hour of every look pass."""
+    assert isinstance(stage.world.clock, ManualClock)
+    stage.world.clock.advance(3_600_000)
+    sign_in(stage)
