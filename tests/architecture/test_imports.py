@@ -22,7 +22,15 @@ COMPOSITION_ROOTS = {
         "status",
         "watch",
     },
-    "cloud": {"service", "roles", "__main__", "check", "settings", "commands_remote"},
+    "cloud": {
+        "service",
+        "roles",
+        "__main__",
+        "check",
+        "settings",
+        "commands_remote",
+        "commands_retention",
+    },
 }
 SHARED = {
     "edge": {"settings", "catalog", "setup", "lock", "batches", "frames", "timekeeper", "metrics"},
