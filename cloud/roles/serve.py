@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cloud.access.limiter import FailureLimiter
 from cloud.access.own import OwnAccount
@@ -13,9 +14,12 @@ from cloud.feed.sse import stream
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
+from cloud.model.retention import RetentionRun
 from cloud.model.scan import KeptScan
 from cloud.organisations.export import Export
 from cloud.organisations.signup import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, SignUpDesk
+from cloud.open_data.source import OpenDataSource
+from cloud.retention.runs import read_runs
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.trust import TrustPart
@@ -84,6 +88,14 @@ class ServeRole:
             latest=values[0],
             assets_of=values[1],
             scans=self._scans,
+            data_rules=common.data_rules,
+            retention_runs=self._retention_runs,
+            open_data=OpenDataSource(
+                common.state_db,
+                common.data_rules.open(),
+                common.clock,
+                ZoneInfo(settings.time_zone),
+            ),
             ready=ready,
             metrics=metrics,
             access=common.access,
@@ -125,6 +137,9 @@ class ServeRole:
 
     async def _scans(self, **asked: Any) -> list[KeptScan]:
         return await self._common.state_db.read(lambda c: find_scans(c, **asked))
+
+    async def _retention_runs(self, limit: int) -> list[RetentionRun]:
+        return await self._common.state_db.read(lambda c: read_runs(c, limit))
 
     async def _ledger(self, gateway: str) -> Sequence[SpoolLedger]:
         own = self._own_ledger(gateway)

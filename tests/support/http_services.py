@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from fastapi import FastAPI
@@ -26,14 +27,17 @@ from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
 from cloud.model.ledger import SpoolLedger
 from cloud.model.principal import EVERYTHING, Scope
+from cloud.model.retention import RetentionRun
 from cloud.model.scan import KeptScan
 from cloud.organisations.book import OrganisationBook
 from cloud.organisations.export import Export
 from cloud.organisations.signup import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, SignUpDesk
+from cloud.open_data.source import OpenDataSource
 from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
 from cloud.remote.book import RemoteBook
 from cloud.remote.releases import Releases
+from cloud.retention.runs import read_runs
 from cloud.scans.store import find_scans
 from cloud.telemetry.base import Aggregate, Series
 from cloud.trust import signing
@@ -41,6 +45,7 @@ from cloud.web.pages import mount
 from protocols.clock import Clock, ManualClock, SystemClock
 from protocols.errors import RefuseInput
 from protocols.readings import Value
+from tests.support.retention import shipped_rules
 from tests.support.state_database import open_state
 
 TOKEN = "token-of-the-tests"
@@ -265,7 +270,14 @@ async def open_world(
     async def scans(**asked: Any) -> list[KeptScan]:
         return await database.read(lambda c: find_scans(c, **asked))
 
+    async def runs(limit: int) -> list[RetentionRun]:
+        return await database.read(lambda c: read_runs(c, limit))
+
+    rules = shipped_rules()
     services = Services(
+        data_rules=rules,
+        retention_runs=runs,
+        open_data=OpenDataSource(database, rules.open(), clock, ZoneInfo("Asia/Shanghai")),
         registry=registry,
         gateways=gateways,
         remote=_remote(folder, database, clock),

@@ -1,0 +1,36 @@
+"""The rules of data, their terms, and what was last done about them."""
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Response
+
+from cloud.api.base import Services
+from cloud.api.guard import Guard
+from cloud.api.render import answer, timed_fields
+from cloud.model.data_rule import DataRule
+from cloud.model.principal import Granted
+
+RUNS = 30
+
+
+def router(services: Services, guard: Guard) -> APIRouter:
+    """Build /api/v1/data-rules."""
+    routes = APIRouter(prefix="/api/v1/data-rules")
+
+    @routes.get("")
+    async def read(
+        _granted: Annotated[Granted, Depends(guard("rules_of_data.read", whole=True))],
+    ) -> Response:
+        runs = await services.retention_runs(RUNS)
+        rules = [_fields(services, rule) for rule in services.data_rules.rules]
+        return answer({"rules": rules, "runs": [timed_fields(run) for run in runs]})
+
+    return routes
+
+
+def _fields(services: Services, rule: DataRule) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(rule)
+    for step, shown in zip(rule.step, fields["step"], strict=True):
+        shown["days"] = services.data_rules.days(step)
+    return fields
