@@ -352,6 +352,16 @@ def _no_assets(_gateway_id: str) -> Sequence[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RulesOfData:
+    """What holds for data, and what comes of it."""
+
+    rules: DataRules
+    runs: Callable[[int], Awaitable[Sequence[RetentionRun]]]
+    """So many of the last runs of the retention job, newest first."""
+    open: OpenData
+
+
+@dataclass(frozen=True, kw_only=True)
 class Services:
     """All that the HTTP side works with."""
 
@@ -370,10 +380,7 @@ class Services:
     assets_of: Callable[[str], Sequence[str]] = _no_assets
     """Assets that this gateway reported last."""
     scans: Scans = _no_scans
-    data_rules: DataRules
-    retention_runs: Callable[[int], Awaitable[Sequence[RetentionRun]]]
-    """So many of the last runs of the retention job, newest first."""
-    open_data: OpenData
+    data: RulesOfData
     ready: Callable[[], tuple[bool, str]]
     """(ready, what is missing)."""
     metrics: Callable[[], bytes]

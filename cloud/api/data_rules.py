@@ -22,8 +22,8 @@ def router(services: Services, guard: Guard) -> APIRouter:
     async def read(
         _granted: Annotated[Granted, Depends(guard("rules_of_data.read", whole=True))],
     ) -> Response:
-        runs = await services.retention_runs(RUNS)
-        rules = [_fields(services, rule) for rule in services.data_rules.rules]
+        runs = await services.data.runs(RUNS)
+        rules = [_fields(services, rule) for rule in services.data.rules.rules]
         return answer({"rules": rules, "runs": [timed_fields(run) for run in runs]})
 
     return routes
@@ -32,5 +32,5 @@ def router(services: Services, guard: Guard) -> APIRouter:
 def _fields(services: Services, rule: DataRule) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(rule)
     for step, shown in zip(rule.step, fields["step"], strict=True):
-        shown["days"] = services.data_rules.days(step)
+        shown["days"] = services.data.rules.days(step)
     return fields

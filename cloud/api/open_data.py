@@ -45,9 +45,9 @@ def router(services: Services) -> APIRouter:
     async def _asked(request: Request, kind: str) -> tuple[OpenTable, int, int]:
         query = request.query_params
         check_names(query, ("after", "limit"))
-        table = await services.open_data.table(kind)
+        table = await services.data.open.table(kind)
         if table is None:
-            known = ", ".join(services.open_data.kinds)
+            known = ", ".join(services.data.open.kinds)
             raise RefuseInput("not_found", f"expected one of {known}, found {kind[:40]!r}")
         after = whole(query, "after", 0, low=0, high=10**9)
         return table, after, after + whole(query, "limit", LIMIT, low=1, high=LIMIT_MAX)

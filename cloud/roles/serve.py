@@ -9,7 +9,7 @@ from cloud.access.limiter import FailureLimiter
 from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
 from cloud.alarms.desk import AlarmDesk
-from cloud.api.base import Services
+from cloud.api.base import RulesOfData, Services
 from cloud.feed.sse import stream
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
@@ -88,14 +88,7 @@ class ServeRole:
             latest=values[0],
             assets_of=values[1],
             scans=self._scans,
-            data_rules=common.data_rules,
-            retention_runs=self._retention_runs,
-            open_data=OpenDataSource(
-                common.state_db,
-                common.data_rules.open(),
-                common.clock,
-                ZoneInfo(settings.time_zone),
-            ),
+            data=_rules_of_data(common),
             ready=ready,
             metrics=metrics,
             access=common.access,
@@ -138,9 +131,6 @@ class ServeRole:
     async def _scans(self, **asked: Any) -> list[KeptScan]:
         return await self._common.state_db.read(lambda c: find_scans(c, **asked))
 
-    async def _retention_runs(self, limit: int) -> list[RetentionRun]:
-        return await self._common.state_db.read(lambda c: read_runs(c, limit))
-
     async def _ledger(self, gateway: str) -> Sequence[SpoolLedger]:
         own = self._own_ledger(gateway)
         if own is not None:
@@ -157,6 +147,17 @@ def _sign_ups(common: Common) -> SignUpDesk:
         hash_password=hash_password,
         new_id=lambda: f"firm-{secrets.token_hex(6)}",
     )
+
+
+def _rules_of_data(common: Common) -> RulesOfData:
+    database, rules = common.state_db, common.data_rules
+    zone = ZoneInfo(common.settings.time_zone)
+
+    async def runs(limit: int) -> list[RetentionRun]:
+        return await database.read(lambda c: read_runs(c, limit))
+
+    made = OpenDataSource(database, rules.open(), common.clock, zone)
+    return RulesOfData(rules=rules, runs=runs, open=made)
 
 
 def _follower(common: Common) -> ValuesFollower:

@@ -55,7 +55,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
     async def data_rules(
         visit: Annotated[Visit, Depends(signed_in("rules_of_data.read", whole=True))],
     ) -> Response:
-        rules, runs = services.data_rules, await services.retention_runs(RUNS)
+        rules, runs = services.data.rules, await services.data.runs(RUNS)
         return visit.render(
             "data_rules.html",
             head=services.feed.head,

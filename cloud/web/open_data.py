@@ -23,7 +23,7 @@ def router(services: Services, anyone: Callable[[Request], Visit]) -> APIRouter:
                 "cells": [visit.t.of(cell, "title") for cell in one.cell],
                 "means": [visit.t.of(mean, "title") for mean in one.mean],
             }
-            for one in services.open_data.kinds.values()
+            for one in services.data.open.kinds.values()
         ]
         return visit.render(
             "open.html", head=services.feed.head, kinds=kinds, bound=SUPPRESSED_BELOW

@@ -6,6 +6,7 @@ import pytest
 
 from cloud.model.data_rule import DataRule, DataRules
 from cloud.model.load_data_rules import METADATA, load_data_rules
+from cloud.model.personal import load_personal
 from protocols.catalog.files import data_root
 from protocols.errors import FixConfiguration
 from tests.support.retention import shipped_rules
@@ -19,6 +20,13 @@ def test_every_table_of_every_database_has_one_rule() -> None:
     assert len(ruled) == len(set(ruled))
     there = {(name, table) for name, metadata in METADATA.items() for table in metadata.tables}
     assert set(ruled) == there | {("telemetry", "readings")}
+
+
+def test_what_is_noted_when_it_is_shown_is_personal_here_too() -> None:
+    rules = {rule.id: rule for rule in RULES.rules}
+    for kind, fields in load_personal().items():
+        columns = {column for kept in rules[kind].table for column in kept.personal}
+        assert {field.partition(".")[0] for field in fields} <= columns, kind
 
 
 @pytest.mark.parametrize("rule", RULES.rules, ids=lambda rule: rule.id)

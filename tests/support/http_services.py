@@ -19,7 +19,7 @@ from cloud.access.limiter import FailureLimiter
 from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
 from cloud.api.app import create_app
-from cloud.api.base import Services, Trust
+from cloud.api.base import RulesOfData, Services, Trust
 from cloud.api.rates import Rates
 from cloud.audit.book import AuditBook
 from cloud.model.alarm import Alarm
@@ -270,14 +270,8 @@ async def open_world(
     async def scans(**asked: Any) -> list[KeptScan]:
         return await database.read(lambda c: find_scans(c, **asked))
 
-    async def runs(limit: int) -> list[RetentionRun]:
-        return await database.read(lambda c: read_runs(c, limit))
-
-    rules = shipped_rules()
     services = Services(
-        data_rules=rules,
-        retention_runs=runs,
-        open_data=OpenDataSource(database, rules.open(), clock, ZoneInfo("Asia/Shanghai")),
+        data=_rules_of_data(database, clock),
         registry=registry,
         gateways=gateways,
         remote=_remote(folder, database, clock),
@@ -331,6 +325,15 @@ def _sign_ups(database: Database, clock: Clock, organisations: OrganisationBook)
         hash_password=hash_password,
         new_id=lambda: f"firm-{secrets.token_hex(6)}",
     )
+
+
+def _rules_of_data(database: Database, clock: Clock) -> RulesOfData:
+    async def runs(limit: int) -> list[RetentionRun]:
+        return await database.read(lambda c: read_runs(c, limit))
+
+    rules = shipped_rules()
+    made = OpenDataSource(database, rules.open(), clock, ZoneInfo("Asia/Shanghai"))
+    return RulesOfData(rules=rules, runs=runs, open=made)
 
 
 def _remote(folder: Path, database: Database, clock: Clock) -> RemoteBook:
