@@ -10,6 +10,8 @@ from cloud.api.guard import Guard
 from cloud.api.render import answer, timed_fields
 from cloud.model.data_rule import DataRule
 from cloud.model.principal import Granted
+from cloud.model.retention import RetentionRun
+from protocols.clock import iso
 
 RUNS = 30
 
@@ -24,9 +26,18 @@ def router(services: Services, guard: Guard) -> APIRouter:
     ) -> Response:
         runs = await services.data.runs(RUNS)
         rules = [_fields(services, rule) for rule in services.data.rules.rules]
-        return answer({"rules": rules, "runs": [timed_fields(run) for run in runs]})
+        return answer({"rules": rules, "runs": [_run_fields(run) for run in runs]})
 
     return routes
+
+
+def _run_fields(run: RetentionRun) -> dict[str, Any]:
+    """Return a run as JSON-ready fields; one that did not end has no end."""
+    fields = timed_fields(run)
+    fields["report"] = [
+        msgspec.structs.asdict(one) | {"before": iso(one.before)} for one in run.report
+    ]
+    return fields if run.ended_at else fields | {"ended_at": None}
 
 
 def _fields(services: Services, rule: DataRule) -> dict[str, Any]:

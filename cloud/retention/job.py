@@ -24,7 +24,7 @@ logger = logging.getLogger("suyuan.cloud")
 
 KEYS_MAX = 5_000
 """Rows looked up at once, beside the writer."""
-ROWS_MAX = 200
+ROWS_MAX = 100
 """Of one transaction: an alarm that comes meanwhile waits for no more than these."""
 PAUSE_S = 0.005
 """Between two transactions, and at least as long as the last one took."""
