@@ -18,11 +18,9 @@ from cloud.audit.base import Audit
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.audit import Entry, entry_of
-from cloud.model.data_rule import DataRules, Open
 from cloud.model.database import Work
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
-from cloud.model.open_data import OpenTable
 from cloud.model.personal import personal_in
 from cloud.model.principal import EVERYTHING, Granted, Scope
 from cloud.model.refusal import Refusal
@@ -36,10 +34,10 @@ from cloud.model.registering import (
     what_changes,
 )
 from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
-from cloud.model.retention import RetentionRun
 from cloud.model.scan import KeptScan
 from cloud.model.trust import GatewayIdentity
 from cloud.organisations.base import Exports, Organisations, SignUps
+from cloud.retention.base import RulesOfData
 from cloud.telemetry.base import Aggregate, Series
 from protocols.clock import Clock
 from protocols.enrolment import Code, EnrolRequest, RenewRequest
@@ -154,19 +152,6 @@ class Scans(Protocol):
         limit: int = 100,
     ) -> list[KeptScan]:
         """Return scans, the latest first; `code`: exactly this value in any scheme."""
-        ...
-
-
-class OpenData(Protocol):
-    """What is for everybody."""
-
-    @property
-    def kinds(self) -> Mapping[str, Open]:
-        """What there is, by name."""
-        ...
-
-    async def table(self, name: str) -> OpenTable | None:
-        """Return a table as it was a few minutes ago at most."""
         ...
 
 
@@ -349,16 +334,6 @@ class Remote(Protocol):
 
 def _no_assets(_gateway_id: str) -> Sequence[str]:
     return ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class RulesOfData:
-    """What holds for data, and what comes of it."""
-
-    rules: DataRules
-    runs: Callable[[int], Awaitable[Sequence[RetentionRun]]]
-    """So many of the last runs of the retention job, newest first."""
-    open: OpenData
 
 
 @dataclass(frozen=True, kw_only=True)

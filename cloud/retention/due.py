@@ -75,7 +75,7 @@ class Due:
             {f"key_{one.name}": row[one.name] for one in self._keys}
             | {
                 name: row[name]
-                if row[name] is None or row[f"done_{name}"]
+                if not row[name] or row[f"done_{name}"]
                 else pseudonyms.of(row[name], row["since_ms"], self._term_ms)
                 for name in columns
             }
@@ -113,7 +113,7 @@ def _conditions(
         found.append(key < select(func.max(same.c[key.name])).scalar_subquery())
     if step.do == "pseudonymise":
         columns = [table.c[name] for name in step.columns]
-        found.append(or_(*(and_(one.is_not(None), not_(is_pseudonym(one))) for one in columns)))
+        found.append(or_(*(and_(one != "", not_(is_pseudonym(one))) for one in columns)))
     elif step.do == "empty":
         empty = ((table.c[name], step.into.get(name)) for name in step.columns)
         found.append(or_(*(one.is_distinct_from(value) for one, value in empty)))

@@ -9,16 +9,17 @@ from cloud.access.limiter import FailureLimiter
 from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
 from cloud.alarms.desk import AlarmDesk
-from cloud.api.base import RulesOfData, Services
+from cloud.api.base import Services
 from cloud.feed.sse import stream
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
 from cloud.model.retention import RetentionRun
 from cloud.model.scan import KeptScan
+from cloud.open_data.source import OpenDataSource
 from cloud.organisations.export import Export
 from cloud.organisations.signup import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, SignUpDesk
-from cloud.open_data.source import OpenDataSource
+from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common

@@ -19,7 +19,7 @@ from cloud.access.limiter import FailureLimiter
 from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
 from cloud.api.app import create_app
-from cloud.api.base import RulesOfData, Services, Trust
+from cloud.api.base import Services, Trust
 from cloud.api.rates import Rates
 from cloud.audit.book import AuditBook
 from cloud.model.alarm import Alarm
@@ -29,14 +29,15 @@ from cloud.model.ledger import SpoolLedger
 from cloud.model.principal import EVERYTHING, Scope
 from cloud.model.retention import RetentionRun
 from cloud.model.scan import KeptScan
+from cloud.open_data.source import OpenDataSource
 from cloud.organisations.book import OrganisationBook
 from cloud.organisations.export import Export
 from cloud.organisations.signup import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, SignUpDesk
-from cloud.open_data.source import OpenDataSource
 from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
 from cloud.remote.book import RemoteBook
 from cloud.remote.releases import Releases
+from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
 from cloud.scans.store import find_scans
 from cloud.telemetry.base import Aggregate, Series

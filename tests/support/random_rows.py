@@ -16,7 +16,7 @@ from cloud.retention.pseudonyms import Pseudonyms
 ASSETS = [f"elevator:{n:017}" for n in range(6)] + ["cylinder:JL2B0001234", "gateway:gw-1"]
 GATEWAYS = [f"gw-{n}" for n in range(5)]
 ORGANISATIONS = [f"firm-{n}" for n in range(6)]
-NAMES = ["王五", "op-7", "张三 (admin)", "account:3", "pseudonym:me", "'; DROP TABLE scan; --"]
+NAMES = ["", "王五", "op-7", "张三 (admin)", "account:3", "pseudonym:me", "'; DROP TABLE scan; --"]
 STATES = ["normal", "unacknowledged", "left", "refused", "active", "gone", "done", "stopped"]
 STATES += ["running", "replaced", "rolled_back", "applied", "waiting"]
 IDS_MAX = 40
@@ -121,7 +121,7 @@ def _changed(row: Row, due: list[Step], rules: DataRules, key: Pseudonyms) -> Ro
         for column in step.columns:
             if step.do == "empty":
                 row[column] = step.into.get(column)
-            elif row[column] is not None and not _is_hex_pseudonym(row[column]):
+            elif row[column] and not _is_hex_pseudonym(row[column]):
                 row[column] = key.of(row[column], row[step.since], rules.term_ms(step))
     return row
 
@@ -174,7 +174,7 @@ def _value(table: Table, column: Any, number: int, now_ms: int, rng: random.Rand
         return rng.random() < 0.5
     if isinstance(column.type, Integer):
         return number
-    if single or column.unique or column.primary_key or name == "alert":
+    if single or column.unique or column.primary_key or name in ("alert", "credit_code"):
         return f"{name[:4]}-{number}"
     length = getattr(column.type, "length", None) or 99
     return rng.choice(NAMES)[:length]

@@ -47,7 +47,7 @@ def urls(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     found = {name: f"sqlite:///{tmp_path / name}.db" for name in ("log", "state", "trust")}
     if request.param == "postgresql":
         server: Postgres = request.getfixturevalue("postgres")
-        found |= {name: server.new_database() for name in ("log", "state")}
+        found |= dict.fromkeys(("log", "state"), server.new_database())
     return found
 
 
