@@ -25,6 +25,16 @@ class Metrics:
             ["kind"],
             registry=self._registry,
         )
+        self._retention_rows = Counter(
+            "suyuan_retention_rows",
+            "Rows that the rules of data ended since this process started",
+            ["rule", "action"],
+            registry=self._registry,
+        )
+        self.retention_ended = self._gauge(
+            "suyuan_retention_ended_timestamp_seconds",
+            "When the last run of the retention job ended here, 0 when there was none",
+        )
         self._ingest = self._gauge(
             "suyuan_ingest_total", "What the ingester met since its start, by outcome", "outcome"
         )
@@ -43,6 +53,10 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self._registry)
+
+    def count_retention(self, rule: str, action: str, rows: int) -> None:
+        """Count rows that were deleted, pseudonymised or emptied by a rule of data."""
+        self._retention_rows.labels(rule, action).inc(rows)
 
     def render(
         self,

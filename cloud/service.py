@@ -67,7 +67,7 @@ class Service:
     ) -> None:
         _check_roles(settings, set(roles))
         self._http, self._settings = http, settings
-        self._lock = _lock_folder(data)
+        self._lock = lock_folder(data)
         self._common = common = Common(
             data=data,
             settings=settings,
@@ -300,7 +300,8 @@ def _check_roles(settings: Settings, roles: set[Role]) -> None:
         raise FixConfiguration(faults)
 
 
-def _lock_folder(folder: Path) -> IO[str]:
+def lock_folder(folder: Path) -> IO[str]:
+    """Keep others out of a data folder until the file is closed; StopService: one is in."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = (folder / "lock").open("w")
     try:

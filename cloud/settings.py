@@ -18,6 +18,7 @@ from protocols.errors import Fault, FixConfiguration
 
 Positive = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
+_HOLD = r"^(asset|gateway|organisation|account):[!-~]{1,100}\Z"
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +63,17 @@ class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What readers and scanners saw."""
 
-    retention_days: Positive = 400
+    retention_days: Positive = 800
+    """The one published rule on gas cylinders asks for two years."""
+
+
+class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When the rules of data are carried out, and what they must spare."""
+
+    at_hour: Annotated[int, Meta(ge=0, le=23)] = 3
+    """Of each day, in `time_zone`."""
+    holds: tuple[Annotated[str, Meta(pattern=_HOLD)], ...] = ()
+    """Such as `asset:elevator:3110…`, `gateway:gw-1`, `organisation:…`, `account:12`."""
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,13 +164,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_zone: str = "Asia/Shanghai"
     """IANA name; pages show times in it."""
     rules_overlay: str = ""
-    """A folder with `rules/` of the site's own, beside those that are shipped."""
+    """A folder with `rules/` and `data_rules/` of the site's own, beside those that are shipped."""
     database: DatabaseSettings = DatabaseSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     log: LogSettings = LogSettings()
     ingest: IngestSettings = IngestSettings()
     feed: FeedSettings = FeedSettings()
     scans: ScanSettings = ScanSettings()
+    retention: RetentionSettings = RetentionSettings()
     broker: BrokerSettings = BrokerSettings()
     trust: TrustSettings = TrustSettings()
     audit: AuditSettings = AuditSettings()
@@ -181,6 +193,18 @@ def load_settings(path: Path | None) -> Settings:
 
     """
     return Settings() if path is None else load_toml(path, Settings)
+
+
+def days_of(settings: Settings) -> dict[str, float]:
+    """Return every term that the settings say, by its key: `feed.retention_days` -> 90."""
+    sections = msgspec.to_builtins(settings).items()
+    return {
+        f"{section}.{key}": value
+        for section, values in sections
+        if isinstance(values, dict)
+        for key, value in values.items()
+        if key.endswith("_days")
+    }
 
 
 def broker_address(url: str, settings: BrokerSettings, data: Path) -> BrokerAddress:

@@ -8,10 +8,12 @@ from cloud.api import (
     alarms,
     assets,
     audit,
+    data_rules,
     enrolment,
     feed,
     gateways,
     health,
+    open_data,
     organisations,
     problems,
     readings,
@@ -35,7 +37,9 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(accounts.keys_router(services, guard))
     for resource in (*resources, feed, audit, organisations, accounts):
         app.include_router(resource.router(services, guard))
+    app.include_router(data_rules.router(services, guard))
     app.include_router(rollouts.files(services))
+    app.include_router(open_data.router(services))
     for mount in services.mounts:
         mount(app, services)
     check_guarded(app)

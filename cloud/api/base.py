@@ -37,6 +37,7 @@ from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
 from cloud.model.scan import KeptScan
 from cloud.model.trust import GatewayIdentity
 from cloud.organisations.base import Exports, Organisations, SignUps
+from cloud.retention.base import RulesOfData
 from cloud.telemetry.base import Aggregate, Series
 from protocols.clock import Clock
 from protocols.enrolment import Code, EnrolRequest, RenewRequest
@@ -354,6 +355,7 @@ class Services:
     assets_of: Callable[[str], Sequence[str]] = _no_assets
     """Assets that this gateway reported last."""
     scans: Scans = _no_scans
+    data: RulesOfData
     ready: Callable[[], tuple[bool, str]]
     """(ready, what is missing)."""
     metrics: Callable[[], bytes]

@@ -120,7 +120,7 @@ def cost_of(rates: Rates, method: str, path: str) -> int:
         return 0
     if method == "POST" and path.endswith("/acknowledge"):
         return 0
-    if path.startswith("/api/v1/open"):
+    if path.startswith("/open/"):
         return rates.open_data_cost
     if method in SAFE_METHODS:
         return rates.read_cost

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from cloud.model import tables
 from cloud.model.alarm import FeedItem
@@ -94,11 +94,6 @@ class FeedStore:
                 await self.load()  # an append that nobody announced is late, never lost
                 return self.head > after
 
-    async def trim(self, before_ms: int) -> None:
-        """Forget items recorded before `before_ms`; the newest stays, for it holds the count."""
-        await self._database.write(lambda connection: _trim(connection, before_ms))
-        await self.load()
-
 
 def _read_news(connection: Connection, after: int) -> tuple[int, int, list[FeedItem]]:
     """Read where the feed begins and ends, and what is new if it is not much."""
@@ -115,12 +110,3 @@ def _read_items(connection: Connection, after: int, most: int) -> list[FeedItem]
 def _read_bounds(connection: Connection) -> tuple[int, int]:
     oldest, head = connection.execute(_BOUNDS).one()
     return (1, 0) if head is None else (oldest, head)
-
-
-def _trim(connection: Connection, before_ms: int) -> None:
-    table = tables.feed
-    newest = connection.execute(select(func.max(table.c.offset))).scalar()
-    if newest is not None:
-        connection.execute(
-            delete(table).where(table.c.recorded_at < before_ms, table.c.offset < newest)
-        )

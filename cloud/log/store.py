@@ -7,6 +7,7 @@ settled together or not at all. Reads serve consumers; what was committed lately
 import threading
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,8 +26,8 @@ RECENT_BYTES_MAX = 32 * 1024 * 1024
 decoded. A consumer that lags further behind reads back from the database."""
 DEAD_LETTERS_MAX = 100_000
 """The oldest go first, when the log is trimmed."""
-ACCOUNTS_KEPT_MS = 400 * 24 * 3600 * 1000
-"""The account of a spool of which nothing came for so long is forgotten with it."""
+TRIM_GROUPS_MAX = 500
+"""Of a partition in one transaction: what commits meanwhile waits for no more than these."""
 
 BatchKey = tuple[str, str, str, int, int]
 """(gateway, spool, stream, seq, CRC-32 of the records)."""
@@ -186,7 +187,16 @@ class LogStore:
             partition: min(positions.get(partition, 0) for positions in passed)
             for partition in self.heads()
         }
-        return await self._database.write(lambda c: _trim(c, before_ms, done))
+        await self._database.write(_note_heads)
+        deleted = 0
+        for partition, position in done.items():
+            trim = partial(_trim, before_ms=before_ms, partition=partition, upto=position)
+            gone = TRIM_GROUPS_MAX
+            while gone >= TRIM_GROUPS_MAX:
+                gone = await self._database.write(trim)
+                deleted += gone
+        await self._database.write(_bound_dead_letters)
+        return deleted
 
 
 def insert_dead_letters(connection: Connection, letters: Sequence[DeadLetter]) -> None:
@@ -257,26 +267,21 @@ def _read_groups(
     ]
 
 
-def _trim(connection: Connection, before_ms: int, done: Positions) -> int:
-    deleted = 0
+def _note_heads(connection: Connection) -> None:
     for partition, position in _read_heads(connection).items():
         connection.execute(delete(tables.log_head).where(tables.log_head.c.partition == partition))
         connection.execute(insert(tables.log_head).values(partition=partition, position=position))
-    for partition, position in done.items():
-        gone = connection.execute(
-            delete(tables.log).where(
-                tables.log.c.partition == partition,
-                tables.log.c.position <= position,
-                tables.log.c.committed_at < before_ms,
-            )
-        )
-        deleted += gone.rowcount
-    for table, last in (
-        (tables.watermark, tables.watermark.c.last_at),
-        (tables.boot, tables.boot.c.learned_at),
-    ):
-        connection.execute(delete(table).where(last < before_ms - ACCOUNTS_KEPT_MS))
+
+
+def _trim(connection: Connection, *, before_ms: int, partition: str, upto: int) -> int:
+    log = tables.log.c
+    old = (log.partition == partition, log.position <= upto, log.committed_at < before_ms)
+    oldest = select(log.position).where(*old).order_by(log.position).limit(TRIM_GROUPS_MAX)
+    last = select(func.max(oldest.subquery().c.position)).scalar_subquery()
+    return connection.execute(delete(tables.log).where(*old, log.position <= last)).rowcount
+
+
+def _bound_dead_letters(connection: Connection) -> None:
     letters = tables.dead_letter.c
     newest = select(func.max(letters.id)).scalar_subquery()
     connection.execute(delete(tables.dead_letter).where(letters.id <= newest - DEAD_LETTERS_MAX))
-    return deleted

@@ -167,6 +167,7 @@ retention_run = Table(
     state_metadata,
     Column("id", BigId, primary_key=True, autoincrement=True),
     Column("started_at", BigInteger, nullable=False),
-    Column("ended_at", BigInteger, nullable=False),
-    Column("report", Text, nullable=False),  # JSON list, one object a rule
+    Column("ended_at", BigInteger, nullable=False),  # 0: under way, or cut off
+    Column("runner", String(32), nullable=False),  # who carries it out; another may take it over
+    Column("report", Text, nullable=False),  # JSON list, one object a step of a rule
 )

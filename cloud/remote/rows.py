@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from cloud.model import tables
 from cloud.model.remote import OPEN_CONFIG, CommandEntry, ConfigPush, Member, Rollout
@@ -64,14 +64,6 @@ def expire_commands(connection: Connection, now_ms: int) -> None:
     table = tables.command
     late = (table.c.state == "waiting", table.c.expires_at < now_ms)
     connection.execute(update(table).where(*late).values(state="expired"))
-
-
-def trim(connection: Connection, before_ms: int) -> None:
-    """Forget old commands, and old configurations that are not in effect."""
-    connection.execute(delete(tables.command).where(tables.command.c.created_at < before_ms))
-    table = tables.config_push
-    over = table.c.state.in_(("replaced", "refused", "rolled_back"))
-    connection.execute(delete(table).where(over, table.c.changed_at < before_ms))
 
 
 def set_command(connection: Connection, command_id: str, **fields: Any) -> None:

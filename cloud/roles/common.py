@@ -16,6 +16,7 @@ from cloud.metrics import Metrics
 from cloud.migrations import migrate
 from cloud.model.database import Database
 from cloud.model.dead_letter import DeadLetter
+from cloud.model.load_data_rules import load_data_rules
 from cloud.model.logged import LoggedBatch, LogGroup
 from cloud.model.notices import FEED, LOG, listen
 from cloud.model.shards import ShardMap
@@ -26,7 +27,7 @@ from cloud.remote.book import RemoteBook
 from cloud.remote.releases import Releases
 from cloud.rules.load import load_rules
 from cloud.rules.rule import RuleSet
-from cloud.settings import Settings
+from cloud.settings import Settings, days_of
 from cloud.trust import signing
 from protocols.clock import Clock
 from protocols.errors import RetryLater
@@ -73,6 +74,7 @@ class Common:
         self.organisations.on_members.append(self.access.refresh)
         self.accounts = AccountDesk(self.state_db, clock, self.access, self.organisations)
         self.metrics = Metrics()
+        self.data_rules = load_data_rules(days_of(settings), self._overlay())
         self.remote = RemoteBook(
             self.state_db,
             clock,
@@ -86,8 +88,11 @@ class Common:
 
     def rules(self) -> RuleSet:
         """Read the rules that are shipped, and the site's own."""
+        return load_rules(self._overlay())
+
+    def _overlay(self) -> Path | None:
         overlay = self.settings.rules_overlay
-        return load_rules(Path(overlay) if overlay else None)
+        return Path(overlay) if overlay else None
 
     async def load(self) -> None:
         """Read what was written earlier."""

@@ -20,8 +20,8 @@ from cloud.model.logged import Positions
 from cloud.model.ownership import Holding, Watch
 from cloud.remote import outcomes
 from cloud.remote.conductor import Conductor
-from cloud.remote.rows import trim as trim_asked
 from cloud.roles.common import Common
+from cloud.roles.retention import RetentionPart
 from cloud.rules.consumer import RulesConsumer
 from cloud.scans import store as scans
 from cloud.telemetry.base import TelemetryStore
@@ -49,6 +49,7 @@ class ConsumeRole:
         self._epoch: int | None = None
         self._watch = Watch(LEASE_S)
         self._trimmed = time.monotonic()
+        self._groups_gone = 0
         self._noted: Positions = {}
         self.rules = RulesConsumer(
             log=common.log,
@@ -85,6 +86,9 @@ class ConsumeRole:
             common.clock,
             online=lambda: {one.gateway_id for one in common.gateways.all() if one.online},
             on_change=lambda: common.remote.on_change(),  # noqa: PLW0108  # set later
+        )
+        self._retention = RetentionPart(
+            common, {"log": self._let_go_of_log, "telemetry": self._let_go_of_readings}
         )
         common.on_log.append(self._wake)
 
@@ -131,7 +135,7 @@ class ConsumeRole:
         return {"rules": self.rules.lag_ms(now_ms), "telemetry": self._telemetry.lag_ms(now_ms)}
 
     async def keep_house(self) -> None:
-        """Forget what is old, now and then."""
+        """Move rollouts, and forget of the log what is old, now and then."""
         if not self.active:
             return
         await self._conductor.look()
@@ -139,18 +143,23 @@ class ConsumeRole:
             await self._note_telemetry()
         if time.monotonic() - self._trimmed < TRIM_S:
             return
+        retention_ms = self._common.settings.log.retention_days * DAY_MS
+        await self._trim_log(self._common.clock.wall_ms() - retention_ms)
+
+    async def _trim_log(self, before_ms: int) -> None:
         self._trimmed = time.monotonic()
-        settings, now_ms = self._common.settings, self._common.clock.wall_ms()
         consumers = (self.rules, self._telemetry, self._scans, self._replies)
         passed = [one.positions() for one in consumers]
-        await self._common.log.trim(now_ms - settings.log.retention_days * DAY_MS, passed)
-        await self._common.feed.trim(now_ms - settings.feed.retention_days * DAY_MS)
-        scans_before = now_ms - settings.scans.retention_days * DAY_MS
-        await self._common.state_db.write(lambda c: scans.trim_scans(c, scans_before))
-        asked_before = now_ms - settings.feed.retention_days * DAY_MS
-        await self._common.state_db.write(lambda c: trim_asked(c, asked_before))
-        retention_ms = settings.telemetry.retention_days * DAY_MS
-        await asyncio.to_thread(self._store.drop_before, now_ms - retention_ms)
+        self._groups_gone += await self._common.log.trim(before_ms, passed)
+
+    async def _let_go_of_log(self, before_ms: int) -> int:
+        """Return how many groups went since this was asked last."""
+        await self._trim_log(before_ms)
+        gone, self._groups_gone = self._groups_gone, 0
+        return gone
+
+    async def _let_go_of_readings(self, before_ms: int) -> None:
+        await asyncio.to_thread(self._store.drop_before, before_ms)
 
     async def _note_telemetry(self) -> None:
         positions = self._telemetry.positions()
@@ -168,6 +177,7 @@ class ConsumeRole:
             group.create_task(self._telemetry.run(), name="telemetry")
             group.create_task(self._scans.run(), name="scans")
             group.create_task(self._replies.run(), name="replies")
+            group.create_task(self._retention.run(), name="retention")
             group.create_task(self._beat(self._epoch), name="beat")
 
     async def _try_to_begin(self) -> Holding:

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cloud.access.limiter import FailureLimiter
 from cloud.access.own import OwnAccount
@@ -13,9 +14,13 @@ from cloud.feed.sse import stream
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
+from cloud.model.retention import RetentionRun
 from cloud.model.scan import KeptScan
+from cloud.open_data.source import OpenDataSource
 from cloud.organisations.export import Export
 from cloud.organisations.signup import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, SignUpDesk
+from cloud.retention.base import RulesOfData
+from cloud.retention.runs import read_runs
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.trust import TrustPart
@@ -78,6 +83,7 @@ class ServeRole:
             latest=values[0],
             assets_of=values[1],
             scans=self._scans,
+            data=_rules_of_data(common),
             ready=ready,
             metrics=metrics,
             access=common.access,
@@ -148,6 +154,17 @@ def _sign_ups(common: Common) -> SignUpDesk:
         hash_password=hash_password,
         new_id=lambda: f"firm-{secrets.token_hex(6)}",
     )
+
+
+def _rules_of_data(common: Common) -> RulesOfData:
+    database, rules = common.state_db, common.data_rules
+    zone = ZoneInfo(common.settings.time_zone)
+
+    async def runs(limit: int) -> list[RetentionRun]:
+        return await database.read(lambda c: read_runs(c, limit))
+
+    made = OpenDataSource(database, rules.open(), common.clock, zone)
+    return RulesOfData(rules=rules, runs=runs, open=made)
 
 
 def _follower(common: Common) -> ValuesFollower:

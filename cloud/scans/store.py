@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, select
+from sqlalchemy import Connection, Select, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cloud.model import tables
@@ -112,11 +112,6 @@ def find_scans(
     if code is not None:
         query = query.where(scan.codes.contains(f'"value":{_json(code)}', autoescape=True))
     return [_kept(row) for row in connection.execute(query).mappings()]
-
-
-def trim_scans(connection: Connection, before_ms: int) -> None:
-    """Forget scans received earlier."""
-    connection.execute(delete(tables.scan).where(tables.scan.c.received_at < before_ms))
 
 
 def _kept(row: Any) -> KeptScan:

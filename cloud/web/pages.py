@@ -12,10 +12,12 @@ from cloud.web import (
     assets,
     audit,
     console,
+    data_rules,
     first_steps,
     fleet,
     leaving,
     login,
+    open_data,
     organisations,
     scans,
     signup,
@@ -50,11 +52,11 @@ def mount(app: FastAPI, services: Services) -> None:
     if missing:
         raise StopService(f"the pages lack {', '.join(missing)}: run python build_assets.py")
     anyone, signed_in = visits(services)
-    app.include_router(login.router(services, anyone))
-    app.include_router(signup.router(services, anyone))
+    for open_pages in (login, open_data, signup):
+        app.include_router(open_pages.router(services, anyone))
     app.include_router(leaving.router(services, anyone, signed_in))
     firms = (organisations, first_steps)
-    for pages in (console, alarms, assets, fleet, scans, *firms, audit):
+    for pages in (console, alarms, assets, fleet, scans, *firms, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))
 

@@ -24,6 +24,10 @@ class Texts:
         """Return the text of a key that comes from data, such as a word a rule uses."""
         return self._words.get(key, otherwise)
 
+    def of(self, struct: object, name: str) -> str:
+        """Return a text that a data file holds in both languages, as `title` and `title_zh`."""
+        return str(getattr(struct, f"{name}_zh" if self.language == "zh" else name))
+
     def keys(self) -> frozenset[str]:
         """Return all keys."""
         return frozenset(self._words)

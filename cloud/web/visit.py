@@ -33,6 +33,7 @@ PLACES = (
     ("scans", "/scans", "scans.read"),
     ("organisations", "/organisations", "organisations.read"),
     ("audit", "/audit", "audit.read"),
+    ("data_rules", "/data-rules", "rules_of_data.read"),
 )
 """Pages in the bar: name (of its texts, too), path, call."""
 

@@ -30,6 +30,7 @@ COMPOSITION_ROOTS = {
         "settings",
         "commands_remote",
         "commands_audit",
+        "commands_retention",
     },
 }
 SHARED = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from fastapi import FastAPI
@@ -26,7 +27,9 @@ from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
 from cloud.model.ledger import SpoolLedger
 from cloud.model.principal import EVERYTHING, Scope
+from cloud.model.retention import RetentionRun
 from cloud.model.scan import KeptScan
+from cloud.open_data.source import OpenDataSource
 from cloud.organisations.book import OrganisationBook
 from cloud.organisations.export import Export
 from cloud.organisations.signup import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, SignUpDesk
@@ -34,6 +37,8 @@ from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
 from cloud.remote.book import RemoteBook
 from cloud.remote.releases import Releases
+from cloud.retention.base import RulesOfData
+from cloud.retention.runs import read_runs
 from cloud.scans.store import find_scans
 from cloud.telemetry.base import Aggregate, Series
 from cloud.trust import signing
@@ -41,6 +46,7 @@ from cloud.web.pages import mount
 from protocols.clock import Clock, ManualClock, SystemClock
 from protocols.errors import RefuseInput
 from protocols.readings import Value
+from tests.support.retention import shipped_rules
 from tests.support.state_database import open_state
 
 TOKEN = "token-of-the-tests"
@@ -266,6 +272,7 @@ async def open_world(
         return await database.read(lambda c: find_scans(c, **asked))
 
     services = Services(
+        data=_rules_of_data(database, clock),
         registry=registry,
         gateways=gateways,
         remote=_remote(folder, database, clock),
@@ -319,6 +326,15 @@ def _sign_ups(database: Database, clock: Clock, organisations: OrganisationBook)
         hash_password=hash_password,
         new_id=lambda: f"firm-{secrets.token_hex(6)}",
     )
+
+
+def _rules_of_data(database: Database, clock: Clock) -> RulesOfData:
+    async def runs(limit: int) -> list[RetentionRun]:
+        return await database.read(lambda c: read_runs(c, limit))
+
+    rules = shipped_rules()
+    made = OpenDataSource(database, rules.open(), clock, ZoneInfo("Asia/Shanghai"))
+    return RulesOfData(rules=rules, runs=runs, open=made)
 
 
 def _remote(folder: Path, database: Database, clock: Clock) -> RemoteBook:

@@ -162,8 +162,10 @@ PROBES: dict[str, Probe] = {
     "gateways.admit": whole("/api/v1/refusals", "/api/v1/gateways/gw-0001/identity"),
     "metrics.read": whole("/metrics"),
     "audit.read": read_audit,
+    "rules_of_data.read": whole("/api/v1/data-rules"),
 }
 WHOLE = {"gateways.command", "gateways.configure", "gateways.admit", "metrics.read"}
+WHOLE |= {"rules_of_data.read"}
 
 
 def expected(call: str, caller: Caller) -> set[int]:

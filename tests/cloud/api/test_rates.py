@@ -114,7 +114,7 @@ async def test_login_is_dear(world: World) -> None:
         ("GET", "/login", 1),
         ("POST", "/login", 20),
         ("POST", "/api/v1/enroll", 20),
-        ("GET", "/api/v1/open/assets.csv", 10),
+        ("GET", "/open/assets.csv", 10),
         ("PUT", f"/api/v1/assets/{LIFT}", 2),
         ("DELETE", "/anything", 2),
         ("POST", "/alarms/1/acknowledge", 0),

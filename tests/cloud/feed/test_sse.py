@@ -12,6 +12,7 @@ from cloud.feed.store import FeedStore
 from cloud.model.database import Database
 from protocols.clock import ManualClock
 from protocols.errors import RefuseInput
+from tests.support.retention import DAY_MS, carry_out
 from tests.support.state_database import open_state
 
 
@@ -116,8 +117,8 @@ async def test_heartbeat_comes_during_a_long_replay(
 
 async def test_offset_older_than_kept_is_gone(stage: Stage) -> None:
     await stage.append("a", "b", "c", "d")
-    stage.clock.advance(1000)
-    await stage.feed.trim(stage.clock.wall_ms())
+    stage.clock.advance(91 * DAY_MS)
+    await carry_out(stage.database, stage.clock, after={"feed": stage.feed.load})
     with pytest.raises(RefuseInput) as caught:
         stage.listen(1)
     assert caught.value.reason == "gone"

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from cloud.feed.store import NEWS_MAX, READ_LIMIT_MAX, FeedStore
 from cloud.model.database import Database
 from protocols.clock import ManualClock
+from tests.support.retention import DAY_MS, carry_out
 from tests.support.state_database import open_state
 
 
@@ -42,8 +43,8 @@ async def test_offset_is_not_used_again_after_trim_and_restart(database: Databas
     clock = ManualClock()
     feed = FeedStore(database, clock)
     await _append(database, feed, "a", "b", "c")
-    clock.advance(10_000)
-    await feed.trim(clock.wall_ms())
+    clock.advance(91 * DAY_MS)
+    await carry_out(database, clock, after={"feed": feed.load})
     assert (feed.oldest, feed.head) == (3, 3)  # the newest stays
     feed = FeedStore(database, clock)
     await feed.load()

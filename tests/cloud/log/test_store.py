@@ -2,6 +2,7 @@
 
 import pytest
 
+from cloud.log import store
 from cloud.log.store import LogStore
 from cloud.migrations import migrate
 from cloud.model.database import Database
@@ -81,7 +82,11 @@ def test_append_rolled_back_leaves_no_hole(box: Box) -> None:
     box.database.close()
 
 
-async def test_trim_keeps_what_a_consumer_needs(box: Box) -> None:
+@pytest.mark.parametrize("most", [1, 4, 500])
+async def test_trim_keeps_what_a_consumer_needs(
+    box: Box, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "TRIM_GROUPS_MAX", most)
     for seq in range(1, 11):
         box.add(seq)
     assert await box.log.trim(100, [{"all/data": 8}, {"all/data": 4}]) == 4

@@ -10,7 +10,7 @@ from cloud.model.database import Database
 from cloud.model.follower import LogFollower
 from cloud.model.logged import LogGroup, Positions
 from cloud.model.scan import KeptScan
-from cloud.scans.store import MARK, NAME, find_scans, keep_scans, trim_scans
+from cloud.scans.store import MARK, NAME, find_scans, keep_scans
 from protocols.records import Code, Scan, Verdict
 from tests.support.log_groups import NOON_MS, batch, group, readings
 from tests.support.state_database import open_state
@@ -83,7 +83,6 @@ async def test_every_scan_is_kept_once_though_the_log_is_read_twice(database: Da
     ]
     consumer = await followed(log, database)
     assert consumer.positions() == {"all/data": 3}
-    await database.write(lambda c: trim_scans(c, 0))
     first = await found(database)
     assert [one.codes[0].value for one in first] == ["04C3", "04B2", "04A1"]
     assert first[0].time_unknown
@@ -110,8 +109,6 @@ async def test_scans_are_found_by_code_gateway_reader_and_page(database: Databas
     page = await found(database, limit=3)
     rest = await found(database, before_id=page[-1].id)
     assert len(page) + len(rest) == 8
-    await database.write(lambda c: trim_scans(c, NOON_MS + 1))
-    assert await found(database) == []
 
 
 async def test_a_log_that_was_put_back_or_trimmed_is_followed_all_the_same(

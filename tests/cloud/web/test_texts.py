@@ -16,6 +16,7 @@ from edge.decode.barcode import Finding as TextFinding
 from protocols.catalog.points import kinds, load_points
 from protocols.catalog.tags import Finding as TagFinding
 from protocols.readings import Quality
+from tests.support.retention import shipped_rules
 
 PAGES = FOLDER.parent
 
@@ -43,6 +44,8 @@ def test_every_text_is_there_and_used() -> None:
     keys = load_texts("zh").keys()
     used |= {"alarm.cause", "alarm.consequence", "alarm.response"}  # by the annotation's name
     families = {"severity", "state", "quality", "evidence", "reason", "refused", "word", "step"}
+    words = ("since", "action", "rows", "column", "only", "by", "confidence")
+    families |= {f"data_{word}" for word in words}
     families |= {
         "place",
         "finding",
@@ -56,6 +59,25 @@ def test_every_text_is_there_and_used() -> None:
     families |= {"organisation_state", "organisation_step", "first_step", "quota", "thing", "wrong"}
     assert used - keys == set()
     assert {key for key in keys - used if key.partition(".")[0] not in families} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_word_of_the_data_rules_has_a_text(language: str) -> None:
+    rules = shipped_rules().rules
+    steps = [step for rule in rules for step in rule.step]
+    named = {column for rule in rules for kept in rule.table for column in kept.personal}
+    wanted = {f"data_column.{name}" for name in named.union(*(step.columns for step in steps))}
+    wanted |= {f"data_since.{step.since}" for step in steps}
+    wanted |= {f"data_action.{step.do}" for step in steps}
+    wanted |= {f"data_rows.{step.table}" for step in steps if not step.columns}
+    wanted |= {f"data_by.{step.by}" for step in steps if step.by != "job"}
+    wanted |= {f"data_confidence.{one.confidence}" for rule in rules for one in rule.source}
+    for step in steps:
+        wanted |= {f"data_only.{word}" for words in step.where.values() for word in words}
+    families = {word.partition(".")[0] for word in wanted}
+    keys = load_texts(language).keys()
+    texts = {key for key in keys if key.partition(".")[0] in families}
+    assert texts == wanted
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,0 +1,1 @@
+"""Keeps the rules of data: what is past its term goes, or no longer tells of a person."""
