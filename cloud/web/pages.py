@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from cloud.api.base import Services
-from cloud.web import alarms, assets, audit, console, fleet, login, scans
+from cloud.web import alarms, assets, audit, console, fleet, login, scans, sign_on
 from cloud.web.visit import STATIC, NotForYou, SignInFirst, login_address, visits
 from protocols.errors import StopService
 
@@ -39,6 +39,8 @@ def mount(app: FastAPI, services: Services) -> None:
         raise StopService(f"the pages lack {', '.join(missing)}: run python build_assets.py")
     anyone, signed_in = visits(services)
     app.include_router(login.router(services, anyone))
+    if services.sign_on is not None:
+        app.include_router(sign_on.router(services.sign_on, anyone))
     for pages in (console, alarms, assets, fleet, scans, audit):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))

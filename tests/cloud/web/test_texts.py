@@ -38,7 +38,17 @@ def test_every_text_is_there_and_used() -> None:
     used |= set(re.findall(r""" else ["']([a-z_]+\.[a-z_]+)["']""", text))
     keys = load_texts("zh").keys()
     used |= {"alarm.cause", "alarm.consequence", "alarm.response"}  # by the annotation's name
-    families = {"severity", "state", "quality", "evidence", "reason", "refused", "word", "step"}
+    families = {
+        "sign_on",
+        "severity",
+        "state",
+        "quality",
+        "evidence",
+        "reason",
+        "refused",
+        "word",
+        "step",
+    }
     families |= {
         "place",
         "finding",
