@@ -58,7 +58,8 @@ def serve(
 ) -> None:
     """Serve until SIGTERM. The first admin token comes from $SUYUAN_ADMIN_TOKEN."""
     log_to_stderr()
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for talkative in ("alembic", "httpx"):  # httpx tells whole addresses, with what is in them
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     roles = tuple(role or Role)
     if bool(broker) == bool(embedded_broker) and Role.INGEST in roles:
         typer.echo("Give either --broker URL or --embedded-broker HOST:PORT.", err=True)

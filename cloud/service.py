@@ -19,6 +19,7 @@ from cloud.api.app import create_app, create_health_app
 from cloud.api.server import CertificateWatch, HttpsOnly, server_config
 from cloud.ingest.subscriber import BrokerAddress
 from cloud.model.ledger import SpoolLedger
+from cloud.model.urls import masked
 from cloud.roles.common import Common
 from cloud.roles.consume import ConsumeRole
 from cloud.roles.elsewhere import ConsumersElsewhere
@@ -286,7 +287,7 @@ def _check_roles(settings: Settings, roles: set[Role]) -> None:
 
     """
     faults = []
-    both = [settings.database.log_url, settings.database.state_url]
+    both = [masked(url) for url in (settings.database.log_url, settings.database.state_url)]
     shared = [url.startswith("postgresql") for url in both]
     if any(shared) and not all(shared):
         faults.append(Fault("settings", "database", "two PostgreSQL URLs, or none", str(both)))

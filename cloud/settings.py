@@ -11,6 +11,8 @@ from msgspec import Meta
 
 from cloud.api.rates import Rates
 from cloud.ingest.subscriber import BrokerAddress
+from cloud.model.permissions import load_roles
+from cloud.oidc.settings import Provider, check_providers
 from cloud.outbound.policy import read_policy
 from cloud.trust.setup import SERVICE_FILES, ca_folder, has_authority
 from protocols.border import load_toml
@@ -178,9 +180,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: TlsSettings = TlsSettings()
     http: HttpSettings = HttpSettings()
     outbound: OutboundSettings = OutboundSettings()
+    oidc: tuple[Provider, ...] = ()
+    """Sign-ons of departments; see docs/access.md."""
 
     def __post_init__(self) -> None:
         """Refuse to lead people on to an address that is not known, or not by https."""
+        if self.oidc and not self.base_url:
+            raise ValueError("base_url, for the sign-ons in oidc; found none")
+        check_providers(self.oidc, frozenset(load_roles()))
         if self.tls.redirect_from and not self.base_url.startswith("https://"):
             raise ValueError("tls.redirect_from needs an https base_url; found none")
 

@@ -179,11 +179,17 @@ class AccessBook:
         )
         return self._session(cookie, kept)
 
-    async def open_session(self, account_id: int, *, second_factor: bool) -> Session | None:
-        """Open a session of an account that was proven elsewhere; None: it may not come in."""
+    async def open_session(self, account_id: int, *, second_factor: bool) -> Session:
+        """Open a session of an account that was proven elsewhere.
+
+        Raises:
+            RefuseInput: `forbidden`: it may not come in.
+
+        """
+        await self.accounts.refresh()  # it may have been made just now
         account = self.accounts.get(account_id)
         if account is None or self._principal(account, second_factor=second_factor) is None:
-            return None
+            raise RefuseInput("forbidden", "the account may not come in")
         return await self._come_in(account, "", second_factor=second_factor)
 
     async def log_out(self, session: Session) -> None:

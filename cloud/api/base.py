@@ -36,6 +36,7 @@ from cloud.model.registering import (
 from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
 from cloud.model.scan import KeptScan
 from cloud.model.trust import GatewayIdentity
+from cloud.oidc.base import SignOn
 from cloud.organisations.base import Exports, Organisations, SignUps
 from cloud.retention.base import RulesOfData
 from cloud.telemetry.base import Aggregate, Series
@@ -369,6 +370,8 @@ class Services:
     exports: Exports
     trust: Trust | None = None
     """None: this service has no authority."""
+    sign_on: SignOn | None = None
+    """None: nobody signs on elsewhere."""
     clock: Clock
     rates: Rates = field(default_factory=Rates)
     stopping: asyncio.Event

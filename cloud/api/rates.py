@@ -120,11 +120,13 @@ def cost_of(rates: Rates, method: str, path: str) -> int:
         return 0
     if method == "POST" and path.endswith("/acknowledge"):
         return 0
+    if path.startswith("/login/with/"):
+        return rates.login_cost
     if path.startswith("/open/"):
         return rates.open_data_cost
     if method in SAFE_METHODS:
         return rates.read_cost
-    if path.startswith(("/login", "/signup", "/api/v1/signup", "/api/v1/enroll")):
+    if path.startswith(("/login", "/sign-up", "/api/v1/sign-up", "/api/v1/enroll")):
         return rates.login_cost
     return rates.write_cost
 

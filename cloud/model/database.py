@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, create_engine, event, func, make_url, se
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
+from cloud.model.urls import masked
 from protocols.errors import RetryLater, StopService
 
 T = TypeVar("T")
@@ -89,7 +90,8 @@ def open_engine(url: str) -> Engine:
     try:
         engine = _engine(make_url(url))
     except ArgumentError as error:
-        raise StopService(f"database {url!r}: expected sqlite:///FILE or postgresql://…") from error
+        expected = "sqlite:///FILE or postgresql://…"
+        raise StopService(f"database {masked(url)!r}: expected {expected}") from error
     except ImportError as error:
         raise StopService("PostgreSQL needs its driver: pip install 'suyuan[postgres]'") from error
     if engine.dialect.name == "sqlite":
@@ -100,10 +102,11 @@ def open_engine(url: str) -> Engine:
 
 def _engine(url: URL) -> Engine:
     if url.drivername == "sqlite":
-        return create_engine(url, connect_args={"check_same_thread": False, "timeout": 30})
+        arguments = {"check_same_thread": False, "timeout": 30}
+        return create_engine(url, connect_args=arguments, hide_parameters=True)
     if url.drivername in ("postgresql", "postgresql+psycopg"):
         url = url.set(drivername="postgresql+psycopg")
-        return create_engine(url, connect_args=_POSTGRES, pool_pre_ping=True)
+        return create_engine(url, connect_args=_POSTGRES, pool_pre_ping=True, hide_parameters=True)
     raise ArgumentError(url.drivername)
 
 

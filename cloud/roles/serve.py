@@ -23,6 +23,7 @@ from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
+from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trust import TrustPart
 from cloud.rules.follower import ValuesFollower
 from cloud.scans.store import find_scans
@@ -71,6 +72,7 @@ class ServeRole:
         settings = common.settings
         self._trust, self._audit = TrustPart(common), AuditPart(common)
         common.access.noted = self._audit.book.noted
+        self._sign_on = open_sign_on(common, self._audit.book)
         self.services = Services(
             registry=common.registry,
             gateways=common.gateways,
@@ -90,6 +92,7 @@ class ServeRole:
             accounts=common.accounts,
             own=OwnAccount(common.clock, common.access),
             audit=self._audit.book,
+            sign_on=self._sign_on,
             organisations=common.organisations,
             sign_ups=_sign_ups(common),
             exports=Export(common.state_db, common.clock),
@@ -105,6 +108,8 @@ class ServeRole:
 
     async def start(self) -> None:
         """Read what was stored."""
+        if self._sign_on is not None:
+            await self._sign_on.load()
         if self._follower is not None:
             await self._follower.start()
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from cloud.model.urls import masked
 from cloud.telemetry.base import TelemetryStore
 from cloud.telemetry.duckdb import DuckDbStore
 from protocols.clock import Clock
@@ -57,7 +58,7 @@ def check_url(url: str) -> None:
         or bool(parse_qs(parts.query, keep_blank_values=True).keys() - known)
     )
     if wrong:
-        raise FixConfiguration([Fault("settings", "telemetry.url", EXPECTED, url)])
+        raise FixConfiguration([Fault("settings", "telemetry.url", EXPECTED, masked(url))])
 
 
 def _open_engine(url: str, clock: Clock, retention_days: int) -> TelemetryStore:

@@ -20,6 +20,7 @@ from cloud.web import (
     open_data,
     organisations,
     scans,
+    sign_on,
     signup,
 )
 from cloud.web.visit import STATIC, NotForYou, SignInFirst, login_address, visits
@@ -55,6 +56,8 @@ def mount(app: FastAPI, services: Services) -> None:
     for open_pages in (login, open_data, signup):
         app.include_router(open_pages.router(services, anyone))
     app.include_router(leaving.router(services, anyone, signed_in))
+    if services.sign_on is not None:
+        app.include_router(sign_on.router(services.sign_on, anyone))
     firms = (organisations, first_steps)
     for pages in (console, alarms, assets, fleet, scans, *firms, audit, data_rules):
         app.include_router(pages.router(services, signed_in))

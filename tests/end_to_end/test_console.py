@@ -35,9 +35,10 @@ class Console:
     async def sign_in(self, language: str = "zh") -> None:
         """Sign in and wait until the feed is live."""
         await self.page.goto(f"{self.address}/language/{language}?next=/")
+        await self.page.click("details.login summary")
         await self.page.fill("#person", "王五")
         await self.page.fill("#token", TOKEN)
-        await self.page.click("form.login button")
+        await self.page.click("details.login button")
         await expect(self.page.locator("#pulse.live")).to_be_visible()
 
     async def shoot(self, name: str) -> None:

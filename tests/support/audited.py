@@ -14,10 +14,10 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy import insert, select
 
+from cloud.access.base import Access
 from cloud.access.book import AccessBook
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app
-from cloud.api.base import Access
 from cloud.api.guard import SAFE_METHODS, calls_of, guarded_routes
 from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
@@ -148,7 +148,7 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         stage = Stage(replace(world, services=services), app, client, door.people)
-        sign_in(stage)
+        await sign_in(stage)
         yield stage
     world.database.close()
     bureau.database.close()
@@ -226,18 +226,18 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
     return [(tables.scan, scan), (tables.command, command), (account, person)]
 
 
-def sign_in(stage: Stage) -> None:
+async def sign_in(stage: Stage) -> None:
     """Open a session at the page and the API."""
     access = stage.world.services.access
-    session = access.log_in(TOKEN, person=MARK, address="")
+    session = await access.log_in_token(TOKEN, person=MARK, address="")
     assert session is not None
     stage.client.cookies.clear()
-    stage.client.cookies.set(SESSION_COOKIE, access.seal(session))
+    stage.client.cookies.set(SESSION_COOKIE, session.cookie)
     stage.client.headers[CSRF_HEADER] = session.csrf
 
 
-def hour_later(stage: Stage) -> None:
+async def hour_later(stage: Stage) -> None:
     """Let the hour of every look pass."""
     assert isinstance(stage.world.clock, ManualClock)
     stage.world.clock.advance(3_600_000)
-    sign_in(stage)
+    await sign_in(stage)

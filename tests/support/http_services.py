@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -21,6 +20,7 @@ from cloud.access.passwords import hash_password
 from cloud.api.app import create_app
 from cloud.api.base import Services, Trust
 from cloud.api.rates import Rates
+from cloud.audit.base import Audit
 from cloud.audit.book import AuditBook
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
@@ -28,7 +28,7 @@ from cloud.model.database import Database, Work
 from cloud.model.ledger import SpoolLedger
 from cloud.model.principal import EVERYTHING, Scope
 from cloud.model.retention import RetentionRun
-from cloud.model.scan import KeptScan
+from cloud.oidc.base import SignOn
 from cloud.open_data.source import OpenDataSource
 from cloud.organisations.book import OrganisationBook
 from cloud.organisations.export import Export
@@ -252,6 +252,7 @@ async def open_world(
     pages: bool = True,
     trust: Trust | None = None,
     rates: Rates | None = None,
+    sign_on: Callable[[Database, AccessBook, Audit, Clock], SignOn] | None = None,
 ) -> World:
     """Build an application over a fresh state database in `folder`."""
     clock = clock or SystemClock()
@@ -259,6 +260,7 @@ async def open_world(
     registry, gateways = AssetRegistry(database, clock), GatewayBook(database)
     organisations = OrganisationBook(database, clock)
     access = AccessBook(database, clock, admin_token=TOKEN, organisations=organisations.peek)
+    organisations.on_members.append(access.refresh)
     for book in (registry, gateways, organisations, access):
         await book.load()
     feed, telemetry = MemoryFeed(), MemoryTelemetry()
@@ -268,9 +270,7 @@ async def open_world(
     async def ledger(gateway_id: str) -> list[SpoolLedger]:
         return world[0].ledgers.get(gateway_id, [])
 
-    async def scans(**asked: Any) -> list[KeptScan]:
-        return await database.read(lambda c: find_scans(c, **asked))
-
+    audit = AuditBook(database, clock, AUDIT_KEY)
     services = Services(
         data=_rules_of_data(database, clock),
         registry=registry,
@@ -282,17 +282,18 @@ async def open_world(
         stream=feed.stream,
         telemetry=telemetry,
         latest=lambda asset: world[0].latest.get(asset, {}),
-        scans=scans,
+        scans=lambda **asked: database.read(lambda c: find_scans(c, **asked)),
         assets_of=lambda gateway: [LIFT] if gateway == "gw-jilin-0001" else [],
         ready=lambda: world[0].ready,
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
         accounts=AccountDesk(database, clock, access, organisations),
         own=OwnAccount(clock, access),
-        audit=AuditBook(database, clock, AUDIT_KEY),
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
+        audit=audit,
+        sign_on=sign_on(database, access, audit, clock) if sign_on else None,
         trust=trust,
         clock=clock,
         rates=rates or Rates(),

@@ -241,7 +241,7 @@ async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: 
     for method, path, calls in routes(stage.app, safe=True):
         if method != "GET" or is_open(calls):
             continue
-        hour_later(stage)
+        await hour_later(stage)
         earlier = len(stage.entries())
         where = path.format(**PARAMETERS) + QUERIES.get(path, "")
         answer = await stage.client.get(where, headers=stage.headers(calls))

@@ -45,7 +45,7 @@ def test_every_text_is_there_and_used() -> None:
     used |= {"alarm.cause", "alarm.consequence", "alarm.response"}  # by the annotation's name
     families = {"severity", "state", "quality", "evidence", "reason", "refused", "word", "step"}
     words = ("since", "action", "rows", "column", "only", "by", "confidence")
-    families |= {f"data_{word}" for word in words}
+    families |= {"sign_on", *(f"data_{word}" for word in words)}
     families |= {
         "place",
         "finding",

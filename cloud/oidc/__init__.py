@@ -1,0 +1,1 @@
+"""Coming in by a department's own sign-on, by OpenID Connect."""

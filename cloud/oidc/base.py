@@ -1,0 +1,70 @@
+"""What the pages need of signing on elsewhere, and what it needs of the accounts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from cloud.model.session import Session
+
+
+class Way(msgspec.Struct, frozen=True):
+    """A sign-on that the login page offers."""
+
+    id: str
+    title: str
+    title_zh: str
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """Where to send the browser, and what it must bring back in its cookie."""
+
+    url: str
+    cookie: str
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """Somebody came back, proven; an open session, and where they wanted to go."""
+
+    session: Session
+    target: str
+
+
+class Sessions(Protocol):
+    """Opens sessions of accounts."""
+
+    async def open_session(self, account_id: int, *, second_factor: bool) -> Session:
+        """Open one; RefuseInput `forbidden` for an account that is not active."""
+        ...
+
+
+class SignOn(Protocol):
+    """The sign-ons of a site."""
+
+    def ways(self) -> Sequence[Way]:
+        """Return what the login page offers."""
+        ...
+
+    async def begin(self, way: str, *, target: str, link: int | None = None) -> Begun:
+        """Begin; `link`: the account, signed in already, that the one who comes back belongs to.
+
+        Raises:
+            RefuseInput: `not_found`.
+            RetryLater: the sign-on cannot be reached, or is not what it should be.
+
+        """
+        ...
+
+    async def finish(
+        self, way: str, *, cookie: str, query: Mapping[str, str], account: int | None
+    ) -> Arrived:
+        """Take somebody in who came back; `account`: who is signed in already.
+
+        Raises:
+            RefuseInput: `bad_state`: this browser did not begin that, or too long ago, or it was
+                used; `denied`: the sign-on said no; `bad_token`: what it sent proves nothing;
+                `not_linked`: nobody here; `forbidden`: an account that is not active.
+            RetryLater: the sign-on cannot be reached.
+
+        """
+        ...
