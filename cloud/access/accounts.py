@@ -1,6 +1,6 @@
 """The accounts in memory, as their rows say."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -51,8 +51,11 @@ class AccountBook:
         wanted = (one for one in found if organisation in (None, one.organisation))
         return sorted(wanted, key=lambda one: one.id)
 
-    async def add(self, new: Account, *also: Work) -> Account:
-        """Write a new account (its `id` is given here); RefuseInput `username_taken`."""
+    async def add(self, new: Account, *also: Work, note: Callable[[int], Work]) -> Account:
+        """Write a new account; RefuseInput `username_taken`.
+
+        Its `id` is given here: `note` is told, and comes last in the transaction.
+        """
 
         def work(connection: Connection) -> int:
             taken = select(account.c.id).where(account.c.username == new.username)
@@ -61,9 +64,12 @@ class AccountBook:
             row = to_row(new)
             del row["id"]
             made = connection.execute(insert(account).values(**row))
-            return int(made.inserted_primary_key[0])  # type: ignore[index]  # an insert has one
+            account_id = int(made.inserted_primary_key[0])  # type: ignore[index]  # an insert has one
+            for more in (*also, note(account_id)):
+                more(connection)
+            return account_id
 
-        added = msgspec.structs.replace(new, id=await self._database.write(work, *also))
+        added = msgspec.structs.replace(new, id=await self._database.write(work))
         self._remember(added)
         return added
 

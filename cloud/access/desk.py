@@ -74,7 +74,9 @@ class AccountDesk:
             updated_at=now_ms,
         )
         room = self._organisations.room(organisation.id, "accounts_max")
-        added = await self._access.accounts.add(account, room, note(f"account:{new.username}"))
+        added = await self._access.accounts.add(
+            account, room, note=lambda account_id: note(f"account:{account_id}")
+        )
         return added, await self._hand_out(added, "invite", ())
 
     async def change(
@@ -188,7 +190,8 @@ class AccountDesk:
             organisation=organisation,
             calls=sorted(set(calls)),
             days=days,
-            also=[room, note(f"key:{name}")],
+            room=room,
+            note=lambda key_id: note(f"key:{key_id}"),
         )
 
     async def revoke_key(self, key_id: int, granted: Granted, note: Noting) -> ApiKey:

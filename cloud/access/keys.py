@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -71,9 +71,13 @@ class KeyBook:
         organisation: str,
         calls: Sequence[str],
         days: int,
-        also: Sequence[Work],
+        room: Work,
+        note: Callable[[int], Work],
     ) -> tuple[str, ApiKey]:
-        """Make a key; returns its token, too, which is shown once and kept nowhere."""
+        """Make a key if there is room; returns its token, too, which is shown once, kept nowhere.
+
+        `note` is told the key's id, and comes last in the transaction.
+        """
         token, now_ms = PREFIX + secrets.token_urlsafe(32), self._clock.wall_ms()
         row: dict[str, Any] = {
             "name": name,
@@ -86,9 +90,12 @@ class KeyBook:
 
         def work(connection: Connection) -> int:
             made = connection.execute(insert(api_key).values(sha256=_digest(token), **row))
-            return int(made.inserted_primary_key[0])  # type: ignore[index]  # an insert has one
+            key_id = int(made.inserted_primary_key[0])  # type: ignore[index]  # an insert has one
+            for more in (room, note(key_id)):
+                more(connection)
+            return key_id
 
-        key_id = await self._database.write(work, *also)
+        key_id = await self._database.write(work)
         key = ApiKey(**(row | {"id": key_id, "calls": tuple(calls)}))
         self._keys[_digest(token)] = key
         return token, key

@@ -27,10 +27,11 @@ from cloud.model.granting import OPEN
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit
 from cloud.model.principal import Principal
-from cloud.model.session import CSRF_HEADER, SESSION_COOKIE
+from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
 from cloud.model.transition import Transition
 from cloud.remote.releases import Releases
 from cloud.trust.signing import sign
+from cloud.web.pages import mount
 from protocols.clock import ManualClock
 from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
@@ -50,21 +51,33 @@ PARAMETERS = {
     "rollout_id": "1",
     "language": "en",
     "organisation_id": "firm-a",
+    "account_id": "1",
+    "kind": "alarms",
     "serial": "1",
     "name": "suyuan-9.0.0-py3-none-any.whl",
 }
 """What stands in the paths of safe calls; further names belong here."""
+OF_FIRMS = {"organisations.export", "organisations.leave", "keys.write"}
 QUERIES = {"/api/v1/assets/{asset_id}/readings": "?from=0&to=1"}
 
 
-class Door(AccessBook):
-    """Lets in whoever the book knows, and people of firms by a token."""
+class Door:
+    """Lets in whoever the service knows, and people of firms by a token."""
 
-    people: People
+    def __init__(self, access: Access, people: People) -> None:
+        self._access, self._people = access, people
+
+    def __getattr__(self, name: str) -> Any:
+        """Do what the service does."""
+        return getattr(self._access, name)
 
     def bearer(self, token: str) -> Principal | None:
         """Return whose token it is."""
-        return self.people.bearer(token) or super().bearer(token)
+        return self._people.bearer(token) or self._access.bearer(token)
+
+    def session(self, cookie: str) -> Session | None:
+        """Return an open session."""
+        return self._people.session(cookie)
 
 
 @dataclass
@@ -73,13 +86,15 @@ class Stage:
 
     world: World
     app: FastAPI
-    client: httpx.AsyncClient
+    root: httpx.AsyncClient
+    """Signed in as the administrator."""
+    firm: httpx.AsyncClient
+    """Signed in as the manager of firm-a."""
     people: People
 
-    def headers(self, calls: set[str]) -> dict[str, str]:
-        """Return those of a firm's manager for what only a firm may do; else none are needed."""
-        of_firms = calls & {"organisations.export", "organisations.leave"}
-        return self.people.give("enterprise_manager", "firm-a") if of_firms else {}
+    def client(self, path: str, calls: set[str]) -> httpx.AsyncClient:
+        """Return the firm's for what only a firm or an account may do."""
+        return self.firm if calls & OF_FIRMS or path.startswith("/first-steps") else self.root
 
     def entries(self) -> list[dict[str, Any]]:
         """Return the audit."""
@@ -115,7 +130,7 @@ def is_open(calls: set[str]) -> bool:
 async def open_stage(folder: Path) -> AsyncIterator[Stage]:
     """Build it, with one of each thing."""
     bureau = open_bureau(folder)
-    world = await open_world(folder, clock=bureau.clock, trust=bureau.desk)
+    world = await open_world(folder, clock=bureau.clock, trust=bureau.desk, pages=False)
     feed = FeedStore(world.database, world.clock)
     desk = AlarmDesk(
         database=world.database,
@@ -130,6 +145,7 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
         world.services,
         alarms=desk,
         feed=feed,
+        mounts=(mount,),
         stream=lambda after, admits: caught_up(
             stream(
                 feed,
@@ -140,18 +156,19 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
             )
         ),
     )
-    door = Door(world.database, world.clock, admin_token=TOKEN)
-    await door.load()
-    door.people = People(world)
-    services = replace(services, access=cast("Access", door))
+    people = People(world)
+    services = replace(services, access=cast("Access", Door(services.access, people)))
     app = create_app(services)
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        stage = Stage(replace(world, services=services), app, client, door.people)
+    async with _client(app) as root, _client(app) as firm:
+        stage = Stage(replace(world, services=services), app, root, firm, people)
         await sign_in(stage)
         yield stage
     world.database.close()
     bureau.database.close()
+
+
+def _client(app: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
 
 
 async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
@@ -180,6 +197,9 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
     for table, row in _rows(now_ms):
         await world.database.write(lambda c, t=table, r=row: c.execute(insert(t).values(r)))  # type: ignore[misc]
     world.gateways.set_counters(GATEWAY, {})
+    access = world.services.access
+    assert isinstance(access, AccessBook)
+    await access.refresh()  # accounts were written behind its back
     await put(world, "office", district_details(DISTRICT))
     contact = Contact(name=MARK, phone=MARK)
     await put(world, "firm-a", firm_details(1, contact=contact))
@@ -211,29 +231,42 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
         "state": "waiting",
         "result": "null",
     }
-    person = {
-        "id": 1,
-        "username": "somebody",
-        "name": MARK,
-        "organisation": "platform",
-        "roles": "[]",
-        "recovery": "[]",
-        "state": "active",
-        "failures": 0,
-        "created_at": now_ms,
-        "updated_at": now_ms,
-    }
-    return [(tables.scan, scan), (tables.command, command), (account, person)]
+    people = [
+        {
+            "id": number,
+            "username": f"u{number}.{MARK}",
+            "name": MARK,
+            "organisation": "firm-a",
+            "roles": f'["{role}"]',
+            "recovery": "[]",
+            "password": "none that fits",
+            "state": "active",
+            "failures": 0,
+            "created_at": now_ms,
+            "updated_at": now_ms,
+        }
+        for number, role in ((1, "enterprise_clerk"), (7, "enterprise_manager"))
+    ]
+    accounts = [(account, one) for one in people]
+    return [(tables.scan, scan), (tables.command, command), *accounts]
 
 
 async def sign_in(stage: Stage) -> None:
-    """Open a session at the page and the API."""
+    """Open the sessions."""
     access = stage.world.services.access
-    session = await access.log_in_token(TOKEN, person=MARK, address="")
-    assert session is not None
-    stage.client.cookies.clear()
-    stage.client.cookies.set(SESSION_COOKIE, session.cookie)
-    stage.client.headers[CSRF_HEADER] = session.csrf
+    for client, session in (
+        (stage.root, await access.log_in_token(TOKEN, person=MARK, address="")),
+        (stage.firm, await stage.people.log_in_token(_manager(stage), person="", address="")),
+    ):
+        assert session is not None
+        client.cookies.clear()
+        client.cookies.set(SESSION_COOKIE, session.cookie)
+        client.headers[CSRF_HEADER] = session.csrf
+
+
+def _manager(stage: Stage) -> str:
+    headers = stage.people.give("enterprise_manager", "firm-a")
+    return headers["Authorization"].removeprefix("Bearer ")
 
 
 async def hour_later(stage: Stage) -> None:

@@ -27,7 +27,7 @@ from tests.support.audited import (
     routes,
     told,
 )
-from tests.support.firms import DISTRICT, application, credit_code
+from tests.support.firms import DISTRICT, PASSWORD, application, credit_code
 from tests.support.http_services import AUDIT_KEY, LIFT
 
 FIRM = {
@@ -38,9 +38,19 @@ FIRM = {
     "categories": ["food"],
 }
 SIGN_UP = (
-    "/api/v1/sign-up",
+    "/api/v1/signup",
     application(2, username=f"u{MARK}", contact={"name": MARK, "phone": MARK}),
 )
+SUSPENSION = ("/api/v1/organisations/firm-a/suspend", {"reason": MARK})
+NEW_ACCOUNT = {
+    "username": f"v{MARK}",
+    "name": MARK,
+    "roles": ["enterprise_clerk"],
+    "organisation": "firm-a",
+}
+KEY = {"name": MARK, "calls": ["assets.read"]}
+FIRMS_OWN: Any = {"by": "account:7", "organisation": "firm-a"}
+STRANGER: Any = {"by": "stranger", "organisation": "", "call": "organisations.sign_up"}
 ROLLOUT = {"serial": 1, "gateways": [GATEWAY]}
 
 
@@ -50,6 +60,7 @@ class Example:
 
     path: str
     subject: str
+    """Or several, with spaces between."""
     body: Mapping[str, Any] = field(default_factory=dict)
     form: bool = False
     """A page's form rather than JSON."""
@@ -96,45 +107,94 @@ EXAMPLES = {
         f"gateway:{GATEWAY}",
         before=(f"/api/v1/gateways/{GATEWAY}/invite", {}),
     ),
+    **{
+        f"POST {base}/{{organisation_id}}/{step}": Example(
+            f"{base}/{{applied}}/{step}",
+            "organisation:{applied}",
+            {"reason": MARK},
+            form=not base.startswith("/api"),
+            before=SIGN_UP,
+        )
+        for base in ("/api/v1/organisations", "/organisations")
+        for step in ("confirm", "refuse")
+    },
+    **{
+        f"POST {base}/{{organisation_id}}/{step}": Example(
+            f"{base}/firm-a/{step}",
+            "organisation:firm-a",
+            {"reason": MARK},
+            form=not base.startswith("/api"),
+            before=SUSPENSION if step == "resume" else None,
+        )
+        for base in ("/api/v1/organisations", "/organisations")
+        for step in ("suspend", "resume")
+    },
     "PUT /api/v1/organisations/{organisation_id}": Example(
         "/api/v1/organisations/firm-a",
         "organisation:firm-a",
         {**FIRM, "contact": {"name": f"{MARK}1", "phone": MARK}},
     ),
     "PATCH /api/v1/organisations/{organisation_id}": Example(
-        "/api/v1/organisations/firm-a",
+        "/api/v1/organisations/firm-a", "organisation:firm-a", {"contact": {"name": f"{MARK}2"}}
+    ),
+    "POST /organisations/{organisation_id}/contact": Example(
+        "/organisations/firm-a/contact",
         "organisation:firm-a",
-        {"contact": {"name": f"{MARK}2"}},
-    ),
-    "POST /api/v1/organisations/{organisation_id}/confirm": Example(
-        "/api/v1/organisations/{applied}/confirm", "organisation:{applied}", before=SIGN_UP
-    ),
-    "POST /api/v1/organisations/{organisation_id}/refuse": Example(
-        "/api/v1/organisations/{applied}/refuse",
-        "organisation:{applied}",
-        {"reason": MARK},
-        before=SIGN_UP,
-    ),
-    "POST /api/v1/organisations/{organisation_id}/suspend": Example(
-        "/api/v1/organisations/firm-a/suspend", "organisation:firm-a", {"reason": MARK}
-    ),
-    "POST /api/v1/organisations/{organisation_id}/resume": Example(
-        "/api/v1/organisations/firm-a/resume",
-        "organisation:firm-a",
-        before=("/api/v1/organisations/firm-a/suspend", {"reason": MARK}),
+        {"name": f"{MARK}2", "phone": MARK},
+        form=True,
     ),
     "POST /api/v1/organisations/{organisation_id}/leave": Example(
         "/api/v1/organisations/firm-a/leave",
         "organisation:firm-a",
         {"credit_code": credit_code(1)},
-        by="account:7",
-        organisation="firm-a",
+        **FIRMS_OWN,
     ),
-    "POST /api/v1/sign-up": Example(
-        *(SIGN_UP[0], "organisation:{applied}", SIGN_UP[1]),
-        by="stranger",
+    "POST /leave": Example(
+        "/leave", "organisation:firm-a", {"credit_code": credit_code(1)}, form=True, **FIRMS_OWN
+    ),
+    "POST /first-steps/thing": Example(
+        "/first-steps/thing",
+        "asset:elevator:123",
+        {"kind": "elevator", "code": "123", "name": MARK, "address": MARK, "district": DISTRICT},
+        form=True,
+        **FIRMS_OWN,
+    ),
+    "POST /api/v1/signup": Example(SIGN_UP[0], "organisation:{applied}", SIGN_UP[1], **STRANGER),
+    "POST /signup": Example(
+        "/signup",
+        "organisation:{applied}",
+        {
+            **{name: SIGN_UP[1][name] for name in ("kind", "name", "credit_code", "username")},
+            "district": DISTRICT,
+            "category_food": "on",
+            "contact_name": MARK,
+            "phone": MARK,
+            "password": PASSWORD,
+            "again": PASSWORD,
+        },
+        form=True,
+        **STRANGER,
+    ),
+    "POST /api/v1/accounts": Example("/api/v1/accounts", "account:8", NEW_ACCOUNT),
+    "PATCH /api/v1/accounts/{account_id}": Example(
+        "/api/v1/accounts/1", "account:1", {"name": f"{MARK}2"}
+    ),
+    "POST /api/v1/accounts/{account_id}/reset": Example("/api/v1/accounts/1/reset", "account:1"),
+    "POST /api/v1/accounts/{account_id}/hand-over": Example(
+        "/api/v1/accounts/7/hand-over", "account:7 account:1", {"to": 1}
+    ),
+    "POST /api/v1/redeem": Example(
+        "/api/v1/redeem",
+        "account:8",
+        {"code": "{code}", "password": PASSWORD},
+        before=("/api/v1/accounts", NEW_ACCOUNT),
+        by="account:8",
         organisation="",
-        call="organisations.sign_up",
+        call="account.redeem",
+    ),
+    "POST /api/v1/keys": Example("/api/v1/keys", "key:1", KEY, **FIRMS_OWN),
+    "DELETE /api/v1/keys/{key_id}": Example(
+        "/api/v1/keys/1", "key:1", before=("/api/v1/keys", KEY), **FIRMS_OWN
     ),
 }
 """By method and path: every call that changes something. One that is not here fails below."""
@@ -166,14 +226,18 @@ async def test_call_that_changes_something_is_noted_without_what_is_personal(
     stage: Stage, name: str
 ) -> None:
     example, method = EXAMPLES[name], name.partition(" ")[0]
-    if example.before is not None:
-        path, body = example.before
-        assert (await stage.client.post(path, json=body)).status_code < 400
-    earlier = len(stage.entries())
     calls = next(c for m, p, c in routes(stage.app, safe=False) if f"{m} {p}" == name)
-    how: dict[str, Any] = {"data" if example.form else "json": example.body}
+    client, earlier = stage.client(example.path, calls), 0
+    body = dict(example.body)
+    if example.before is not None:
+        prior = await client.post(example.before[0], json=example.before[1])
+        assert prior.status_code < 400, prior.text
+        earlier = len(stage.entries())
+        if body.get("code") == "{code}":
+            body["code"] = prior.json()["code"]
+    how: dict[str, Any] = {"data" if example.form else "json": body}
     path = example.path.format(applied=applied(stage))
-    answer = await stage.client.request(method, path, headers=stage.headers(calls), **how)
+    answer = await client.request(method, path, **how)
     assert answer.status_code < 400, answer.text
     subject = example.subject.format(applied=applied(stage))
     new = stage.entries()[earlier:]
@@ -181,7 +245,7 @@ async def test_call_that_changes_something_is_noted_without_what_is_personal(
     for entry in new:
         assert (entry["by"], entry["organisation"]) == (example.by, example.organisation)
         assert entry["call"] in ({example.call} if example.call else calls)
-        assert entry["subject"] == subject
+        assert entry["subject"] in subject.split()
         assert MARK not in str(entry)
     database = stage.world.database
     assert database.read_now(lambda c: verify(c, AUDIT_KEY)).faults == []
@@ -203,15 +267,15 @@ async def test_call_that_is_refused_makes_no_entry(stage: Stage) -> None:
         (f"/api/v1/gateways/{GATEWAY}/commands", {"op": "ping", "args": {"x": "x" * 20_000}}),
         (f"/api/v1/gateways/{GATEWAY}/config", {"site": "no site"}),
     ):
-        answer = await stage.client.post(path, json=body)
+        answer = await stage.root.post(path, json=body)
         assert 400 <= answer.status_code < 500, path
     assert stage.entries() == []
 
 
 async def test_asset_entry_names_what_changed(stage: Stage) -> None:
     body = {"name": "x", "gateways": [GATEWAY], "attributes": {"district": "chuanying"}}
-    await stage.client.put(f"/api/v1/assets/{LIFT}", json=body)
-    await stage.client.put("/api/v1/assets/elevator:new", json={"parties": {"owner": "firm-a"}})
+    await stage.root.put(f"/api/v1/assets/{LIFT}", json=body)
+    await stage.root.put("/api/v1/assets/elevator:new", json={"parties": {"owner": "firm-a"}})
     assert [entry["detail"] for entry in stage.entries()] == [
         '{"fields":["name","attributes.maintenance_phone"],"state":"changed"}',
         '{"fields":["parties.owner"],"state":"registered"}',
@@ -219,8 +283,8 @@ async def test_asset_entry_names_what_changed(stage: Stage) -> None:
 
 
 async def test_authority_is_noted_before_and_after(stage: Stage) -> None:
-    await stage.client.post(f"/api/v1/gateways/{GATEWAY}/invite", json={"valid_hours": -1})
-    await stage.client.post(f"/api/v1/gateways/{GATEWAY}/invite", json={"valid_hours": 1})
+    await stage.root.post(f"/api/v1/gateways/{GATEWAY}/invite", json={"valid_hours": -1})
+    await stage.root.post(f"/api/v1/gateways/{GATEWAY}/invite", json={"valid_hours": 1})
     details = [entry["detail"] for entry in stage.entries()]
     assert details[:3] == [
         '{"state":"begun","what":"invite"}',
@@ -231,9 +295,9 @@ async def test_authority_is_noted_before_and_after(stage: Stage) -> None:
 
 
 async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: Stage) -> None:
-    await stage.client.post("/api/v1/rollouts", json=ROLLOUT)
+    await stage.root.post("/api/v1/rollouts", json=ROLLOUT)
     for what, body in (("config", {"site": SITE}), ("invite", {})):
-        await stage.client.post(f"/api/v1/gateways/{GATEWAY}/{what}", json=body)
+        await stage.root.post(f"/api/v1/gateways/{GATEWAY}/{what}", json=body)
     principal = administrator("account", "account:1", MARK)
     note = entry_of(Granted(principal, "assets.read", EVERYTHING), 1, "asset:x:1")
     await stage.world.services.audit.note(note)
@@ -244,7 +308,7 @@ async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: 
         await hour_later(stage)
         earlier = len(stage.entries())
         where = path.format(**PARAMETERS) + QUERIES.get(path, "")
-        answer = await stage.client.get(where, headers=stage.headers(calls))
+        answer = await stage.client(path, calls).get(where)
         assert answer.status_code == 200, (path, answer.text)
         new, text = stage.entries()[earlier:], told(answer)
         noted = [entry for entry in new if entry["call"] in calls]
@@ -252,7 +316,6 @@ async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: 
         if text.count(MARK) > own_name:
             showing.add(path)
             assert noted, f"{path} shows what is personal: await services.shown(...) first"
-        assert len(noted) <= 1 or path == "/"
         assert MARK not in str(new)
     assert showing >= {
         "/",
@@ -274,8 +337,8 @@ async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: 
 
 async def test_who_looks_again_within_the_hour_is_noted_once(stage: Stage) -> None:
     for _ in range(3):
-        assert (await stage.client.get("/")).status_code == 200
-        assert (await stage.client.get(f"/api/v1/assets/{LIFT}")).status_code == 200
+        assert (await stage.root.get("/")).status_code == 200
+        assert (await stage.root.get(f"/api/v1/assets/{LIFT}")).status_code == 200
     assert [(entry["call"], entry["subject"]) for entry in stage.entries()] == [
         ("alarms.read", f"asset:{LIFT}"),
         ("assets.read", f"asset:{LIFT}"),
