@@ -126,7 +126,9 @@ def cost_of(rates: Rates, method: str, path: str) -> int:
         return rates.open_data_cost
     if method in SAFE_METHODS:
         return rates.read_cost
-    if path.startswith(("/login", "/sign-up", "/api/v1/sign-up", "/api/v1/enroll")):
+    if path.startswith(
+        ("/login", "/signup", "/redeem", "/api/v1/signup", "/api/v1/redeem", "/api/v1/enroll")
+    ):
         return rates.login_cost
     return rates.write_cost
 

@@ -263,14 +263,12 @@ async def open_world(
     organisations.on_members.append(access.refresh)
     for book in (registry, gateways, organisations, access):
         await book.load()
-    feed, telemetry = MemoryFeed(), MemoryTelemetry()
-    desk = MemoryDesk(feed, clock)
-    world: list[World] = []
+    feed, telemetry, world = MemoryFeed(), MemoryTelemetry(), list[World]()
+    desk, audit = MemoryDesk(feed, clock), AuditBook(database, clock, AUDIT_KEY)
 
     async def ledger(gateway_id: str) -> list[SpoolLedger]:
         return world[0].ledgers.get(gateway_id, [])
 
-    audit = AuditBook(database, clock, AUDIT_KEY)
     services = Services(
         data=_rules_of_data(database, clock),
         registry=registry,
@@ -293,7 +291,7 @@ async def open_world(
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
         audit=audit,
-        sign_on=sign_on(database, access, audit, clock) if sign_on else None,
+        sign_on=sign_on and sign_on(database, access, audit, clock),
         trust=trust,
         clock=clock,
         rates=rates or Rates(),
