@@ -96,7 +96,8 @@ class Platform:
         """Tell where the pages are, and how to come in."""
         self._tell.plain()
         self._tell.plain(f"    控制台 | console:  http://127.0.0.1:{self._http}{path}")
-        self._tell.plain(f"    登录口令 | login:  {self._token}")
+        self._tell.plain(f"    访问令牌 | access token:  {self._token}")
+        self._tell.plain("    （登录页：使用访问令牌登录 | on the page: With the access token）")
         self._tell.plain("    Ctrl-C 结束 | Ctrl-C ends it")
         self._tell.plain()
 
