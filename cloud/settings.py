@@ -142,6 +142,18 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"{expected}; found {text!r}") from None
 
 
+class AccountSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Accounts, and the handhelds that are issued to them."""
+
+    key_file: str = ""
+    """Seals second factors; empty: account.key in the data folder. Processes that share a database
+    share it."""
+    device_days: Annotated[int, Meta(ge=1, le=400)] = 90
+    """How long the token of a handheld holds; it is renewed when half of that is over."""
+    offline_grace_s: Annotated[int, Meta(ge=0, le=30 * 86_400)] = 3 * 86_400
+    """So long a handheld that reaches nobody may go on working."""
+
+
 class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The certificate of the HTTP side; both or none. A renewed one is taken up by itself."""
 
@@ -177,6 +189,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: BrokerSettings = BrokerSettings()
     trust: TrustSettings = TrustSettings()
     audit: AuditSettings = AuditSettings()
+    accounts: AccountSettings = AccountSettings()
     tls: TlsSettings = TlsSettings()
     http: HttpSettings = HttpSettings()
     outbound: OutboundSettings = OutboundSettings()

@@ -86,6 +86,34 @@ class AccountBook:
         self._remember(after)
         return after
 
+    async def decide(
+        self, account_id: int, decision: Callable[[Account], Mapping[str, Any]], *also: Work
+    ) -> tuple[Account, bool]:
+        """Change an account by what it is in the database at that moment; nobody comes between.
+
+        `decision` tells which fields change; where it tells none, `also` is not done either.
+        Returns the account as it was, and whether it was changed. RefuseInput `not_found`.
+        """
+        mine = account.c.id == account_id
+        query = select(account).where(mine).with_for_update()
+
+        def work(connection: Connection) -> tuple[Account, dict[str, Any]]:
+            row = connection.execute(query).mappings().first()
+            if row is None:
+                raise RefuseInput("not_found", f"no account {account_id}")
+            before = from_row(row)
+            fields = dict(decision(before))
+            if fields:
+                fields["updated_at"] = self._clock.wall_ms()
+                connection.execute(update(account).where(mine).values(**to_row_of(fields)))
+                for more in also:
+                    more(connection)
+            return before, fields
+
+        before, fields = await self._database.write(work)
+        self._remember(msgspec.structs.replace(before, **fields))
+        return before, bool(fields)
+
     async def change_all(self, changes: Mapping[int, Mapping[str, Any]], *also: Work) -> None:
         """Change several accounts, all or none."""
         now_ms = self._clock.wall_ms()

@@ -39,7 +39,10 @@ class Access(Protocol):
     async def log_in_second(
         self, pending: str, code: str, *, address: str, known: str = ""
     ) -> Session | None:
-        """Open the session that waited for its second factor."""
+        """Open the session that waited for its second factor.
+
+        RefuseInput also `begin_again`: the password was shown too long ago.
+        """
         ...
 
     async def log_in_token(self, token: str, *, person: str, address: str) -> Session | None:

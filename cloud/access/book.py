@@ -1,23 +1,26 @@
 """Who comes in: by the administrator's token, by an account's session, by an API key."""
 
+import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from cryptography.fernet import Fernet
 from itsdangerous import BadData, URLSafeSerializer
 from sqlalchemy import Connection, insert, select, update
 
 from cloud.access.accounts import AccountBook
 from cloud.access.admin_token import ADMIN, AdminTokens
+from cloud.access.attempts import Attempts
 from cloud.access.keys import KeyBook
-from cloud.access.limiter import FailureLimiter
 from cloud.access.passwords import Verifier
 from cloud.access.principals import principal_of
-from cloud.access.second_factor import SecondFactor, open_second_factor, without
+from cloud.access.second_factor import SecondFactor, is_the_key, open_second_factor, without
 from cloud.access.sessions import ID_CHARS, Kept, SessionBook
 from cloud.model import tables
-from cloud.model.account import Account
+from cloud.model.account import Account, by_text
 from cloud.model.audit import Entry
 from cloud.model.database import Database, Work, take_turn
 from cloud.model.organisation import Organisation
@@ -26,17 +29,14 @@ from cloud.model.permissions import administrator
 from cloud.model.principal import Principal
 from cloud.model.session import Pending, Session
 from protocols.clock import Clock
-from protocols.errors import RefuseInput
+from protocols.errors import RefuseInput, StopService
 
 SECRET_NAME = "session"  # noqa: S105  # the name of the row, not what is in it
 PENDING_MS = 5 * 60_000
 """So long a password that was right waits for its code."""
-LOCKED_FROM = 5
-"""Wrong passwords or codes of an account, from browsers that it never came in by."""
-LOCK_MS, LOCK_MS_MAX = 30_000, 15 * 60_000
-BY_CHARS_MAX = 64
 
-
+Proof = Callable[[Account], Mapping[str, Any] | None]
+"""Tells what of an account is used up by coming in; None: nothing is proven."""
 _Known = tuple[Account, Organisation | None, Principal]
 """A principal, and what it was worked out from."""
 
@@ -63,10 +63,11 @@ class AccessBook:
         self.sessions = SessionBook(database, clock)
         self.keys = KeyBook(database, clock)
         self.verifier = Verifier()
-        self.second_factor: SecondFactor = open_second_factor(data)
+        self.second_factor = SecondFactor(Fernet.generate_key())
+        """Good for a process long, until `open_key`."""
         self.noted: Callable[[Entry], Work] = _unnoted
         """Writes into the audit; the composition root sets it."""
-        self._tokens, self._limiter = AdminTokens(), FailureLimiter()
+        self._tokens, self._attempts = AdminTokens(), Attempts(self.accounts, clock)
         self._signer = _signer(secrets.token_bytes(32))
         self._principals: dict[tuple[int, bool], _Known] = {}
 
@@ -85,6 +86,17 @@ class AccessBook:
         self._signer = _signer(await self._database.write(work))
         for part in (self.accounts, self.sessions, self.keys):
             await part.load()
+
+    async def open_key(self, file: Path) -> None:
+        """Open the key of the second factors, made at the first start, before anybody comes in.
+
+        Raises:
+            StopService: it is damaged, or another one than second factors were sealed with.
+
+        """
+        self.second_factor = factor = open_second_factor(file)
+        if not await self._database.write(lambda connection: is_the_key(connection, factor)):
+            raise StopService(_OTHER_KEY.format(file=file))
 
     async def refresh(self) -> None:
         """Read what other parts and processes wrote since the last call."""
@@ -126,57 +138,56 @@ class AccessBook:
             RetryLater: too many sign in at once.
 
         """
-        self._check_limit(address)
+        self._attempts.check(address)
         account = self.accounts.named(username)
-        right = await self.verifier.verify(password, account.password if account else None)
-        if account is None or not self._may_try(account, known) or not right:
-            await self._failed(account, address, known)
-            return None
-        if self._principal(account, second_factor=True) is None:
-            return None
-        if account.second_factor is not None:
-            return Pending(self._sign("pending", account, at_ms=self._clock.wall_ms()))
-        return await self._come_in(account, address, second_factor=False)
+        is_known = account is not None and self._is_known(account, known)
+        may, right = await asyncio.gather(
+            self._count(account, known=is_known),
+            self.verifier.verify(password, account.password if account else None),
+        )
+        session: Session | Pending | None = None
+        if account is not None and may and right and self.principal(account.id) is not None:
+            if account.second_factor is None:
+                session = await self._come_in(account, lambda _: {}, second_factor=False)
+            else:
+                await self._attempts.take_back(account, known=is_known)
+                session = Pending(self._sign("pending", account, at_ms=self._clock.wall_ms()))
+        if session is None:
+            self._attempts.failed(address)
+        return session
 
     async def log_in_second(
         self, pending: str, code: str, *, address: str, known: str = ""
     ) -> Session | None:
         """Open a session by the code that was asked for: of the telephone, or one for recovery.
 
-        None: the code is wrong, or the password was shown too long ago. Errors as of `log_in`.
+        None: the code is wrong. Errors as of `log_in`, and `begin_again`: the password was shown
+        too long ago, or changed since.
         """
-        self._check_limit(address)
+        self._attempts.check(address)
         account = self._signed("pending", pending, PENDING_MS)
-        if account is None or account.second_factor is None:
-            return None
-        if not self._may_try(account, known):
-            return None
-        now_ms = self._clock.wall_ms()
-        step = self.second_factor.step_of(
-            account.second_factor, code, now_ms, after=account.second_factor_step
-        )
-        left = without(account.recovery, code)
-        if step is not None:
-            account = await self.accounts.change(account.id, second_factor_step=step)
-        elif left is not None:
-            account = await self.accounts.change(account.id, recovery=left)
-        else:
-            await self._failed(account, address, known)
-            return None
-        return await self._come_in(account, address, second_factor=True)
+        if account is None:
+            raise RefuseInput("begin_again", "show the password again")
+        session = None
+        if await self._count(account, known=self._is_known(account, known)):
+            session = await self._come_in(
+                account, lambda one: self._proof(one, code), second_factor=True
+            )
+        if session is None:
+            self._attempts.failed(address)
+        return session
 
     async def log_in_token(self, token: str, *, person: str, address: str) -> Session | None:
         """Open a session for `person` (free text) by the administrator's token; as `log_in`."""
-        self._check_limit(address)
+        self._attempts.check(address)
         name = self._tokens.find(token)
         if name is None:
-            self._limiter.failed(address, self._clock.boot_ms())
+            self._attempts.failed(address)
             return None
-        self._limiter.succeeded(address)
         also = self._note(f"token:{name}", "platform", f"token:{name}", "signed in")
-        cookie, kept = await self.sessions.open(
-            0, by=_by(person, name), second_factor=True, also=also
-        )
+        cookie, kept = self.sessions.make(0, by=by_text(person, name), second_factor=True)
+        await self._database.write(self.sessions.opening(kept), also)
+        self.sessions.remember(kept)
         return self._session(cookie, kept)
 
     async def open_session(self, account_id: int, *, second_factor: bool) -> Session:
@@ -187,10 +198,12 @@ class AccessBook:
 
         """
         await self.accounts.refresh()  # it may have been made just now
-        account = self.accounts.get(account_id)
-        if account is None or self._principal(account, second_factor=second_factor) is None:
+        account, session = self.accounts.get(account_id), None
+        if account is not None and self.principal(account_id) is not None:
+            session = await self._come_in(account, lambda _: {}, second_factor=second_factor)
+        if session is None:
             raise RefuseInput("forbidden", "the account may not come in")
-        return await self._come_in(account, "", second_factor=second_factor)
+        return session
 
     async def log_out(self, session: Session) -> None:
         """End a session."""
@@ -234,40 +247,53 @@ class AccessBook:
             self._principals[key] = account, organisation, principal
         return principal
 
-    async def _come_in(self, account: Account, address: str, *, second_factor: bool) -> Session:
-        self._limiter.succeeded(address)
-        now_ms = self._clock.wall_ms()
-        account = await self.accounts.change(
-            account.id, failures=0, locked_until=None, last_in_at=now_ms
+    async def _come_in(
+        self, account: Account, proof: Proof, *, second_factor: bool
+    ) -> Session | None:
+        """Open a session if the proof holds, and the account is still what was looked at."""
+        now_ms, who = self._clock.wall_ms(), f"account:{account.id}"
+        cookie, kept = self.sessions.make(account.id, second_factor=second_factor)
+
+        def decision(one: Account) -> Mapping[str, Any]:
+            same = one.state == "active" and _mark(one) == _mark(account)
+            proven = proof(one) if same else None
+            cleared = {"failures": 0, "locked_until": None, "last_in_at": now_ms}
+            return {} if proven is None else {**proven, **cleared}
+
+        _, came_in = await self.accounts.decide(
+            account.id,
+            decision,
+            self.sessions.opening(kept),
+            self._note(who, account.organisation, who, "signed in"),
         )
-        who = f"account:{account.id}"
-        also = self._note(who, account.organisation, who, "signed in")
-        cookie, kept = await self.sessions.open(account.id, second_factor=second_factor, also=also)
-        session = self._session(cookie, kept)
-        if session is None:
-            raise RefuseInput("no_token", "the account was closed just now")
-        return session
+        if not came_in:
+            return None
+        self._attempts.forgive(account)
+        self.sessions.remember(kept)
+        return self._session(cookie, kept)
 
-    def _check_limit(self, address: str) -> None:
-        wait_ms = self._limiter.wait_ms(address, self._clock.boot_ms())
-        if wait_ms > 0:
-            raise RefuseInput("too_many_attempts", str(-(-wait_ms // 1000)))
+    def _proof(self, one: Account, code: str) -> Mapping[str, Any] | None:
+        """Return what the use of a right code changes: none counts twice."""
+        if one.second_factor is None:
+            return None
+        step = self.second_factor.step_of(
+            one.second_factor, code, self._clock.wall_ms(), after=one.second_factor_step
+        )
+        if step is not None:
+            return {"second_factor_step": step}
+        left = without(one.recovery, code)
+        return None if left is None else {"recovery": left}
 
-    def _may_try(self, account: Account, known: str) -> bool:
-        locked = (account.locked_until or 0) > self._clock.wall_ms()
-        return not locked or self._signed("known", known, None) is account
+    async def _count(self, account: Account | None, *, known: bool) -> bool:
+        organisation = account.organisation if account else ""
+        who = f"account:{account.id}" if account else ""
+        locking = self._note("stranger", organisation, who, "locked")
+        return await self._attempts.count(account, known=known, locking=locking)
 
-    async def _failed(self, account: Account | None, address: str, known: str) -> None:
-        """Count a failure of the address and of the account."""
-        self._limiter.failed(address, self._clock.boot_ms())
-        if account is None or self._signed("known", known, None) is account:
-            return
-        failures, now_ms = account.failures + 1, self._clock.wall_ms()
-        who, until = f"account:{account.id}", None
-        if failures >= LOCKED_FROM:
-            until = now_ms + min(LOCK_MS_MAX, LOCK_MS * 2 ** min(20, failures - LOCKED_FROM))
-        also = self._note("stranger", account.organisation, who, "failed to sign in")
-        await self.accounts.change(account.id, also, failures=failures, locked_until=until)
+    def _is_known(self, account: Account, known: str) -> bool:
+        """Tell whether it is a cookie of a browser by which the account came in before."""
+        found = self._signed("known", known, None)
+        return found is not None and found.id == account.id
 
     def _note(self, by: str, organisation: str, subject: str, what: str) -> Work:
         return self.noted(
@@ -305,12 +331,6 @@ def _mark(account: Account) -> str:
     return hashlib.sha256(proven.encode()).hexdigest()[:16]
 
 
-def _by(person: str, name: str) -> str:
-    """Write both: what the person calls itself, and the token that proves the right to."""
-    person = " ".join(person.split())[: BY_CHARS_MAX - len(name) - 3]
-    return f"{person} ({name})" if person else name
-
-
 def _signer(secret: bytes) -> URLSafeSerializer:
     return URLSafeSerializer(
         secret,
@@ -328,3 +348,9 @@ def _secret(connection: Connection) -> bytes:
     value = secrets.token_bytes(32)
     connection.execute(insert(secret).values(name=SECRET_NAME, value=value))
     return value
+
+
+_OTHER_KEY = (
+    "{file} is not the key that second factors were sealed with: put the right one back, or copy "
+    "it from another process of this service, see accounts.key_file"
+)

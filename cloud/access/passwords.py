@@ -1,23 +1,64 @@
-"""Passwords: what is asked of them, and how they are kept."""
+"""Passwords: what is asked of them, and how they are kept.
+
+Length counts, composition does not (NIST SP 800-63B-4, section 3.1.1.2). Argon2id with the second
+set of parameters of RFC 9106: 64 MiB and a tenth of a second of a processor for each.
+"""
 
 import asyncio
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Literal, TypeVar
 
+import msgspec
 from pwdlib import PasswordHash
-from pwdlib.exceptions import UnknownHashError
+from pwdlib.exceptions import PwdlibError
 
+from protocols.border import load_toml
+from protocols.catalog.files import data_root
 from protocols.errors import RefuseInput, RetryLater
 
+T = TypeVar("T")
 CHARS_MIN, CHARS_MAX = 12, 128
+DIFFERENT_MIN = 5
+"""Fewer different characters are a pattern."""
+INSIDE_CHARS_MIN = 4
+"""A name shorter than that may stand inside a password: many words hold `li`."""
 AT_ONCE_MAX = 2
 WAITING_MAX = 32
 """Passwords that wait to be looked at; a further one is told to come again."""
-COMMON = ("password", "passw0rd", "123456", "qwerty", "111111", "abc123", "admin", "woaini")
-"""A password that is little more than one of these is no secret."""
-COMMON_REST_CHARS = 6
 
 _hasher = PasswordHash.recommended()
 _DUMMY = _hasher.hash("of nobody at all")
+
+
+class _Common(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    schema: Literal[1]
+    passwords: frozenset[str]
+
+
+@lru_cache(maxsize=1)
+def load_common() -> frozenset[str]:
+    """Return the passwords that everybody tries first, in lower case."""
+    return load_toml(data_root() / "access" / "common_passwords.toml", _Common).passwords
+
+
+def check_password(password: str, *, own: Iterable[str] = ()) -> None:
+    """Refuse a password that others would guess first; `own`: names of its owner and of the firm.
+
+    Raises:
+        RefuseInput: `weak_password`.
+
+    """
+    if not CHARS_MIN <= len(password) <= CHARS_MAX:
+        raise RefuseInput("weak_password", f"expected {CHARS_MIN} to {CHARS_MAX} characters")
+    plain = password.casefold()
+    repeated = plain in (plain + plain)[1:-1]
+    if plain in load_common() or repeated or len(set(plain)) < DIFFERENT_MIN:
+        raise RefuseInput("weak_password", "expected none of those that are tried first")
+    names = [name.casefold() for name in own if len(name) >= INSIDE_CHARS_MIN]
+    if any(name in plain for name in names):
+        raise RefuseInput("weak_password", "expected no name of the account or the organisation")
 
 
 def hash_password(password: str) -> str:
@@ -27,24 +68,8 @@ def hash_password(password: str) -> str:
         RefuseInput: `weak_password`.
 
     """
-    if not CHARS_MIN <= len(password) <= CHARS_MAX:
-        raise RefuseInput("weak_password", f"expected {CHARS_MIN} to {CHARS_MAX} characters")
-    return _hasher.hash(password)
-
-
-def check_password(password: str, *, own: Iterable[str]) -> None:
-    """Refuse a password that others would guess first; `own`: names of its owner.
-
-    Raises:
-        RefuseInput: `weak_password`.
-
-    """
-    plain = password.casefold()
-    if len(set(plain)) < 5:  # fewer different characters are a pattern
-        raise RefuseInput("weak_password", "expected more different characters")
-    for word in (*COMMON, *(name.casefold() for name in own if len(name) > 3)):
-        if word in plain and len(plain) - len(word) < COMMON_REST_CHARS:
-            raise RefuseInput("weak_password", f"expected less of {word[:20]!r} in it")
+    check_password(password)
+    return _hasher.hash(_composed(password))
 
 
 class Verifier:
@@ -61,19 +86,38 @@ class Verifier:
             RetryLater: too many wait already.
 
         """
+        right = await self._in_turn(_verify, password[:CHARS_MAX], kept or _DUMMY)
+        return right and kept is not None and len(password) <= CHARS_MAX
+
+    async def hash(self, password: str, *, own: Iterable[str]) -> str:
+        """Return a password as it is kept.
+
+        Raises:
+            RefuseInput: `weak_password`.
+            RetryLater: too many wait already.
+
+        """
+        check_password(password, own=own)
+        return await self._in_turn(hash_password, password)
+
+    async def _in_turn(self, work: Callable[..., T], *arguments: str) -> T:
         if self._waiting >= WAITING_MAX:
             raise RetryLater("too many people sign in at once")
         self._waiting += 1
         try:
             async with self._turns:
-                right = await asyncio.to_thread(_verify, password[:CHARS_MAX], kept or _DUMMY)
+                return await asyncio.to_thread(work, *arguments)
         finally:
             self._waiting -= 1
-        return right and kept is not None and len(password) <= CHARS_MAX
 
 
 def _verify(password: str, kept: str) -> bool:
     try:
-        return _hasher.verify(password, kept)
-    except UnknownHashError:
+        return _hasher.verify(_composed(password), kept)
+    except PwdlibError:  # a row that was damaged
         return False
+
+
+def _composed(password: str) -> bytes:
+    """Encode it so that the same keys give the same bytes on every system."""
+    return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")

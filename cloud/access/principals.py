@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable
 
-from cloud.model.account import Account
+from cloud.model.account import Account, by_text
 from cloud.model.organisation import Organisation
 from cloud.model.permissions import Reach, load_roles, permissions
 from cloud.model.principal import Principal
 
 OWN_ACCOUNT = "account.use"
 """The one call of somebody who has yet to set up the second factor that the role asks for."""
-BY_CHARS_MAX = 64
 
 
 def principal_of(
@@ -32,7 +31,7 @@ def principal_of(
     principal = Principal(
         kind="account",
         id=f"account:{account.id}",
-        by=f"{account.name} ({account.username})"[:BY_CHARS_MAX],
+        by=by_text(account.name, account.username),
         organisation=organisation.id,
         account=account.id,
         may=permissions(held, reach),

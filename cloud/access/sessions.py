@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from cloud.model.account import OpenSession
 from cloud.model.database import Database, Work
@@ -45,11 +45,9 @@ class SessionBook:
         self._read_at = 0
 
     async def load(self) -> None:
-        """Read those that are open, and forget those that are long over."""
+        """Read those that are open."""
         self._read_at = now_ms = self._clock.wall_ms()
-        over = session.c.opened_at < now_ms - 2 * SESSION_MS
-        await self._database.write(lambda c: c.execute(delete(session).where(over)))
-        await self._database.read(lambda c: self._read(c, now_ms - SESSION_MS))
+        await self._database.read(lambda c: self._read(c, now_ms - SESSION_IDLE_MS))
 
     async def refresh(self) -> None:
         """Read what other processes opened and ended since the last call."""
@@ -63,10 +61,8 @@ class SessionBook:
         if rows:
             await self._database.write(lambda c: _write_seen(c, rows))
 
-    async def open(
-        self, account: int, *, by: str = "", second_factor: bool, also: Work
-    ) -> tuple[str, Kept]:
-        """Open a session; returns its cookie, too."""
+    def make(self, account: int, *, by: str = "", second_factor: bool) -> tuple[str, Kept]:
+        """Make a session up; returns its cookie, too. `opening` opens it."""
         cookie, now_ms = secrets.token_urlsafe(32), self._clock.wall_ms()
         kept = Kept(
             sha256=_digest(cookie),
@@ -77,10 +73,16 @@ class SessionBook:
             opened_at=now_ms,
             seen_at=now_ms,
         )
-        row = msgspec.structs.asdict(kept)
-        await self._database.write(lambda c: c.execute(insert(session).values(**row)), also)
-        self._open[kept.sha256] = kept
         return cookie, kept
+
+    def opening(self, kept: Kept) -> Work:
+        """Return what opens a session inside another transaction."""
+        row = msgspec.structs.asdict(kept)
+        return lambda connection: connection.execute(insert(session).values(**row))
+
+    def remember(self, kept: Kept) -> None:
+        """Take in one that was opened."""
+        self._open[kept.sha256] = kept
 
     def find(self, cookie: str) -> Kept | None:
         """Return the session of a cookie that is open and in time, and note that it was seen."""

@@ -30,6 +30,7 @@ STATUS_OF = {
     "too_large": 413,
     "username_taken": 409,
     "last_keeper": 409,
+    "begin_again": 403,
     "wrong_password": 403,
     "wrong_code": 403,
     "too_many_attempts": 429,

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from cloud.model.principal import BY_CHARS_MAX
+
 AccountState = Literal["invited", "active", "disabled", "gone"]
 Username = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{2,63}\Z")]
 PersonName = Annotated[str, Meta(min_length=1, max_length=40)]
@@ -39,6 +41,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     updated_at: int
     last_in_at: int | None = None
+
+
+def by_text(person: str, id_: str) -> str:
+    """Write both: what the person is called, and what proves it; at most 64 characters."""
+    person = " ".join(person.split())[: max(0, BY_CHARS_MAX - len(id_) - 3)]
+    return f"{person} ({id_})" if person else id_[:BY_CHARS_MAX]
 
 
 class NewAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

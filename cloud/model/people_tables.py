@@ -67,6 +67,7 @@ account = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("last_in_at", BigInteger),
     Index("account_by_organisation", "organisation"),
+    Index("account_by_change", "updated_at"),
 )
 
 identity = Table(
@@ -90,6 +91,8 @@ session = Table(
     Column("seen_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
     Index("session_by_account", "account"),
+    Index("session_by_use", "seen_at"),
+    Index("session_by_end", "ended_at"),
 )
 
 one_time_code = Table(

@@ -16,6 +16,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: int
     """ms since 1970."""
 
+    def __repr__(self) -> str:
+        """Leave the secrets out."""
+        return f"Session({self.id})"
+
     @property
     def by(self) -> str:
         """How this person is written into records."""

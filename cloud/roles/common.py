@@ -142,10 +142,10 @@ class Common:
         await self.registry.flush()
         await self.gateways.flush()
         await self.access.flush()
+        await self.access.refresh()  # also alone: `suyuan-cloud account` writes beside it
         if not self.alone:
             await self.registry.refresh()
             await self.organisations.refresh()
-            await self.access.refresh()
 
     async def close(self) -> None:
         """Write what is left and close the databases."""

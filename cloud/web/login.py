@@ -32,17 +32,14 @@ def router(services: Services, anyone: Callable[[Request], Visit]) -> APIRouter:
             return _page(visit, target, status=403, error=visit.t("login.foreign"))
         try:
             found = await _come_in(services, visit, form)
-        except RefuseInput as error:
-            wait = visit.t("login.wait", seconds=error.detail)
-            response = _page(visit, target, status=429, error=wait)
-            response.headers["Retry-After"] = error.detail
-            return response
-        except RetryLater:
-            return _page(visit, target, status=503, error=visit.t("login.busy"))
+        except (RefuseInput, RetryLater) as error:
+            return _not_now(visit, target, error)
         if isinstance(found, Pending):
             return _page(visit, target, pending=found.token)
         if found is None:
             return _wrong(visit, target, form)
+        if visit.session is not None:  # whoever was here before
+            await services.access.log_out(visit.session)
         response = RedirectResponse(target, status_code=303)
         visit.set_session(response, found)
         return response
@@ -92,6 +89,17 @@ async def _come_in(
     return await access.log_in(
         form.get("username", ""), form.get("password", ""), address=address, known=known
     )
+
+
+def _not_now(visit: Visit, target: str, error: RefuseInput | RetryLater) -> Response:
+    if isinstance(error, RetryLater):
+        return _page(visit, target, status=503, error=visit.t("login.busy"))
+    if error.reason != "too_many_attempts":
+        return _page(visit, target, status=401, error=visit.t("login.too_late"))
+    wait = visit.t("login.wait", seconds=error.detail)
+    response = _page(visit, target, status=429, error=wait)
+    response.headers["Retry-After"] = error.detail
+    return response
 
 
 def _wrong(visit: Visit, target: str, form: Mapping[str, str]) -> Response:

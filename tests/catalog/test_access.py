@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud.access.passwords import load_common
 from cloud.model import permissions, personal
 from cloud.organisations import kinds
 from protocols.catalog.files import data_root
@@ -12,6 +13,7 @@ from protocols.errors import FixConfiguration
 LOADERS = {
     "calls": permissions.load_calls,
     "categories": permissions.load_categories,
+    "common_passwords": load_common,
     "departments": kinds.load_departments,
     "organisation_kinds": kinds.load_kinds,
     "personal": personal.load_personal,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -266,15 +266,12 @@ async def open_world(
     feed, telemetry, world = MemoryFeed(), MemoryTelemetry(), list[World]()
     desk, audit = MemoryDesk(feed, clock), AuditBook(database, clock, AUDIT_KEY)
 
-    async def ledger(gateway_id: str) -> list[SpoolLedger]:
-        return world[0].ledgers.get(gateway_id, [])
-
     services = Services(
         data=_rules_of_data(database, clock),
         registry=registry,
         gateways=gateways,
         remote=_remote(folder, database, clock),
-        ledger=ledger,
+        ledger=_ledgers(world),
         alarms=desk,
         feed=feed,
         stream=feed.stream,
@@ -314,6 +311,13 @@ async def open_world(
         )
     )
     return world[0]
+
+
+def _ledgers(world: list[World]) -> Callable[[str], Awaitable[list[SpoolLedger]]]:
+    async def ledger(gateway_id: str) -> list[SpoolLedger]:
+        return world[0].ledgers.get(gateway_id, [])
+
+    return ledger
 
 
 def _sign_ups(database: Database, clock: Clock, organisations: OrganisationBook) -> SignUpDesk:

@@ -89,6 +89,7 @@ def _account() -> None:
         sa.UniqueConstraint("username"),
     )
     op.create_index("account_by_organisation", "account", ["organisation"], unique=False)
+    op.create_index("account_by_change", "account", ["updated_at"], unique=False)
 
 
 def _identity() -> None:
@@ -116,6 +117,8 @@ def _session() -> None:
         sa.PrimaryKeyConstraint("sha256"),
     )
     op.create_index("session_by_account", "session", ["account"], unique=False)
+    op.create_index("session_by_use", "session", ["seen_at"], unique=False)
+    op.create_index("session_by_end", "session", ["ended_at"], unique=False)
 
 
 def _one_time_code() -> None:
