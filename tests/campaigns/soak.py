@@ -6,8 +6,8 @@ The real daemon reads 100 lifts, 4 readers, 2 scanners and 2 scales, each `--fac
 as usual, and sends to a broker and an ingester that acknowledges. Every 5 s its resident memory,
 descriptors and threads are read; after a warm-up a line is laid through the memory by least
 squares. The heap's high water rises for the first quarter of an hour (live blocks stay the same all
-the while): a run of less than 50 minutes tells of that. Exit 0 only if it rises by less than 1 MB/h, descriptors and threads end as they began, all
-polls were kept and every scan arrived.
+the while): a run of less than 50 minutes tells of that. Exit 0 only if it rises by less than
+1 MB/h, descriptors and threads end as they began, all polls were kept and every scan arrived.
 """
 
 import argparse
