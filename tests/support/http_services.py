@@ -252,7 +252,7 @@ async def open_world(
     pages: bool = True,
     trust: Trust | None = None,
     rates: Rates | None = None,
-    sign_on: Callable[[Database, AccessBook, Audit, Clock], SignOn] | None = None,
+    sign_on: Callable[[AccessBook, OrganisationBook, Audit], SignOn] | None = None,
 ) -> World:
     """Build an application over a fresh state database in `folder`."""
     clock = clock or SystemClock()
@@ -265,16 +265,12 @@ async def open_world(
         await book.load()
     feed, telemetry, world = MemoryFeed(), MemoryTelemetry(), list[World]()
     desk, audit = MemoryDesk(feed, clock), AuditBook(database, clock, AUDIT_KEY)
-
-    async def ledger(gateway_id: str) -> list[SpoolLedger]:
-        return world[0].ledgers.get(gateway_id, [])
-
     services = Services(
         data=_rules_of_data(database, clock),
         registry=registry,
         gateways=gateways,
         remote=_remote(folder, database, clock),
-        ledger=ledger,
+        ledger=partial(_ledger, world),
         alarms=desk,
         feed=feed,
         stream=feed.stream,
@@ -291,7 +287,7 @@ async def open_world(
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
         audit=audit,
-        sign_on=sign_on and sign_on(database, access, audit, clock),
+        sign_on=sign_on and sign_on(access, organisations, audit),
         trust=trust,
         clock=clock,
         rates=rates or Rates(),
@@ -339,6 +335,10 @@ def _rules_of_data(database: Database, clock: Clock) -> RulesOfData:
 def _remote(folder: Path, database: Database, clock: Clock) -> RemoteBook:
     releases = Releases(folder / "releases")
     return RemoteBook(database, clock, sign=partial(signing.sign, folder), releases=releases)
+
+
+async def _ledger(world: list[World], gateway_id: str) -> list[SpoolLedger]:
+    return world[0].ledgers.get(gateway_id, [])
 
 
 def entrapment(clock: Clock | ManualClock, alarm_id: int = 1, **fields: object) -> Alarm:
