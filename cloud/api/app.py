@@ -22,6 +22,7 @@ from cloud.api import (
     scans,
 )
 from cloud.api.base import Health, Services
+from cloud.api.cookies import HostCookies
 from cloud.api.guard import check_guarded, guard_of
 from cloud.api.limits import BodyLimit, SecurityHeaders
 from cloud.api.rates import RateLimit
@@ -30,6 +31,7 @@ from cloud.api.rates import RateLimit
 def create_app(services: Services) -> FastAPI:
     """Build the application: the API, and whatever `services.mounts` adds (the pages)."""
     app = _new()
+    app.add_middleware(HostCookies, base_url=services.base_url)
     app.add_middleware(RateLimit, rates=services.rates, clock=services.clock)
     app.add_middleware(SecurityHeaders)
     guard = guard_of(services.access)

@@ -1,10 +1,13 @@
 """What the pages need of signing on elsewhere, and what it needs of the accounts."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
+from cloud.model.account import Account
+from cloud.model.database import Work
+from cloud.model.organisation import Organisation, Quota
 from cloud.model.session import Session
 
 
@@ -33,8 +36,40 @@ class Arrived(msgspec.Struct, frozen=True):
 class Sessions(Protocol):
     """Opens sessions of accounts."""
 
-    async def open_session(self, account_id: int, *, second_factor: bool) -> Session:
-        """Open one; RefuseInput `forbidden` for an account that is not active."""
+    async def open_session(self, account_id: int, *, second_factor: bool) -> Session | None:
+        """Open one; None for an account that may not come in."""
+        ...
+
+
+class Accounts(Protocol):
+    """The accounts."""
+
+    def get(self, account_id: int) -> Account | None:
+        """Return one."""
+        ...
+
+    def named(self, username: str) -> Account | None:
+        """Return the account of a user name."""
+        ...
+
+    async def add(self, new: Account, *also: Work, note: Callable[[int], Work]) -> Account:
+        """Write a new one, and `note` of its id; RefuseInput `username_taken`."""
+        ...
+
+    async def change(self, account_id: int, *also: Work, **fields: Any) -> Account:
+        """Change fields of one."""
+        ...
+
+
+class Organisations(Protocol):
+    """The organisations."""
+
+    def peek(self, organisation_id: str) -> Organisation | None:
+        """Return one at once."""
+        ...
+
+    def room(self, organisation_id: str, quota: Quota) -> Work:
+        """Return what refuses a transaction that goes beyond a quota."""
         ...
 
 

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy import Connection
 
-from cloud.audit.base import Audit
-from cloud.model.database import Database, take_turn
+from cloud.model.database import Database
 from cloud.oidc.base import Arrived, Begun, Sessions, Way
-from cloud.oidc.people import admit, entry, flow_secret, link, person_of, use_state
+from cloud.oidc.people import People, person_of
 from cloud.oidc.provider import LiveProvider
 from cloud.oidc.settings import Provider
+from cloud.oidc.states import flow_secret, use_state
 from cloud.outbound.base import Outbound
 from protocols.clock import Clock
 from protocols.errors import RefuseInput
@@ -47,14 +46,14 @@ class SignOnDesk:
         base_url: str,
         database: Database,
         outbound: Outbound,
+        people: People,
         sessions: Sessions,
         clock: Clock,
-        audit: Audit,
     ) -> None:
         self._live = {one.id: LiveProvider(one, outbound, clock) for one in providers}
         self._base_url = base_url.rstrip("/")
         self._database, self._sessions, self._clock = database, sessions, clock
-        self._audit = audit
+        self._people = people
         self._signer: URLSafeSerializer | None = None
 
     async def load(self) -> None:
@@ -107,18 +106,13 @@ class SignOnDesk:
         claims = await live.verify(tokens, flow.nonce)
         person = person_of(live.settings, claims)
 
-        def work(connection: Connection) -> int:
-            take_turn(connection, "sign_on")  # the same person may come in twice at once
-            provider, now_ms = live.settings, self._clock.wall_ms()
-            if flow.link is None:
-                found, entries = admit(connection, provider, person, now_ms)
-            else:
-                found, entries = link(connection, provider, person, flow.link, now_ms)
-            self._audit.noted(*entries, entry(provider, found, now_ms, "signed_in"))(connection)
-            return found
-
-        account_id = await self._database.write(work)
+        if flow.link is None:
+            account_id = await self._people.admit(live.settings, person)
+        else:
+            account_id = await self._people.link(live.settings, person, flow.link)
         session = await self._sessions.open_session(account_id, second_factor=True)
+        if session is None:
+            raise RefuseInput("forbidden", "the account may not come in")
         return Arrived(session, flow.target)
 
     def _provider(self, way: str) -> LiveProvider:

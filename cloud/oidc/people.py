@@ -1,29 +1,30 @@
 """Whose account it is that a sign-on speaks of; made here when the settings let it."""
 
 import hashlib
-import json
 import re
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select
 
-from cloud.model import tables
+from cloud.audit.base import Audit
+from cloud.model.account import Account
 from cloud.model.audit import Entry
-from cloud.model.database import take_turn
-from cloud.model.people_tables import account, identity, one_time_code, organisation
+from cloud.model.database import Database, Work, take_turn
+from cloud.model.people_tables import identity
 from cloud.model.permissions import load_roles
+from cloud.oidc.base import Accounts, Organisations
 from cloud.oidc.settings import Provider
+from protocols.clock import Clock
 from protocols.errors import RefuseInput
 
-PURPOSE = "sign_on_state"
-SECRET_NAME = "sign_on"  # noqa: S105  # the name of the row, not what is in it
-_USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,30}\Z")
-NAME_CHARS_MAX = 100
-CALL = "me.write"
+CALL = "account.sign_in"
 """Under which the audit keeps who came in."""
+NAME_CHARS_MAX = 40
+TURN = "sign_on"
+"""The same person may come in twice at once, in two processes."""
+_USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,30}\Z")
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,9 +43,9 @@ def person_of(provider: Provider, claims: Mapping[str, Any]) -> Person:
     """Read the claims of an ID token that was verified."""
     said = claims.get(provider.role_claim) if provider.role_claim else None
     values = said if isinstance(said, list) else [said]
-    roles = {role for value in values if isinstance(value, str) for role in _roles(provider, value)}
-    username = claims.get("preferred_username")
-    name = claims.get("name")
+    texts = [value for value in values if isinstance(value, str)]
+    roles = {role for value in texts for role in provider.roles.get(value, ())}
+    username, name = claims.get("preferred_username"), claims.get("name")
     return Person(
         issuer=provider.issuer,
         subject=claims["sub"],
@@ -54,150 +55,127 @@ def person_of(provider: Provider, claims: Mapping[str, Any]) -> Person:
     )
 
 
-def use_state(connection: Connection, state: str, expires_at: int, now_ms: int) -> None:
-    """Note that a state was brought back, to whatever process; RefuseInput `bad_state`: again."""
-    digest = hashlib.sha256(state.encode()).hexdigest()
-    take_turn(connection, PURPOSE)
-    old = one_time_code.c.purpose == PURPOSE, one_time_code.c.expires_at < now_ms
-    connection.execute(delete(one_time_code).where(*old))
-    if connection.execute(select(one_time_code).where(one_time_code.c.sha256 == digest)).first():
-        raise RefuseInput("bad_state", "that was used")
-    row = {"sha256": digest, "purpose": PURPOSE, "account": 0, "detail": "{}"}
-    times = {"created_at": now_ms, "used_at": now_ms, "expires_at": expires_at}
-    connection.execute(insert(one_time_code).values(**row, **times))
+class People:
+    """Accounts by what sign-ons say of them. RefuseInput `not_linked` when there is none."""
+
+    def __init__(
+        self,
+        database: Database,
+        accounts: Accounts,
+        organisations: Organisations,
+        audit: Audit,
+        clock: Clock,
+    ) -> None:
+        self._database, self._accounts, self._clock = database, accounts, clock
+        self._organisations, self._audit = organisations, audit
+
+    async def admit(self, provider: Provider, person: Person) -> int:
+        """Return the account of a person, made or brought up to date if the settings say so."""
+        account_id = await self._linked(person)
+        if account_id is None:
+            return await self._make(provider, person)
+        found = self._accounts.get(account_id)
+        if found is None or not _follows_claim(provider, found):
+            return account_id
+        roles = self._allowed(provider, person)
+        if tuple(sorted(found.roles)) != roles:
+            note = self._note(provider, f"account:{account_id}", "roles changed", roles=roles)
+            await self._accounts.change(account_id, note, roles=roles)
+        return account_id
+
+    async def link(self, provider: Provider, person: Person, account_id: int) -> int:
+        """Let an account, signed in already, come in by this identity from now on."""
+        row = {**_key(person), "account": account_id, "created_at": self._clock.wall_ms()}
+        note = self._note(provider, f"account:{account_id}", "linked")
+
+        def work(connection: Connection) -> int | None:
+            take_turn(connection, TURN)
+            found = _linked(connection, person)
+            if found is None:
+                connection.execute(insert(identity).values(**row))
+                note(connection)
+            return found
+
+        if await self._database.write(work) not in (None, account_id):
+            raise RefuseInput("not_linked", "that identity belongs to another account")
+        return account_id
+
+    async def _linked(self, person: Person) -> int | None:
+        return await self._database.read(lambda c: _linked(c, person))
+
+    async def _make(self, provider: Provider, person: Person) -> int:
+        if not provider.create_accounts:
+            raise RefuseInput("not_linked", "no account is linked with that")
+        now_ms = self._clock.wall_ms()
+        new = Account(
+            id=0,
+            username=_username(self._accounts, provider, person),
+            name=person.name or person.username[:NAME_CHARS_MAX] or provider.title,
+            organisation=provider.organisation,
+            roles=self._allowed(provider, person),
+            state="active",
+            created_at=now_ms,
+            updated_at=now_ms,
+        )
+
+        def linked(account_id: int) -> Work:
+            note = self._note(provider, f"account:{account_id}", "made", roles=new.roles)
+            row = {**_key(person), "account": account_id, "created_at": now_ms}
+
+            def work(connection: Connection) -> None:
+                take_turn(connection, TURN)
+                if _linked(connection, person) is not None:  # in another process, just now
+                    raise RefuseInput("not_linked", "made just now: come in once more")
+                connection.execute(insert(identity).values(**row))
+                note(connection)
+
+            return work
+
+        room = self._organisations.room(provider.organisation, "accounts_max")
+        return (await self._accounts.add(new, room, note=linked)).id
+
+    def _allowed(self, provider: Provider, person: Person) -> tuple[str, ...]:
+        """Return the roles that may be held in the organisation; `not_linked` if none is left."""
+        found, known = self._organisations.peek(provider.organisation), load_roles()
+        kind = found.kind if found is not None and found.state == "active" else ""
+        roles = tuple(one for one in person.roles if kind in known[one].held_in)
+        if not roles:
+            raise RefuseInput("not_linked", "the sign-on gives no role here")
+        return roles
+
+    def _note(self, provider: Provider, subject: str, what: str, **detail: Any) -> Work:
+        entry = Entry(
+            recorded_at=self._clock.wall_ms(),
+            by=f"sign-on:{provider.id}",
+            organisation=provider.organisation,
+            call=CALL,
+            subject=subject,
+            detail={"what": what, **detail},
+        )
+        return self._audit.noted(entry)
 
 
-def admit(
-    connection: Connection, provider: Provider, person: Person, now_ms: int
-) -> tuple[int, list[Entry]]:
-    """Return the account of a person, made or brought up to date if the settings say so.
-
-    The entries tell the audit what was changed.
-
-    Raises:
-        RefuseInput: `not_linked`.
-
-    """
-    found = connection.execute(
-        select(account)
-        .join(identity, identity.c.account == account.c.id)
-        .where(identity.c.issuer == person.issuer, identity.c.subject == person.subject)
-    ).first()
-    if found is None:
-        return _make(connection, provider, person, now_ms)
-    account_id = int(found.id)
-    if not _follows_claim(provider, found):
-        return account_id, []
-    roles = _allowed(connection, provider, person)
-    if tuple(sorted(json.loads(found.roles))) == roles:
-        return account_id, []
-    changed = update(account).where(account.c.id == account_id)
-    connection.execute(changed.values(roles=json.dumps(roles), updated_at=now_ms))
-    return account_id, [entry(provider, account_id, now_ms, "changed", roles=roles)]
+def _linked(connection: Connection, person: Person) -> int | None:
+    where = [identity.c[name] == value for name, value in _key(person).items()]
+    found = connection.execute(select(identity.c.account).where(*where)).scalar()
+    return None if found is None else int(found)
 
 
-def link(
-    connection: Connection,
-    provider: Provider,
-    person: Person,
-    account_id: int,
-    now_ms: int,
-) -> tuple[int, list[Entry]]:
-    """Let an account, signed in already, come in by this identity from now on.
-
-    Raises:
-        RefuseInput: `not_linked` when the identity is another account's.
-
-    """
-    where = identity.c.issuer == person.issuer, identity.c.subject == person.subject
-    found = connection.execute(select(identity).where(*where)).first()
-    if found is not None and found.account != account_id:
-        raise RefuseInput("not_linked", "that identity belongs to another account")
-    if found is not None:
-        return account_id, []
-    _insert_identity(connection, person, account_id, now_ms)
-    return account_id, [entry(provider, account_id, now_ms, "linked")]
+def _key(person: Person) -> dict[str, str]:
+    return {"issuer": person.issuer, "subject": person.subject}
 
 
-def entry(provider: Provider, account_id: int, now_ms: int, state: str, **detail: Any) -> Entry:
-    """Return what tells the audit of something that an account did by its sign-on."""
-    return Entry(
-        recorded_at=now_ms,
-        by=f"account:{account_id}",
-        organisation=provider.organisation,
-        call=CALL,
-        subject=f"account:{account_id}",
-        detail={"state": state, "sign_on": provider.id, **detail},
-    )
+def _follows_claim(provider: Provider, one: Account) -> bool:
+    """Tell whether an account's roles are the sign-on's to say: of one that it made they are."""
+    own = one.organisation == provider.organisation and one.password is None
+    return provider.create_accounts and own and one.username.endswith(f"@{provider.id}")
 
 
-def flow_secret(connection: Connection) -> bytes:
-    """Return what signs the cookies of those under way, the same in every process."""
-    take_turn(connection, SECRET_NAME)
-    secret = tables.secret
-    row = connection.execute(select(secret.c.value).where(secret.c.name == SECRET_NAME)).first()
-    if row is not None:
-        return bytes(row.value)
-    value = secrets.token_bytes(32)
-    connection.execute(insert(secret).values(name=SECRET_NAME, value=value))
-    return value
-
-
-def _roles(provider: Provider, value: str) -> tuple[str, ...]:
-    return provider.roles.get(value, ())
-
-
-def _follows_claim(provider: Provider, row: Any) -> bool:
-    """Tell whether an account's roles are the sign-on's to say: one that was made by it is."""
-    own = row.organisation == provider.organisation and row.password is None
-    return provider.create_accounts and own and row.username.endswith(f"@{provider.id}")
-
-
-def _allowed(connection: Connection, provider: Provider, person: Person) -> tuple[str, ...]:
-    """Return the roles that may be held in the organisation; `not_linked` when none is left."""
-    where = organisation.c.id == provider.organisation, organisation.c.state == "active"
-    found = connection.execute(select(organisation.c.kind).where(*where)).first()
-    known = load_roles()
-    roles = tuple(one for one in person.roles if found and found.kind in known[one].held_in)
-    if not roles:
-        raise RefuseInput("not_linked", "the sign-on gives no role here")
-    return roles
-
-
-def _make(
-    connection: Connection, provider: Provider, person: Person, now_ms: int
-) -> tuple[int, list[Entry]]:
-    if not provider.create_accounts:
-        raise RefuseInput("not_linked", "no account is linked with that")
-    roles = _allowed(connection, provider, person)
-    row = {
-        "username": _username(connection, provider, person),
-        "name": person.name or person.username or provider.title,
-        "organisation": provider.organisation,
-        "roles": json.dumps(roles),
-        "recovery": "[]",
-        "state": "active",
-        "failures": 0,
-        "created_at": now_ms,
-        "updated_at": now_ms,
-    }
-    made = connection.execute(insert(account).values(**row)).inserted_primary_key
-    assert made is not None  # noqa: S101  # an insert of one row gives its key
-    account_id = int(made[0])
-    _insert_identity(connection, person, account_id, now_ms)
-    return account_id, [entry(provider, account_id, now_ms, "made", roles=roles)]
-
-
-def _username(connection: Connection, provider: Provider, person: Person) -> str:
+def _username(accounts: Accounts, provider: Provider, person: Person) -> str:
     """Return a name of its own: one of a sign-on holds an @, which no name chosen here does."""
     if _USERNAME.match(person.username):
         wanted = f"{person.username}@{provider.id}"
-        if not connection.execute(select(account.c.id).where(account.c.username == wanted)).first():
+        if accounts.named(wanted) is None:
             return wanted
     digest = hashlib.sha256(f"{person.issuer}\n{person.subject}".encode()).hexdigest()
     return f"{digest[:16]}@{provider.id}"
-
-
-def _insert_identity(connection: Connection, person: Person, account_id: int, now_ms: int) -> None:
-    row = {"issuer": person.issuer, "subject": person.subject, "account": account_id}
-    connection.execute(insert(identity).values(**row, created_at=now_ms))

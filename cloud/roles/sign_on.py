@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cloud.audit.base import Audit
 from cloud.oidc.desk import SignOnDesk
+from cloud.oidc.people import People
 from cloud.outbound.caller import Caller
 from cloud.outbound.policy import read_policy
 from cloud.roles.common import Common
@@ -15,14 +16,15 @@ def open_sign_on(common: Common, audit: Audit) -> SignOnDesk | None:
     settings = common.settings
     if not settings.oidc:
         return None
+    accounts, organisations = common.access.accounts, common.organisations
     return SignOnDesk(
         settings.oidc,
         base_url=settings.base_url,
         database=common.state_db,
         outbound=_caller(settings.outbound),
+        people=People(common.state_db, accounts, organisations, audit, common.clock),
         sessions=common.access,
         clock=common.clock,
-        audit=audit,
     )
 
 

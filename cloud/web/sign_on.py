@@ -52,7 +52,7 @@ def router(desk: SignOn, anyone: Callable[[Request], Visit]) -> APIRouter:
     @routes.get("/{way}/back")
     async def back(visit: Annotated[Visit, visitor], way: str) -> Response:
         query = dict(visit.request.query_params)
-        cookie = visit.request.cookies.get(_cookie_name(visit), "")
+        cookie = visit.request.cookies.get(COOKIE, "")
         try:
             arrived = await desk.finish(way, cookie=cookie, query=query, account=_account(visit))
         except (RefuseInput, RetryLater) as error:
@@ -61,7 +61,7 @@ def router(desk: SignOn, anyone: Callable[[Request], Visit]) -> APIRouter:
             response = RedirectResponse(local_path(arrived.target), status_code=303)
             visit.set_session(response, arrived.session)
         response.delete_cookie(
-            _cookie_name(visit), path="/", httponly=True, samesite="lax", secure=visit.is_https()
+            COOKIE, path="/", httponly=True, samesite="lax", secure=visit.is_https()
         )
         return response
 
@@ -72,14 +72,9 @@ def _account(visit: Visit) -> int | None:
     return visit.session.principal.account if visit.session else None
 
 
-def _cookie_name(visit: Visit) -> str:
-    """With https no other host of the domain, and no plain connection, can set it."""
-    return f"__Host-{COOKIE}" if visit.is_https() else COOKIE
-
-
 def _set_cookie(visit: Visit, response: Response, sealed: str) -> None:
     response.set_cookie(
-        _cookie_name(visit),
+        COOKIE,
         sealed,
         max_age=COOKIE_S,
         path="/",
@@ -95,7 +90,7 @@ def _stay(visit: Visit, way: str, target: str, error: RefuseInput | RetryLater) 
     reason = error.reason if isinstance(error, RefuseInput) else "away"
     status = 503 if reason == "away" else STATUS_OF.get(reason, 400)
     words = visit.t.find(f"sign_on.{reason}", visit.t("sign_on.failed"))
-    response = visit.render("login.html", status=status, target=target, error=words)
+    response = visit.render("login.html", status=status, target=target, error=words, pending="")
     if status == 503:
         response.headers["Retry-After"] = "10"
     return response

@@ -252,7 +252,7 @@ async def open_world(
     pages: bool = True,
     trust: Trust | None = None,
     rates: Rates | None = None,
-    sign_on: Callable[[Database, AccessBook, Audit, Clock], SignOn] | None = None,
+    sign_on: Callable[[AccessBook, OrganisationBook, Audit], SignOn] | None = None,
 ) -> World:
     """Build an application over a fresh state database in `folder`."""
     clock = clock or SystemClock()
@@ -265,7 +265,6 @@ async def open_world(
         await book.load()
     feed, telemetry, world = MemoryFeed(), MemoryTelemetry(), list[World]()
     desk, audit = MemoryDesk(feed, clock), AuditBook(database, clock, AUDIT_KEY)
-
     services = Services(
         data=_rules_of_data(database, clock),
         registry=registry,
@@ -288,7 +287,7 @@ async def open_world(
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
         audit=audit,
-        sign_on=sign_on and sign_on(database, access, audit, clock),
+        sign_on=sign_on and sign_on(access, organisations, audit),
         trust=trust,
         clock=clock,
         rates=rates or Rates(),

@@ -11,13 +11,13 @@ from tests.support.stack import TOKEN, Child
 
 
 class ServiceProcess:
-    """A `suyuan-cloud serve` on a free loopback port."""
+    """A `suyuan-cloud serve` on a free loopback port, which is `{port}` in its settings."""
 
     def __init__(self, folder: Path, config: str = "", *, token: str = TOKEN) -> None:
         self.folder, self.port = folder, free_port()
         self.data, self.log = folder / "data", folder / "service.log"
         file = folder / "cloud.toml"
-        file.write_text(f"schema = 1\n{config}")
+        file.write_text("schema = 1\n" + config.replace("{port}", str(self.port)))
         self.child = Child(
             "service",
             [

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from cloud.api.limits import HSTS
+from cloud.model.session import SESSION_COOKIE
 from tests.support.certificates import issue, make_authority
 from tests.support.mosquitto import free_port
 from tests.support.service_process import ServiceProcess, service_process
@@ -90,12 +91,20 @@ def test_answers_tell_browsers_to_stay_with_https(service: ServiceProcess) -> No
             assert client.get(path).headers["strict-transport-security"] == HSTS
 
 
-def test_session_cookie_is_secure(service: ServiceProcess) -> None:
+def test_session_cookie_is_secure_and_of_this_host_alone(service: ServiceProcess) -> None:
     with https(service) as client:
         answer = client.post("/login", data={"token": TOKEN})
         assert answer.status_code == 303
-        assert "Secure" in answer.headers["set-cookie"]
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith(f"__Host-{SESSION_COOKIE}=")
+        for part in ("Secure", "HttpOnly", "Path=/", "SameSite=lax"):
+            assert part in cookie
+        assert "Domain" not in cookie
         assert client.get("/").status_code == 200
+        # under its plain name another host of the domain might have set it
+        plain = {"Cookie": f"{SESSION_COOKIE}={client.cookies[f'__Host-{SESSION_COOKIE}']}"}
+        client.cookies.clear()
+        assert client.get("/", headers=plain).status_code == 303
 
 
 @pytest.mark.parametrize("path", ["/", "/alarms/1?x=%20y", "//evil.example/", "/%0d%0aX:%20y"])

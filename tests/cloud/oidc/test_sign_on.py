@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import html
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,14 @@ from sqlalchemy import select
 
 from cloud.access.book import AccessBook
 from cloud.audit.base import Audit
-from cloud.model.database import Database
-from cloud.model.people_tables import account, audit, identity
+from cloud.model.people_tables import audit, identity
+from cloud.model.session import SESSION_COOKIE
 from cloud.oidc.desk import FLOW_MS, SignOnDesk
+from cloud.oidc.people import People
 from cloud.oidc.provider import KEPT_MS, KEYS_AGAIN_MS
 from cloud.oidc.settings import Provider
 from cloud.oidc.token import ALGORITHMS, SKEW_S
+from cloud.organisations.book import OrganisationBook
 from cloud.outbound.caller import Caller
 from cloud.outbound.policy import read_policy
 from cloud.web.sign_on import COOKIE
@@ -32,6 +36,7 @@ from tests.support.sign_on import (
     PUBLIC,
     Liar,
     OpenedSessions,
+    accounts_of,
     add_account,
     add_people,
     consent,
@@ -85,24 +90,27 @@ async def hall(
 ) -> AsyncIterator[Hall]:
     ports = [urlsplit(one.issuer).port or 443 for one in providers]
     caller = Caller(read_policy(ports, ["127.0.0.1", "::1"]), timeout_s=5, answer_bytes_max=100_000)
-    people: list[OpenedSessions] = []
+    opening: list[OpenedSessions] = []
 
-    def make(database: Database, access: AccessBook, audit_: Audit, clock: Clock) -> SignOnDesk:
-        people.append(OpenedSessions(access, database))
+    def make(access: AccessBook, organisations: OrganisationBook, audit_: Audit) -> SignOnDesk:
+        opening.append(OpenedSessions(access))
+        database = access._database
+        access.noted = audit_.noted
+        people = People(database, access.accounts, organisations, audit_, clock)
         return SignOnDesk(
             providers,
             base_url=base_url,
             database=database,
             outbound=caller,
-            sessions=people[0],
+            people=people,
+            sessions=opening[0],
             clock=clock,
-            audit=audit_,
         )
 
     world = await open_world(folder, clock=clock, sign_on=make)
     transport = httpx.ASGITransport(world.app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=PUBLIC) as visitor:
-        found = Hall(world, visitor, people[0])
+        found = Hall(world, visitor, opening[0])
         await found.desk.load()
         yield found
     world.database.close()
@@ -123,7 +131,7 @@ async def liar(clock: ManualClock) -> AsyncIterator[Liar]:
 async def city(tmp_path: Path, liar: Liar, clock: ManualClock) -> AsyncIterator[Hall]:
     """A hall where account 1 is linked with subject `u-1` of the liar."""
     async with hall(tmp_path, provider(tmp_path, liar.issuer), clock=clock) as found:
-        assert add_people(found.world.database, liar.issuer) == 1
+        assert await add_people(found.world, liar.issuer) == 1
         yield found
 
 
@@ -141,7 +149,7 @@ def refused(hall_: Hall, answer: httpx.Response, status: int, words: str) -> Non
 async def test_linked_account_comes_in_by_a_provider_of_another_hand(tmp_path: Path) -> None:
     with mock_provider() as issuer:
         async with hall(tmp_path, provider(tmp_path, issuer), clock=SystemClock()) as city:
-            add_people(city.world.database, issuer)
+            await add_people(city.world, issuer)
             url = await city.leave()
             where = await consent(url, "u-1")
             assert where.startswith(f"{PUBLIC}/login/with/city/back?")
@@ -182,8 +190,7 @@ async def test_cookie_of_one_under_way_is_guarded_and_goes_when_back(
 
 async def test_coming_in_is_noted_without_a_name(city: Hall, liar: Liar) -> None:
     assert (await city.through(liar)).status_code == 303
-    entered = {"state": "signed_in", "sign_on": "city"}
-    assert city.entries() == [("me.write", "account:1", entered)]
+    assert city.entries() == [("account.sign_in", "account:1", {"what": "signed in"})]
 
 
 async def test_login_page_offers_each_sign_on_in_both_languages(city: Hall) -> None:
@@ -400,7 +407,7 @@ async def test_answer_of_one_sign_on_is_not_taken_for_another(
             provider(tmp_path, evil.issuer, id="evil", organisation="other"),
         ]
         async with hall(tmp_path, *ways, clock=clock) as city:
-            add_people(city.world.database, liar.issuer)
+            await add_people(city.world, liar.issuer)
             at_good = liar.authorize(await city.leave("city"))
             refused(city, await city.back(at_good, "evil"), 400, "请重新开始")
             await city.leave("evil")
@@ -541,7 +548,7 @@ async def test_many_at_once_ask_for_metadata_once(city: Hall, liar: Liar) -> Non
 
 
 async def test_account_that_is_not_active_stays_out(city: Hall, liar: Liar) -> None:
-    add_account(city.world.database, "zhao", [(liar.issuer, "u-2")], state="disabled")
+    await add_account(city.world, "zhao", [(liar.issuer, "u-2")], state="disabled")
     liar.claims = {"sub": "u-2"}
     refused(city, await city.through(liar), 403, "不能登录")
 
@@ -552,8 +559,7 @@ async def test_nobody_comes_in_by_a_name_alone(city: Hall, liar: Liar) -> None:
 
 
 def accounts(city: Hall) -> dict[str, list[str]]:
-    rows = city.world.database.read_now(lambda c: c.execute(select(account)).all())
-    return {row.username: json.loads(row.roles) for row in rows}
+    return {one.username: list(one.roles) for one in accounts_of(city.world).of()}
 
 
 @pytest.fixture
@@ -571,7 +577,7 @@ async def open_city(tmp_path: Path, liar: Liar, clock: ManualClock) -> AsyncIter
         },
     )
     async with hall(tmp_path, way, clock=clock) as found:
-        add_people(found.world.database, liar.issuer)
+        await add_people(found.world, liar.issuer)
         yield found
 
 
@@ -596,8 +602,8 @@ async def test_mapped_group_makes_an_account_whose_roles_follow(
     city.people.opened.clear()
     liar.claims["groups"] = []
     refused(city, await city.through(liar), 403, "没有对应的账号")
-    made = {"state": "made", "sign_on": "city", "roles": ["regulator"]}
-    assert city.entries()[0] == ("me.write", "account:2", made)
+    made = {"what": "made", "roles": ["regulator"]}
+    assert city.entries()[0] == ("account.sign_in", "account:2", made)
 
 
 async def test_no_mapped_group_or_a_role_not_held_there_makes_no_account(
@@ -632,7 +638,7 @@ async def test_roles_of_a_local_account_are_not_the_sign_ons_to_say(
 
 
 async def test_account_links_itself_and_only_while_signed_in(city: Hall, liar: Liar) -> None:
-    other = add_account(city.world.database, "zhao", [])
+    other = await add_account(city.world, "zhao", [])
     liar.claims = {"sub": "u-7"}
     begun = await city.desk.begin("city", target="/", link=other)
     query = liar.authorize(begun.url)
@@ -643,18 +649,33 @@ async def test_account_links_itself_and_only_while_signed_in(city: Hall, liar: L
     assert city.opened == [other]
     rows = city.world.database.read_now(lambda c: c.execute(select(identity)).all())
     assert {(row.subject, row.account) for row in rows} == {("u-1", 1), ("u-7", other)}
-    linked = {"state": "linked", "sign_on": "city"}
-    assert city.entries()[0] == ("me.write", f"account:{other}", linked)
+    assert city.entries()[0] == ("account.sign_in", f"account:{other}", {"what": "linked"})
 
 
 async def test_identity_of_another_account_is_not_taken_over(city: Hall, liar: Liar) -> None:
-    other = add_account(city.world.database, "zhao", [])
+    other = await add_account(city.world, "zhao", [])
     begun = await city.desk.begin("city", target="/", link=other)
     with pytest.raises(RefuseInput, match="another account"):
         await city.desk.finish(
             "city", cookie=begun.cookie, query=liar.authorize(begun.url), account=other
         )
     assert city.opened == []
+
+
+async def test_linking_from_a_page_leads_on_by_a_page(city: Hall, liar: Liar) -> None:
+    """A form may lead nowhere else (CSP form-action), so a link does."""
+    other = await add_account(city.world, "zhao", [])
+    session = await city.people.open_session(other, second_factor=True)
+    assert session is not None
+    city.visitor.cookies.set(f"__Host-{SESSION_COOKIE}", session.cookie)
+    answer = await city.visitor.post("/login/with/city/link", data={"csrf": session.csrf})
+    assert answer.status_code == 200
+    link = re.search(r'<a class="big way" href="([^"]+)"', answer.text)
+    assert link
+    liar.claims = {"sub": "u-7"}
+    answer = await city.back(liar.authorize(html.unescape(link[1])))
+    assert answer.status_code == 303
+    assert city.opened == [other, other]
 
 
 async def test_linking_begins_only_from_a_page_of_ones_own(city: Hall, liar: Liar) -> None:
