@@ -37,6 +37,7 @@ class Database:
     def __init__(self, url: str, *, name: str) -> None:
         self.url = url
         self.engine = open_engine(url)
+        self._writing = self.engine.execution_options(writes=True)
         self.shared = self.engine.dialect.name != "sqlite"
         """Whether several processes may use it."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-write")
@@ -62,7 +63,7 @@ class Database:
 
     def write_now(self, work: Callable[[Connection], T], *also: Work) -> T:
         """As `write`, in the calling thread; at start-up and in tests."""
-        with _mapped(), self.engine.begin() as connection:
+        with _mapped(), self._writing.begin() as connection:
             done = work(connection)
             for more in also:
                 more(connection)
@@ -138,4 +139,9 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    """Take the one writer's lock at once: a second process waits for it, instead of failing later.
+
+    A transaction that reads first and then writes cannot wait any more: what it read is old by then.
+    """
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
