@@ -141,7 +141,7 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 def _begin(connection: Connection) -> None:
     """Take the one writer's lock at once: a second process waits for it, instead of failing later.
 
-    A transaction that reads first and then writes cannot wait any more: what it read is old by then.
+    One that reads first and writes then cannot wait any more: what it read is old by then.
     """
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
