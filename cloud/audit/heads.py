@@ -71,12 +71,11 @@ class HeadsFile:
             self._append(head)
 
     def _look(self, connection: Connection) -> tuple[Head | None, bool]:
-        """Return the head, and whether the last one that was written is in its place."""
-        last = self._last
-        if last is None or last.seq == 0:
-            return read_head(connection), True
-        query = select(audit.c.hash).where(audit.c.seq == last.seq)
-        return read_head(connection), connection.execute(query).scalar() == last.hash
+        """Return the head if its entry is there, and whether that of the last kept one still is."""
+        head = read_head(connection)
+        if head is not None and not _is_there(connection, head):
+            head = None
+        return head, self._last is None or _is_there(connection, self._last)
 
     def _set_aside(self, last: KeptHead) -> None:
         self._last = None
@@ -99,6 +98,12 @@ class HeadsFile:
             os.fsync(handle)
         sync_folder(self._folder)
         self._last = kept
+
+
+def _is_there(connection: Connection, head: Head | KeptHead) -> bool:
+    """Tell whether the audit holds the entry that a head names."""
+    query = select(audit.c.hash).where(audit.c.seq == head.seq)
+    return head.seq == 0 or connection.execute(query).scalar() == head.hash
 
 
 def read_heads(file: Path) -> Iterator[tuple[int, KeptHead | None]]:

@@ -155,7 +155,7 @@ class _Walk:
         last = min(last, self._heads.newest) if self._heads.newest else last
         if last < first:
             return
-        self._faults.add("missing", first, last, f"{last - first + 1} entries", "none")
+        self._faults.add("missing", first, last, "what was written", "nothing")
         room = UNCLEAR_MAX - len(self._gaps)
         self._gaps += range(first, min(last, first + room - 1) + 1)
 

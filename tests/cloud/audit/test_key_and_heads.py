@@ -151,6 +151,19 @@ def test_heads_of_what_was_cut_are_set_aside_for_good(
     assert [one.seq for _, one in read_heads(tmp_path / HEADS_FILE) if one] == [3]
 
 
+def test_heads_of_a_cut_tail_are_set_aside_once(database: Database, tmp_path: Path) -> None:
+    heads = HeadsFile(tmp_path, KEY, ManualClock())
+    database.write_now(lambda c: append(c, KEY, entry(1), entry(2)))
+    heads.follow(database)
+    database.write_now(lambda c: c.execute(delete(audit).where(audit.c.seq == 2)))
+    for _ in range(3):
+        heads.follow(database)
+    assert [one.name[:13] for one in tmp_path.glob("audit-heads*")] == ["audit-heads.2"]
+    database.write_now(lambda c: append(c, KEY, entry(3)))
+    heads.follow(database)
+    assert [one.seq for _, one in read_heads(tmp_path / HEADS_FILE) if one] == [3]
+
+
 def test_heads_stay_within_their_bounds(database: Database, tmp_path: Path) -> None:
     heads = HeadsFile(tmp_path, KEY, ManualClock())
     heads.follow(database)
