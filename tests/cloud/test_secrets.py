@@ -80,6 +80,7 @@ def drive(service: ServiceProcess, told: Told) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", timeout=20) as client:
         sign_in(client, told)
         call(client, told)
+        people(client, told)
         enrol(client, told)
         break_in(client, service, told)
 
@@ -113,6 +114,29 @@ def call(client: httpx.Client, told: Told) -> None:
     client.put(path, content=f'{{"password": "{told("unknown-key")}"}}', headers=good)
     client.put(path, content=f'{{"name": "{told("broken-json")}', headers=good)
     client.get(f"/login/with/city/back?code={told('code')}&state={told('state')}")
+
+
+def people(client: httpx.Client, told: Told) -> None:
+    good = {"Authorization": f"Bearer {told.secrets['admin-token']}"}
+    new = {"username": "wang", "name": "王五", "roles": ["administrator"]}
+    answer = client.post("/api/v1/accounts", json=new, headers=good)
+    assert answer.status_code == 201, answer.text
+    code, password = told("account-code", answer.json()["code"]), told("account-password")
+    redeem = {"code": told("wrong-account-code"), "password": told("refused-password")}
+    assert client.post("/api/v1/redeem", json=redeem).status_code >= 400
+    answer = client.post("/api/v1/redeem", json={"code": code, "password": password})
+    assert answer.status_code == 200, answer.text
+    wrong = {"username": told("username-that-is-a-password"), "password": password}
+    assert client.post("/login", data=wrong).status_code == 401
+    client.post("/login", data={"username": "wang", "password": password})
+    if SESSION_COOKIE in client.cookies:
+        told("account-cookie", client.cookies[SESSION_COOKIE])
+        client.cookies.clear()
+    key = {"name": "export", "calls": ["alarms.read"], "days": 1}
+    answer = client.post("/api/v1/keys", json=key, headers=good)
+    if answer.status_code == 201:
+        token = told("key-token", answer.json()["token"])
+        client.get("/api/v1/alarms", headers={"Authorization": f"Bearer {token}"})
 
 
 def enrol(client: httpx.Client, told: Told) -> None:
