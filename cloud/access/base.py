@@ -7,6 +7,8 @@ from cloud.model.account import (
     Account,
     AccountChange,
     ApiKey,
+    Handheld,
+    Issued,
     NewAccount,
     NewFactor,
     OpenSession,
@@ -103,6 +105,32 @@ class Accounts(Protocol):
 
     async def revoke_key(self, key_id: int, granted: Granted, note: Noting) -> ApiKey:
         """Revoke a key, at once."""
+        ...
+
+
+class Devices(Protocol):
+    """Handhelds; RefuseInput `not_found` outside the scope."""
+
+    def find(self, scope: Scope) -> list[Handheld]:
+        """Return those that a scope admits, the newest first."""
+        ...
+
+    async def invite(
+        self, account_id: int | None, granted: Granted, note: Noting
+    ) -> tuple[str, int]:
+        """Return a one-time code for a handheld of an account, and until when it is good."""
+        ...
+
+    async def issue(self, code: str, name: str) -> Issued:
+        """Give a handheld its first token; RefuseInput `bad_code`, `quota_reached`."""
+        ...
+
+    async def renew(self, token: str) -> Issued:
+        """Give a handheld its next token; RefuseInput `no_token`, `device_revoked`."""
+        ...
+
+    async def revoke(self, device_id: str, granted: Granted, note: Noting) -> Handheld:
+        """Revoke one that was lost, at once."""
         ...
 
 

@@ -14,6 +14,8 @@ from sqlalchemy import Connection, insert, select, update
 from cloud.access.accounts import AccountBook
 from cloud.access.admin_token import ADMIN, AdminTokens
 from cloud.access.attempts import Attempts
+from cloud.access.devices import PREFIX as DEVICE_PREFIX
+from cloud.access.devices import TERMS, DeviceBook, Terms
 from cloud.access.keys import KeyBook
 from cloud.access.passwords import Verifier
 from cloud.access.principals import principal_of
@@ -25,7 +27,7 @@ from cloud.model.audit import Entry
 from cloud.model.database import Database, Work, take_turn
 from cloud.model.organisation import Organisation
 from cloud.model.people_tables import session as session_table
-from cloud.model.permissions import administrator
+from cloud.model.permissions import administrator, load_calls
 from cloud.model.principal import Principal
 from cloud.model.session import Pending, Session
 from protocols.clock import Clock
@@ -56,12 +58,14 @@ class AccessBook:
         admin_token: str | None = None,
         data: Path | None = None,
         organisations: Callable[[str], Organisation | None] = lambda _: None,
+        terms: Terms = TERMS,
     ) -> None:
         self._database, self._clock, self._data = database, clock, data
         self._given, self._organisation = admin_token, organisations
         self.accounts = AccountBook(database, clock)
         self.sessions = SessionBook(database, clock)
         self.keys = KeyBook(database, clock)
+        self.devices = DeviceBook(database, clock, terms)
         self.verifier = Verifier()
         self.second_factor = SecondFactor(Fernet.generate_key())
         """Good for a process long, until `open_key`."""
@@ -86,6 +90,7 @@ class AccessBook:
         self._signer = _signer(await self._database.write(work))
         for part in (self.accounts, self.sessions, self.keys):
             await part.load()
+        await self.devices.refresh()
 
     async def open_key(self, file: Path) -> None:
         """Open the key of the second factors, made at the first start, before anybody comes in.
@@ -100,25 +105,30 @@ class AccessBook:
 
     async def refresh(self) -> None:
         """Read what other parts and processes wrote since the last call."""
-        for part in (self.accounts, self.sessions, self.keys):
+        for part in (self.accounts, self.sessions, self.keys, self.devices):
             await part.refresh()
 
     async def flush(self) -> None:
-        """Write when sessions and keys were last seen, where it is worth it."""
+        """Write when sessions, keys and handhelds were last seen, where it is worth it."""
         await self.sessions.flush()
         await self.keys.flush()
+        await self.devices.flush()
 
     def bearer(self, token: str) -> Principal | None:
         """Return whose token it is, None when it is nobody's or no longer good."""
         name = self._tokens.find(token)
         if name is not None:
             return administrator("token", f"token:{name}", name)
+        if token.startswith(DEVICE_PREFIX):
+            return self._handheld(token)
         key = self.keys.find(token)
         account = self.accounts.get(key.account) if key else None
         principal = self._principal(account, second_factor=True) if account else None
         if key is None or principal is None:
             return None
-        return principal.as_key(f"key:{key.id}", f"{key.name} ({principal.by})", key.calls)
+        return principal.acting(
+            "api_key", f"key:{key.id}", f"{key.name} ({principal.by})", key.calls
+        )
 
     def session(self, cookie: str) -> Session | None:
         """Return the session of a cookie that is open, in time, and of somebody who may come in."""
@@ -218,6 +228,34 @@ class AccessBook:
         """Return whom an account stands for, None when it may not come in."""
         account = self.accounts.get(account_id)
         return None if account is None else self._principal(account, second_factor=True)
+
+    def _handheld(self, token: str) -> Principal | None:
+        held = self.devices.find(token)
+        account = self.accounts.get(held.account) if held else None
+        principal = self._principal(account, second_factor=True) if account else None
+        if held is None or principal is None:
+            return None
+        calls = [call.id for call in load_calls().values() if call.handheld]
+        by = f"{held.name} ({principal.by})"
+        return principal.acting("device", f"device:{held.id}", by, calls)
+
+    def names(self, account: Account) -> list[str]:
+        """Return the names that must not stand in the password of an account."""
+        organisation = self._organisation(account.organisation)
+        return [account.username, account.name, *([organisation.name] if organisation else [])]
+
+    async def check_password(self, account: Account, password: str) -> None:
+        """Refuse somebody signed in who does not know the password; guesses are counted.
+
+        Raises:
+            RefuseInput: `wrong_password`.
+            RetryLater: too many passwords are looked at.
+
+        """
+        may = await self._count(account, known=True)
+        if not await self.verifier.verify(password, account.password) or not may:
+            raise RefuseInput("wrong_password", "the present password is not right")
+        self._attempts.forgive(account)
 
     def _session(self, cookie: str, kept: Kept) -> Session | None:
         if kept.account == 0:

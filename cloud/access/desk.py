@@ -1,21 +1,21 @@
 """Accounts as their managers change them: who may give what to whom."""
 
-import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
+from sqlalchemy import Connection, select
 
 from cloud.access.base import Noting
 from cloud.access.book import AccessBook
 from cloud.access.codes import Purpose, keep_code, look_at_code, new_code, use_code
 from cloud.access.keys import DAYS_MAX
-from cloud.access.passwords import check_password, hash_password
-from cloud.access.principals import allowed_roles
+from cloud.access.principals import OWN_ACCOUNT, allowed_roles
 from cloud.model.account import Account, AccountChange, ApiKey, NewAccount
-from cloud.model.database import Database, Work
+from cloud.model.database import Database, Work, take_turn
 from cloud.model.organisation import Organisation
+from cloud.model.people_tables import account as account_table
 from cloud.model.permissions import load_calls
 from cloud.model.principal import Granted, Scope
 from cloud.organisations.base import Organisations
@@ -40,12 +40,12 @@ class AccountDesk:
 
     def find(self, scope: Scope) -> list[Account]:
         """Return the accounts that a scope admits, by id; those that are gone are not."""
-        return [one for one in self._access.accounts.of() if _admits(scope, one)]
+        return [one for one in self._access.accounts.of() if admits(scope, one)]
 
     def get(self, account_id: int, scope: Scope) -> Account:
         """Return one."""
         account = self._access.accounts.get(account_id)
-        if account is None or not _admits(scope, account):
+        if account is None or not admits(scope, account):
             raise RefuseInput("not_found", f"no account {account_id}")
         return account
 
@@ -96,8 +96,9 @@ class AccountDesk:
         self._check_gift(
             organisation, after.roles, after.districts, after.categories, granted.scope
         )
-        self._check_kept(account, after)
-        also = [note(f"account:{account_id}")]
+        lost = [role for role in KEEPERS if _holds(account, role) and not _holds(after, role)]
+        also = [_kept_up(account.organisation, role) for role in lost]
+        also.append(note(f"account:{account_id}"))
         if after.state == "disabled":
             also.append(self._access.sessions.ending(account=account_id))
         return await self._access.accounts.change(account_id, *also, **fields)
@@ -123,7 +124,8 @@ class AccountDesk:
         if "administrator" in handed:
             raise RefuseInput("bad_request", "an administrator is made, then the other one closed")
         taken = tuple(dict.fromkeys((*taker.roles, *handed)))
-        also = [note(f"account:{from_id}"), note(f"account:{to_id}")]
+        also = [_kept_up(giver.organisation, role) for role in handed]
+        also += [note(f"account:{from_id}"), note(f"account:{to_id}")]
         accounts = self._access.accounts
         await accounts.change_all({to_id: {"roles": taken}, from_id: {"roles": kept}}, *also)
 
@@ -132,9 +134,9 @@ class AccountDesk:
 
         Raises:
             RefuseInput: `bad_code`, `weak_password` (the code stays good).
+            RetryLater: too many passwords are looked at.
 
         """
-        hashed = await asyncio.to_thread(hash_password, password)
         now_ms = self._clock.wall_ms()
         account_id = await self._database.read(
             lambda c: look_at_code(c, code, ("invite", "reset"), now_ms)
@@ -142,7 +144,7 @@ class AccountDesk:
         account = self._access.accounts.get(account_id)
         if account is None or account.state not in ("invited", "active"):
             raise RefuseInput("bad_code", "the code is not good, or no longer")
-        check_password(password, own=[account.username, account.name])
+        hashed = await self._access.verifier.hash(password, own=self._access.names(account))
         return await self._access.accounts.change(
             account_id,
             lambda c: use_code(c, code, ("invite", "reset"), now_ms),
@@ -180,7 +182,8 @@ class AccountDesk:
         if not 1 <= days <= DAYS_MAX:
             raise RefuseInput("bad_request", f"days: expected 1 to {DAYS_MAX}, found {days}")
         for call in calls:
-            if call not in load_calls() or not principal.scope(call):
+            known = call in load_calls() and call != OWN_ACCOUNT
+            if not known or not principal.scope(call):
                 raise RefuseInput("forbidden", f"calls: {call[:48]!r} is not yours to give")
         organisation = principal.organisation or ""
         room = self._organisations.room(organisation, "keys_max")
@@ -238,20 +241,29 @@ class AccountDesk:
             if asked is not None and (not asked or (wide and not set(asked) <= set(wide))):
                 raise RefuseInput("forbidden", f"{what}: expected some of the organisation's own")
 
-    def _check_kept(self, before: Account, after: Account) -> None:
-        """Refuse to shut out the last one who looks after the accounts."""
-        for role in KEEPERS:
-            if not _holds(before, role) or _holds(after, role):
-                continue
-            others = self._access.accounts.of(before.organisation)
-            if not any(_holds(one, role) and one.id != before.id for one in others):
-                raise RefuseInput("last_keeper", f"nobody else is {role} there: hand over first")
+
+def _kept_up(organisation_id: str, role: str) -> Work:
+    """Return what refuses a change after which nobody active holds a role.
+
+    It looks at what the transaction has written, and two such changes take turns: else two who
+    shut each other out at the same moment would leave nobody.
+    """
+
+    def check(connection: Connection) -> None:
+        take_turn(connection, f"keepers {organisation_id}")
+        here = account_table.c.organisation == organisation_id, account_table.c.state == "active"
+        held = connection.execute(select(account_table.c.roles).where(*here)).scalars()
+        if not any(role in msgspec.json.decode(roles) for roles in held):
+            raise RefuseInput("last_keeper", f"nobody else is {role} there: hand over first")
+
+    return check
 
 
 def _holds(account: Account, role: str) -> bool:
     return account.state == "active" and role in account.roles
 
 
-def _admits(scope: Scope, account: Account) -> bool:
+def admits(scope: Scope, account: Account) -> bool:
+    """Tell whether an account is within a scope."""
     own = account.organisation in scope.organisations or account.id == scope.account
     return scope.everything or own

@@ -1,9 +1,6 @@
 """One's own account: password, second factor, sessions."""
 
-import asyncio
-
 from cloud.access.book import AccessBook
-from cloud.access.passwords import check_password, hash_password
 from cloud.access.principals import needs_second_factor
 from cloud.access.second_factor import address_of, new_recovery_codes
 from cloud.model.account import Account, NewFactor, OpenSession
@@ -42,10 +39,8 @@ class OwnAccount:
 
         """
         account = self.get(session.principal.account)
-        if not await self._access.verifier.verify(old, account.password):
-            raise RefuseInput("wrong_password", "the present password is not right")
-        check_password(new, own=[account.username, account.name])
-        hashed = await asyncio.to_thread(hash_password, new)
+        await self._access.check_password(account, old)
+        hashed = await self._access.verifier.hash(new, own=self._access.names(account))
         ending = self._access.sessions.ending(account=account.id, but=session.id)
         await self._access.accounts.change(account.id, ending, also, password=hashed)
 
@@ -67,8 +62,7 @@ class OwnAccount:
 
         """
         account = self.get(session.principal.account)
-        if not await self._access.verifier.verify(password, account.password):
-            raise RefuseInput("wrong_password", "the present password is not right")
+        await self._access.check_password(account, password)
         now_ms = self._clock.wall_ms()
         step = self._access.second_factor.step_of(sealed, code, now_ms, after=None)
         if step is None:
@@ -94,8 +88,7 @@ class OwnAccount:
         account = self.get(session.principal.account)
         if needs_second_factor(account.roles):
             raise RefuseInput("forbidden", "the account's role asks for a second factor")
-        if not await self._access.verifier.verify(password, account.password):
-            raise RefuseInput("wrong_password", "the present password is not right")
+        await self._access.check_password(account, password)
         await self._access.accounts.change(
             account.id, also, second_factor=None, second_factor_step=None, recovery=()
         )

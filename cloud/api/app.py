@@ -9,6 +9,7 @@ from cloud.api import (
     assets,
     audit,
     data_rules,
+    devices,
     enrolment,
     feed,
     gateways,
@@ -37,7 +38,7 @@ def create_app(services: Services) -> FastAPI:
     guard = guard_of(services.access)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
     app.include_router(accounts.keys_router(services, guard))
-    for resource in (*resources, feed, audit, organisations, accounts):
+    for resource in (*resources, feed, audit, organisations, accounts, devices):
         app.include_router(resource.router(services, guard))
     app.include_router(data_rules.router(services, guard))
     app.include_router(rollouts.files(services))

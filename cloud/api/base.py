@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from fastapi import FastAPI
 from msgspec import Struct
 
-from cloud.access.base import Access, Accounts, OwnAccount
+from cloud.access.base import Access, Accounts, Devices, OwnAccount
 from cloud.api.rates import Rates
 from cloud.audit.base import Audit
 from cloud.model.alarm import Alarm
@@ -363,6 +363,7 @@ class Services:
     """Prometheus text."""
     access: Access
     accounts: Accounts
+    devices: Devices
     own: OwnAccount
     audit: Audit
     organisations: Organisations

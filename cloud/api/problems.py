@@ -11,6 +11,7 @@ from protocols.errors import RefuseInput, RetryLater
 
 STATUS_OF = {
     "no_token": 401,
+    "device_revoked": 401,
     "forbidden": 403,
     "not_found": 404,
     "bad_code": 403,

@@ -96,6 +96,34 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     last_used_at: int | None = None
 
 
+class Handheld(msgspec.Struct, frozen=True, kw_only=True):
+    """A handheld that was issued to an account."""
+
+    id: str
+    name: str
+    account: int
+    organisation: str
+    issued_at: int
+    renewed_at: int
+    expires_at: int
+    seen_at: int | None = None
+    revoked_at: int | None = None
+    revoked_by: str | None = None
+
+
+class Issued(msgspec.Struct, frozen=True, kw_only=True):
+    """What a handheld is told when it is issued, and when its token is renewed."""
+
+    id: str
+    token: str
+    """A secret, told once; the one before it holds until this one was used."""
+    expires_at: int
+    renew_at: int
+    """From then on it should renew its token."""
+    offline_grace_s: int
+    """So long it may go on working without reaching the service."""
+
+
 class NewFactor(msgspec.Struct, frozen=True):
     """A second factor that waits for its first code."""
 

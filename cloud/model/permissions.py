@@ -39,6 +39,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     remit_unplaced: tuple[Word, ...] = ()
     own: tuple[Word, ...] = ()
     self_: tuple[Word, ...] = msgspec.field(default=(), name="self")
+    handheld: bool = False
+    """Whether a handheld may make it for its account."""
 
     def roles(self) -> tuple[str, ...]:
         """Return every role that may, in whatever reach."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from cloud.model.account import Account
+from cloud.model.account import Account, Handheld
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset
 from cloud.model.organisation import Organisation
@@ -46,6 +46,7 @@ THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     KeptScan: ("scan", lambda one: f"gateway:{one.gateway}"),
     CommandEntry: ("command", lambda one: f"gateway:{one.gateway_id}"),
     ConfigPush: ("config_push", lambda one: f"gateway:{one.gateway_id}"),
+    Handheld: ("device", lambda one: f"device:{one.id}"),
     Account: ("account", lambda one: f"account:{one.id}"),
     Organisation: ("organisation", lambda one: f"organisation:{one.id}"),
     Rollout: ("rollout", lambda one: f"rollout:{one.id}"),

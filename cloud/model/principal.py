@@ -82,10 +82,10 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         """Return how far `call` reaches."""
         return self.may.get(call, NOTHING)
 
-    def as_key(self, id_: str, by: str, calls: Iterable[str]) -> "Principal":
-        """Return a program that acts for this one, with no more than these calls."""
-        key = self.only(calls)
-        return msgspec.structs.replace(key, kind="api_key", id=id_, by=by[:BY_CHARS_MAX])
+    def acting(self, kind: Kind, id_: str, by: str, calls: Iterable[str]) -> "Principal":
+        """Return a program or a handheld that acts for this one, with no more than these calls."""
+        one = self.only(calls)
+        return msgspec.structs.replace(one, kind=kind, id=id_, by=by[:BY_CHARS_MAX])
 
     def only(self, calls: Iterable[str]) -> "Principal":
         """Return the same with no more than these calls."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from cloud.access.book import AccessBook
 from cloud.access.desk import AccountDesk
+from cloud.access.device_desk import DeviceDesk
+from cloud.access.devices import Terms
 from cloud.feed.store import FeedStore
 from cloud.log.store import LogStore, insert_dead_letters
 from cloud.metrics import Metrics
@@ -70,9 +72,11 @@ class Common:
             admin_token=admin_token,
             data=data,
             organisations=self.organisations.peek,
+            terms=Terms(settings.accounts.device_days, settings.accounts.offline_grace_s),
         )
         self.organisations.on_members.append(self.access.refresh)
         self.accounts = AccountDesk(self.state_db, clock, self.access, self.organisations)
+        self.devices = DeviceDesk(self.state_db, clock, self.access, self.organisations)
         self.metrics = Metrics()
         self.data_rules = load_data_rules(days_of(settings), self._overlay())
         self.remote = RemoteBook(

@@ -92,6 +92,7 @@ class ServeRole:
             metrics=metrics,
             access=common.access,
             accounts=common.accounts,
+            devices=common.devices,
             own=OwnAccount(common.clock, common.access),
             audit=self._audit.book,
             sign_on=self._sign_on,

@@ -6,13 +6,15 @@ from typing import cast
 from sqlalchemy import insert
 
 from cloud.access.book import AccessBook
-from cloud.model.people_tables import account, api_key
+from cloud.model.people_tables import account, api_key, device
 from tests.support.cells import Caller, City, table
 from tests.support.http_services import World
 
 ACCOUNTS = {1: "platform", 2: "firm-a", 3: "firm-b", 7: "firm-a"}
 """Organisations by account; 7 is that of every caller."""
 KEYS = {1: "firm-a", 2: "firm-b"}
+DEVICES = {1: "platform", 2: "firm-a", 3: "firm-b", 7: "firm-a"}
+"""Organisations by handheld, each that of the account with its number."""
 
 
 async def settle_accounts(world: World) -> None:
@@ -39,6 +41,20 @@ async def settle_accounts(world: World) -> None:
     ]
     world.database.write_now(lambda c: c.execute(insert(account), people))
     world.database.write_now(lambda c: c.execute(insert(api_key), keys))
+    held = [
+        {
+            "id": f"{n:016}",
+            "sha256": f"{n}",
+            "name": "h",
+            "account": n,
+            "organisation": one,
+            "issued_at": world.clock.wall_ms(),
+            "renewed_at": world.clock.wall_ms(),
+            "expires_at": world.clock.wall_ms() + 10**9,
+        }
+        for n, one in DEVICES.items()
+    ]
+    world.database.write_now(lambda c: c.execute(insert(device), held))
     await cast("AccessBook", world.services.access).load()
 
 
@@ -98,9 +114,26 @@ async def write_keys(city: City, caller: Caller) -> set[int]:
     return found
 
 
+async def write_devices(city: City, caller: Caller) -> set[int]:
+    """List them, revoke each, and ask for a code for another of the same account."""
+    listed = await city.get(caller, "/api/v1/devices")
+    found, invited = set(), set()
+    for number in DEVICES:
+        answer = await city.send(caller, "DELETE", f"/api/v1/devices/{number:016}", None)
+        assert answer.status_code in (200, 403, 404)
+        found |= {number} if answer.status_code == 200 else set()
+        code = await city.send(caller, "POST", "/api/v1/devices/codes", {"account": number})
+        assert code.status_code in (201, 403, 404)
+        invited |= {number} if code.status_code == 201 or "not active" in code.text else set()
+    items = listed.json() if listed.status_code == 200 else []
+    assert {int(one["id"]) for one in items} == found == invited
+    return found
+
+
 Probe = Callable[[City, Caller], Awaitable[set[int]]]
 ACCOUNT_PROBES: dict[str, tuple[Probe, dict[int, str]]] = {
     "accounts.read": (read_accounts, ACCOUNTS),
     "accounts.write": (write_accounts, ACCOUNTS),
     "keys.write": (write_keys, KEYS),
+    "devices.write": (write_devices, DEVICES),
 }

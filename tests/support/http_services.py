@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from cloud.access.book import AccessBook
 from cloud.access.desk import AccountDesk
+from cloud.access.device_desk import DeviceDesk
 from cloud.access.limiter import FailureLimiter
 from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
@@ -282,6 +283,7 @@ async def open_world(
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
         accounts=AccountDesk(database, clock, access, organisations),
+        devices=DeviceDesk(database, clock, access, organisations),
         own=OwnAccount(clock, access),
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),

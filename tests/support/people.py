@@ -15,7 +15,7 @@ from cloud.access.book import AccessBook
 from cloud.access.second_factor import KEY_FILE, STEP_S
 from cloud.model import people_tables
 from cloud.model.account import Account
-from cloud.model.database import Database
+from cloud.model.database import Database, Work
 from cloud.model.session import Session
 from cloud.organisations.book import OrganisationBook
 from protocols.clock import ManualClock
@@ -64,6 +64,7 @@ class Door:
         districts: Sequence[str] = (),
         categories: Sequence[str] = (),
         state: str = "active",
+        quotas: str = "{}",
     ) -> None:
         """Make an organisation."""
         now_ms = self.clock.wall_ms()
@@ -74,7 +75,7 @@ class Door:
             "districts": json.dumps(list(districts)),
             "categories": json.dumps(list(categories)),
             "contact": "{}",
-            "quotas": "{}",
+            "quotas": quotas,
             "state": state,
             "applied_at": now_ms,
             "reason": "",
@@ -139,6 +140,11 @@ class Door:
         """Return the code that a telephone shows, its clock so many steps off."""
         at_s = self.clock.wall_ms() // 1000 + steps * STEP_S
         return str(pyotp.TOTP(secret).generate_otp(at_s // STEP_S))
+
+
+def unnoted(_subject: str) -> Work:
+    """Note nothing."""
+    return lambda _connection: None
 
 
 async def open_door(
