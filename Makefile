@@ -16,7 +16,7 @@ PEERS ?= lines,points,batch,single
 LENGTH = $(if $(filter command,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
 .PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards \
-    campaign-field soak bench-field bench-edge bench-cloud bench-catchup bench-growth bench-engines wheelhouse lock format clean
+    campaign-audit campaign-field soak bench-field bench-edge bench-cloud bench-catchup bench-growth bench-engines wheelhouse lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -32,19 +32,25 @@ test: $(VENV)/.dev
 test-long: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/pytest -m long
-	$(MAKE) campaign-kill campaign-states campaign-outage campaign-shards campaign-field
+	$(MAKE) campaign-kill campaign-states campaign-outage campaign-shards campaign-audit campaign-field
 
-## check: format, lint, types, architecture
+## check: format, lint, types, architecture, known vulnerabilities of what is locked
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/architecture
+	$(BIN)/python -m tests.dependency_audit
 
 ## campaign-kill: N kills of edge, broker, cloud and all together, under load; prints the ledger
 campaign-kill: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/python -m tests.campaigns.kill --kills $(N) --seed $(SEED)
+
+## campaign-audit: 1,000 bent audits; all must be found and located
+campaign-audit: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.campaigns.audit_chain --cases 1000 --seed $(SEED)
 
 ## campaign-states: lost acks, an older card, a lost card, an older cloud; prints the ledgers
 campaign-states: $(VENV)/.dev
