@@ -180,14 +180,12 @@ async def test_feed_resumes_after_the_server_was_away(tmp_path: Path) -> None:
         console = Console(await browser.new_page(viewport=DESK), address, world, tmp_path)
         world.desk.put(entrapment(world.clock))
         await console.sign_in()
-        asked: list[str] = []
-        console.page.on("request", lambda request: asked.append(request.url))
         await world.feed.wait_for_listeners(1)  # else there is nothing yet to cut
-        world.feed.cut()
-        world.desk.put(entrapment(world.clock, 2, asset="elevator:2"))
+        async with console.page.expect_request(lambda request: "/api/v1/feed" in request.url):
+            world.feed.cut()
+            world.desk.put(entrapment(world.clock, 2, asset="elevator:2"))
         await expect(console.page.locator("#alarm-2")).to_be_visible()
-        feeds = [url for url in asked if "/api/v1/feed" in url]
-        assert feeds
+        await world.feed.wait_for_listeners(1)
         assert world.feed.resumed_after[-1] == 1
 
         world.feed.oldest = 1_000_000  # what was missed is no longer kept: 410
