@@ -13,6 +13,7 @@ import typer
 import uvloop
 
 from cloud.check import check_stores
+from cloud.commands_account import account_app
 from cloud.commands_audit import audit_app
 from cloud.commands_remote import remote
 from cloud.commands_retention import retention
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.add_typer(ca_app, name="ca")
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(remote, name="remote")
+app.add_typer(account_app, name="account")
 app.add_typer(audit_app, name="audit")
 app.add_typer(retention, name="retention")
 app.command("broker")(run_broker)

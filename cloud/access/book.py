@@ -71,7 +71,7 @@ class AccessBook:
         """Good for a process long, until `open_key`."""
         self.noted: Callable[[Entry], Work] = _unnoted
         """Writes into the audit; the composition root sets it."""
-        self._tokens, self._attempts = AdminTokens(), Attempts(self.accounts, clock)
+        self._tokens, self.attempts = AdminTokens(), Attempts(self.accounts, clock)
         self._signer = _signer(secrets.token_bytes(32))
         self._principals: dict[tuple[int, bool], _Known] = {}
 
@@ -148,7 +148,7 @@ class AccessBook:
             RetryLater: too many sign in at once.
 
         """
-        self._attempts.check(address)
+        self.attempts.check(address)
         account = self.accounts.named(username)
         is_known = account is not None and self._is_known(account, known)
         may, right = await asyncio.gather(
@@ -160,10 +160,10 @@ class AccessBook:
             if account.second_factor is None:
                 session = await self._come_in(account, lambda _: {}, second_factor=False)
             else:
-                await self._attempts.take_back(account, known=is_known)
+                await self.attempts.take_back(account, known=is_known)
                 session = Pending(self._sign("pending", account, at_ms=self._clock.wall_ms()))
         if session is None:
-            self._attempts.failed(address)
+            self.attempts.failed(address)
         return session
 
     async def log_in_second(
@@ -174,7 +174,7 @@ class AccessBook:
         None: the code is wrong. Errors as of `log_in`, and `begin_again`: the password was shown
         too long ago, or changed since.
         """
-        self._attempts.check(address)
+        self.attempts.check(address)
         account = self._signed("pending", pending, PENDING_MS)
         if account is None:
             raise RefuseInput("begin_again", "show the password again")
@@ -184,15 +184,15 @@ class AccessBook:
                 account, lambda one: self._proof(one, code), second_factor=True
             )
         if session is None:
-            self._attempts.failed(address)
+            self.attempts.failed(address)
         return session
 
     async def log_in_token(self, token: str, *, person: str, address: str) -> Session | None:
         """Open a session for `person` (free text) by the administrator's token; as `log_in`."""
-        self._attempts.check(address)
+        self.attempts.check(address)
         name = self._tokens.find(token)
         if name is None:
-            self._attempts.failed(address)
+            self.attempts.failed(address)
             return None
         also = self._note(f"token:{name}", "platform", f"token:{name}", "signed in")
         cookie, kept = self.sessions.make(0, by=by_text(person, name), second_factor=True)
@@ -255,7 +255,7 @@ class AccessBook:
         may = await self._count(account, known=True)
         if not await self.verifier.verify(password, account.password) or not may:
             raise RefuseInput("wrong_password", "the present password is not right")
-        self._attempts.forgive(account)
+        self.attempts.forgive(account)
 
     def _session(self, cookie: str, kept: Kept) -> Session | None:
         if kept.account == 0:
@@ -306,7 +306,7 @@ class AccessBook:
         )
         if not came_in:
             return None
-        self._attempts.forgive(account)
+        self.attempts.forgive(account)
         self.sessions.remember(kept)
         return self._session(cookie, kept)
 
@@ -326,7 +326,7 @@ class AccessBook:
         organisation = account.organisation if account else ""
         who = f"account:{account.id}" if account else ""
         locking = self._note("stranger", organisation, who, "locked")
-        return await self._attempts.count(account, known=known, locking=locking)
+        return await self.attempts.count(account, known=known, locking=locking)
 
     def _is_known(self, account: Account, known: str) -> bool:
         """Tell whether it is a cookie of a browser by which the account came in before."""

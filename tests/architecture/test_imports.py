@@ -29,6 +29,7 @@ COMPOSITION_ROOTS = {
         "check",
         "settings",
         "commands_remote",
+        "commands_account",
         "commands_audit",
         "commands_retention",
     },
