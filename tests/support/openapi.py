@@ -1,0 +1,120 @@
+"""What the JSON API takes, as an OpenAPI document, so that a fuzzer of another hand can read it.
+
+Paths come from the routes; bodies from the very structs that read them.
+"""
+
+import copy
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+
+from cloud.api.accounts import HandOverBody, KeyBody, RedeemBody
+from cloud.api.alarms import NoteBody
+from cloud.api.enrolment import InviteBody
+from cloud.api.organisations import (
+    ContactBody,
+    DetailsBody,
+    LeaveBody,
+    ReasonBody,
+    SignUpBody,
+)
+from cloud.api.remote import CommandBody, ConfigBody
+from cloud.api.rollouts import RolloutBody
+from cloud.model.account import AccountChange, NewAccount
+from cloud.model.registering import AssetBody
+from protocols.enrolment import EnrolRequest, RenewRequest
+
+BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
+    ("put", "/api/v1/assets/{asset_id}"): AssetBody,
+    ("post", "/api/v1/alarms/{alarm_id}/acknowledge"): NoteBody,
+    ("post", "/api/v1/enroll"): EnrolRequest,
+    ("post", "/api/v1/enroll/renew"): RenewRequest,
+    ("post", "/api/v1/gateways/{gateway_id}/invite"): InviteBody,
+    ("post", "/api/v1/gateways/{gateway_id}/commands"): CommandBody,
+    ("post", "/api/v1/gateways/{gateway_id}/config"): ConfigBody,
+    ("post", "/api/v1/rollouts"): RolloutBody,
+    ("post", "/api/v1/rollouts/{rollout_id}/{verb}"): ReasonBody,
+    ("post", "/api/v1/accounts"): NewAccount,
+    ("patch", "/api/v1/accounts/{account_id}"): AccountChange,
+    ("post", "/api/v1/accounts/{account_id}/hand-over"): HandOverBody,
+    ("post", "/api/v1/redeem"): RedeemBody,
+    ("post", "/api/v1/keys"): KeyBody,
+    ("put", "/api/v1/organisations/{organisation_id}"): DetailsBody,
+    ("patch", "/api/v1/organisations/{organisation_id}"): ContactBody,
+    ("post", "/api/v1/organisations/{organisation_id}/leave"): LeaveBody,
+    ("post", "/api/v1/signup"): SignUpBody,
+    **{
+        ("post", f"/api/v1/organisations/{{organisation_id}}/{step}"): ReasonBody
+        for step in ("confirm", "refuse", "suspend", "resume")
+    },
+}
+QUERIES = {
+    "/api/v1/alarms": ("state", "asset", "before", "limit"),
+    "/api/v1/audit": ("subject", "by", "organisation", "call", "from", "to", "before", "limit"),
+    "/api/v1/gateways": ("after", "limit"),
+    "/api/v1/organisations": ("state", "kind", "text", "after", "limit"),
+    "/api/v1/assets/{asset_id}/readings": ("points", "from", "to", "step", "aggregate", "limit"),
+    "/api/v1/refusals": ("limit",),
+    "/api/v1/scans": ("gateway", "reader", "code", "before_id", "limit"),
+}
+NAMES = {
+    "asset_id": ["elevator:31101099920240000", "gateway:gw-1", "elevator:1"],
+    "alarm_id": ["1", "2", "999"],
+    "account_id": ["1", "7"],
+    "gateway_id": ["gw-0", "gw-1"],
+    "organisation_id": ["firm-a", "firm-b"],
+    "rollout_id": ["1"],
+    "verb": ["stop", "resume"],
+    "key_id": ["1"],
+    "limit": ["1", "1000"],
+    "state": ["open", "active", "applied"],
+    "after": ["gw-0", "0"],
+    "before": ["1", "9"],
+    "before_id": ["9"],
+    "from": ["0", "2025-11-24T00:00:00Z"],
+    "to": ["1764000000000"],
+    "step": ["1m"],
+    "kind": ["enterprise"],
+}
+"""Values that mean something."""
+ENDLESS = ("/api/v1/feed",)
+
+
+def document(app: FastAPI, *, known: bool) -> dict[str, Any]:
+    """Return the document of the JSON API; `known`: only names and values that mean something."""
+    made = copy.deepcopy(app.openapi())
+    types = sorted(set(BODIES.values()), key=lambda one: one.__name__)
+    _, components = msgspec.json.schema_components(
+        types, ref_template="#/components/schemas/{name}"
+    )
+    made["components"] = {"schemas": components}
+    paths = made["paths"].items()
+    made["paths"] = {
+        path: {method: _operation(method, path, one, known) for method, one in methods.items()}
+        for path, methods in paths
+        if path.startswith("/api/") and path not in ENDLESS
+    }
+    return made
+
+
+def _operation(method: str, path: str, operation: dict[str, Any], known: bool) -> dict[str, Any]:
+    def schema(name: str) -> dict[str, Any]:
+        return {"enum": NAMES[name]} if known and name in NAMES else {"type": "string"}
+
+    asked = [one for one in operation.get("parameters", []) if one["in"] == "path"]
+    parameters = [{**one, "schema": schema(one["name"])} for one in asked]
+    parameters += [
+        {"name": name, "in": "query", "required": False, "schema": schema(name)}
+        for name in QUERIES.get(path, ())
+        if method == "get"
+    ]
+    made: dict[str, Any] = {
+        "operationId": f"{method} {path}",
+        "parameters": parameters,
+        "responses": {"default": {"description": "any"}},
+    }
+    if (method, path) in BODIES:
+        body = {"$ref": f"#/components/schemas/{BODIES[method, path].__name__}"}
+        made["requestBody"] = {"content": {"application/json": {"schema": body}}}
+    return made
