@@ -13,6 +13,7 @@ from cloud.model.account import (
     NewFactor,
     OpenSession,
 )
+from cloud.model.audit import Entry
 from cloud.model.database import Work
 from cloud.model.principal import Granted, Principal, Scope
 from cloud.model.session import Pending, Session
@@ -121,8 +122,11 @@ class Devices(Protocol):
         """Return a one-time code for a handheld of an account, and until when it is good."""
         ...
 
-    async def issue(self, code: str, name: str) -> Issued:
-        """Give a handheld its first token; RefuseInput `bad_code`, `quota_reached`."""
+    async def issue(self, code: str, name: str, noted: Callable[[Entry], Work]) -> Issued:
+        """Give a handheld its first token; `noted` builds the entry in the audit.
+
+        RefuseInput `bad_code`, `quota_reached`.
+        """
         ...
 
     async def renew(self, token: str) -> Issued:

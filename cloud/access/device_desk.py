@@ -1,5 +1,7 @@
 """Handhelds as people deal with them: who may have one, who takes it away."""
 
+from collections.abc import Callable
+
 from cloud.access.base import Noting
 from cloud.access.book import AccessBook
 from cloud.access.codes import DEVICE_CODE_MS, Purpose, keep_code, look_at_code, new_code, use_code
@@ -7,7 +9,7 @@ from cloud.access.desk import admits
 from cloud.access.devices import new_device_id
 from cloud.model.account import Handheld, Issued
 from cloud.model.audit import Entry
-from cloud.model.database import Database
+from cloud.model.database import Database, Work
 from cloud.model.principal import Granted, Scope
 from cloud.organisations.base import Organisations
 from protocols.clock import Clock
@@ -51,7 +53,7 @@ class DeviceDesk:
         )
         return code, now_ms + DEVICE_CODE_MS
 
-    async def issue(self, code: str, name: str) -> Issued:
+    async def issue(self, code: str, name: str, noted: Callable[[Entry], Work]) -> Issued:
         """Give a handheld its first token; RefuseInput `bad_code`, `quota_reached`."""
         now_ms, device_id = self._clock.wall_ms(), new_device_id()
         account_id = await self._database.read(lambda c: look_at_code(c, code, PURPOSE, now_ms))
@@ -74,7 +76,7 @@ class DeviceDesk:
             also=[
                 lambda c: use_code(c, code, PURPOSE, now_ms),
                 self._organisations.room(account.organisation, "devices_max"),
-                self._access.noted(entry),
+                noted(entry),
             ],
         )
 

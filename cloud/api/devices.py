@@ -68,7 +68,8 @@ def _add_own(routes: APIRouter, services: Services) -> None:
     @routes.post("", dependencies=proven)
     async def issue(request: Request) -> Response:
         body = read_body(await request.body(), IssueBody)
-        issued = await services.devices.issue(body.code, " ".join(body.name.split()))
+        name = " ".join(body.name.split())
+        issued = await services.devices.issue(body.code, name, services.audit.noted)
         return answer(timed_fields(issued), status=201)
 
     @routes.post("/renew", dependencies=proven)

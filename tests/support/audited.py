@@ -25,7 +25,7 @@ from cloud.model import tables
 from cloud.model.audit import open_head
 from cloud.model.granting import OPEN
 from cloud.model.organisation import Contact
-from cloud.model.people_tables import account, audit
+from cloud.model.people_tables import account, audit, device
 from cloud.model.principal import Principal
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
 from cloud.model.transition import Transition
@@ -42,6 +42,7 @@ from tests.support.wheels import make_release
 MARK = "13844440000"
 """Stands in whatever tells of a person; the audit must never hold it."""
 GATEWAY = "gw-jilin-0001"
+DEVICE = "0" * 16
 SITE = f'schema = 1\ngateway_id = "{GATEWAY}"\n[uplink]\nbroker = "mqtt://x"\n# {MARK}\n'
 PARAMETERS = {
     "asset_id": LIFT,
@@ -247,7 +248,17 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
         }
         for number, role in ((1, "enterprise_clerk"), (7, "enterprise_manager"))
     ]
-    accounts = [(account, one) for one in people]
+    held = {
+        "id": DEVICE,
+        "sha256": "0",
+        "name": MARK,
+        "account": 1,
+        "organisation": "firm-a",
+        "issued_at": now_ms,
+        "renewed_at": now_ms,
+        "expires_at": now_ms + 10**9,
+    }
+    accounts = [*((account, one) for one in people), (device, held)]
     return [(tables.scan, scan), (tables.command, command), *accounts]
 
 

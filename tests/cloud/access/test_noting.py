@@ -10,11 +10,12 @@ from sqlalchemy import select
 
 from cloud.audit.verify import verify
 from cloud.model.audit import entry_of
-from cloud.model.people_tables import organisation
+from cloud.model.people_tables import device, organisation
 from cloud.model.permissions import administrator
 from cloud.model.personal import THINGS, load_personal
 from cloud.model.principal import EVERYTHING, Granted
 from tests.support.audited import (
+    DEVICE,
     GATEWAY,
     MARK,
     PARAMETERS,
@@ -196,12 +197,24 @@ EXAMPLES = {
     "DELETE /api/v1/keys/{key_id}": Example(
         "/api/v1/keys/1", "key:1", before=("/api/v1/keys", KEY), **FIRMS_OWN
     ),
+    "POST /api/v1/devices/codes": Example("/api/v1/devices/codes", "account:1", {"account": 1}),
+    "POST /api/v1/devices": Example(
+        "/api/v1/devices",
+        "device:{device}",
+        {"code": "{code}", "name": MARK},
+        before=("/api/v1/devices/codes", {"account": 1}),
+        by="account:1",
+        organisation="firm-a",
+        call="devices.write",
+    ),
+    "DELETE /api/v1/devices/{device_id}": Example(f"/api/v1/devices/{DEVICE}", f"device:{DEVICE}"),
 }
 """By method and path: every call that changes something. One that is not here fails below."""
 
 NOT_NOTED = {
     "POST /api/v1/enroll": "a gateway's own doing: the authority's book has every certificate",
     "POST /api/v1/enroll/renew": "the same",
+    "POST /api/v1/devices/renew": "a handheld's own doing: its row tells when",
     "POST /login": "opens a session in the visitor's cookie and writes nothing here",
     "POST /logout": "takes the cookie away and writes nothing here",
 }
@@ -239,7 +252,7 @@ async def test_call_that_changes_something_is_noted_without_what_is_personal(
     path = example.path.format(applied=applied(stage))
     answer = await client.request(method, path, **how)
     assert answer.status_code < 400, answer.text
-    subject = example.subject.format(applied=applied(stage))
+    subject = example.subject.format(applied=applied(stage), device=issued(stage))
     new = stage.entries()[earlier:]
     assert new, f"{name} made no entry: pass services.noted(...) to what it changes"
     for entry in new:
@@ -249,6 +262,12 @@ async def test_call_that_changes_something_is_noted_without_what_is_personal(
         assert MARK not in str(entry)
     database = stage.world.database
     assert database.read_now(lambda c: verify(c, AUDIT_KEY)).faults == []
+
+
+def issued(stage: Stage) -> str:
+    """Return the id of the handheld that was issued."""
+    query = select(device.c.id).where(device.c.id != DEVICE)
+    return str(stage.world.database.read_now(lambda c: c.execute(query).scalar()))
 
 
 def applied(stage: Stage) -> str:
