@@ -199,7 +199,11 @@ async def _page(services: Services, visit: Visit, error: RefuseInput | None = No
             for key in keys
             if key.organisation == account.organisation and key.revoked_at is None
         ],
-        calls=[call for call in load_calls().values() if principal.scope(call.id)],
+        calls=[
+            call
+            for call in load_calls().values()
+            if principal.scope(call.id) and call.id != OWN_ACCOUNT  # is a person's own
+        ],
         key_days=KEY_DAYS,
         done=done if done in DONE else "",
         error=refused_text(error, visit.t, about="wrong_account") if error else "",
