@@ -14,6 +14,7 @@ from cloud.api import (
     feed,
     gateways,
     health,
+    me,
     open_data,
     organisations,
     problems,
@@ -38,7 +39,7 @@ def create_app(services: Services) -> FastAPI:
     guard = guard_of(services.access)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
     app.include_router(accounts.keys_router(services, guard))
-    for resource in (*resources, feed, audit, organisations, accounts, devices):
+    for resource in (*resources, feed, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
     app.include_router(data_rules.router(services, guard))
     app.include_router(rollouts.files(services))

@@ -35,6 +35,7 @@ from cloud.model.registering import (
 )
 from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
 from cloud.model.scan import KeptScan
+from cloud.model.session import Session
 from cloud.model.trust import GatewayIdentity
 from cloud.oidc.base import SignOn
 from cloud.organisations.base import Exports, Organisations, SignUps
@@ -400,6 +401,13 @@ class Services:
         """Note a look at what is personal in things, before they leave."""
         if shown := personal_in(things):
             await self.audit.look(granted, shown)
+
+    async def end_own_session(self, granted: Granted, session: Session, session_id: str) -> None:
+        """End one of the caller's sessions; RefuseInput `not_found`. Noted before it is done."""
+        if session_id not in {one.id for one in self.own.sessions(session)}:
+            raise RefuseInput("not_found", f"no session {session_id[:40]!r}")
+        await self.note(granted, granted.principal.id, what="session ended")
+        await self.own.end_session(session, session_id)
 
     def redeem_noted(self, subject: str) -> Work:
         """Return what writes into the audit that a one-time code was used."""

@@ -19,6 +19,11 @@ ADDRESS_CHARS_MAX = 45
 CALLER = "caller"
 """In the state of a request: id of the principal that it proved, empty when it proved none;
 missing when nobody looked, as for a static file."""
+SLOW = (
+    *("/login", "/signup", "/redeem", "/account/"),
+    *("/api/v1/signup", "/api/v1/redeem", "/api/v1/enroll", "/api/v1/me/"),
+)
+"""Beginnings of paths behind which a password is looked at, or as much is done."""
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -126,9 +131,7 @@ def cost_of(rates: Rates, method: str, path: str) -> int:
         return rates.open_data_cost
     if method in SAFE_METHODS:
         return rates.read_cost
-    if path.startswith(
-        ("/login", "/signup", "/redeem", "/api/v1/signup", "/api/v1/redeem", "/api/v1/enroll")
-    ):
+    if path.startswith(SLOW):
         return rates.login_cost
     return rates.write_cost
 

@@ -30,9 +30,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
 
     @routes.post("/first-steps/thing")
     async def register(visit: Annotated[Visit, writer]) -> Response:
-        form = await visit.form()
-        visit.check_same_site()
-        visit.check_csrf(form.get("csrf", ""))
+        form = await visit.checked_form()
         given = {name: form.get(name, "").strip() for name in FIELDS}
         asset_id = f"{given['kind']}:{given['code']}"
         try:

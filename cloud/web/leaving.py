@@ -26,9 +26,7 @@ def router(
 
     @routes.post("/leave")
     async def leave(visit: Annotated[Visit, manager]) -> Response:
-        form = await visit.form()
-        visit.check_same_site()
-        visit.check_csrf(form.get("csrf", ""))
+        form = await visit.checked_form()
         own = visit.granted.principal.organisation or ""
         try:
             await services.organisations.leave(

@@ -64,7 +64,7 @@ def _add_deciding(routes: APIRouter, services: Services, office: Any) -> None:
     def add(step: Step) -> None:
         @routes.post(f"/organisations/{{organisation_id}}/{step}")
         async def decide(visit: Annotated[Visit, office], organisation_id: str) -> Response:
-            reason = (await _checked_form(visit)).get("reason", "")
+            reason = (await visit.checked_form()).get("reason", "")
             noted = services.noted(visit.granted, f"organisation:{organisation_id}", step=step)
             try:
                 await services.organisations.take(
@@ -86,7 +86,7 @@ def _add_deciding(routes: APIRouter, services: Services, office: Any) -> None:
 def _add_contact(routes: APIRouter, services: Services, writer: Any) -> None:
     @routes.post("/organisations/{organisation_id}/contact")
     async def set_contact(visit: Annotated[Visit, writer], organisation_id: str) -> Response:
-        form = await _checked_form(visit)
+        form = await visit.checked_form()
         changed = ["contact.name", "contact.phone"]
         subject = f"organisation:{organisation_id}"
         try:
@@ -99,13 +99,6 @@ def _add_contact(routes: APIRouter, services: Services, writer: Any) -> None:
         except RefuseInput as error:
             return await _refused(services, visit, organisation_id, error)
         return RedirectResponse(f"/organisations/{organisation_id}", status_code=303)
-
-
-async def _checked_form(visit: Visit) -> dict[str, str]:
-    form = await visit.form()
-    visit.check_same_site()
-    visit.check_csrf(form.get("csrf", ""))
-    return form
 
 
 async def _refused(

@@ -19,6 +19,9 @@ from cloud.web import (
     login,
     open_data,
     organisations,
+    own_account,
+    people,
+    redeem,
     scans,
     sign_on,
     signup,
@@ -53,23 +56,26 @@ def mount(app: FastAPI, services: Services) -> None:
     if missing:
         raise StopService(f"the pages lack {', '.join(missing)}: run python build_assets.py")
     anyone, signed_in = visits(services)
-    for open_pages in (login, open_data, signup):
+    for open_pages in (login, open_data, redeem, signup):
         app.include_router(open_pages.router(services, anyone))
     app.include_router(leaving.router(services, anyone, signed_in))
     if services.sign_on is not None:
         app.include_router(sign_on.router(services.sign_on, anyone))
     firms = (organisations, first_steps)
-    for pages in (console, alarms, assets, fleet, scans, *firms, audit, data_rules):
+    persons = (own_account, people)
+    for pages in (console, alarms, assets, fleet, scans, *firms, *persons, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))
 
     async def sign_in(request: Request, _error: Exception) -> Response:
-        if request.method == "GET" and not request.headers.get("hx-request"):
+        if _is_look(request):
             return RedirectResponse(login_address(request), status_code=303)
         return Response("signed out", status_code=401, media_type="text/plain")
 
     async def elsewhere(request: Request, error: Exception) -> Response:
         assert isinstance(error, NotForYou)  # noqa: S101  # as registered below
+        if error.visit.lacks_second_factor() and _is_look(request):
+            return RedirectResponse("/account", status_code=303)
         places = error.visit.places()
         if request.url.path == "/" and request.method == "GET" and places:
             return RedirectResponse(places[0][1], status_code=303)
@@ -77,3 +83,8 @@ def mount(app: FastAPI, services: Services) -> None:
 
     app.add_exception_handler(SignInFirst, sign_in)
     app.add_exception_handler(NotForYou, elsewhere)
+
+
+def _is_look(request: Request) -> bool:
+    """Tell whether a whole page is asked for."""
+    return request.method == "GET" and not request.headers.get("hx-request")

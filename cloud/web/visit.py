@@ -27,11 +27,15 @@ STATIC = FOLDER / "static"
 LANGUAGE_COOKIE = "suyuan_language"
 YEAR_S = 365 * 24 * 3600
 FIELD_CHARS_MAX = 2_000
+FIELDS_MAX = 200
+"""Of a form; districts alone may be 64 ticks."""
+OWN_ACCOUNT = "account.use"
 PLACES = (
     ("console", "/", "alarms.read"),
     ("fleet", "/fleet", "gateways.read"),
     ("scans", "/scans", "scans.read"),
     ("organisations", "/organisations", "organisations.read"),
+    ("accounts", "/accounts", "accounts.write"),
     ("audit", "/audit", "audit.read"),
     ("data_rules", "/data-rules", "rules_of_data.read"),
 )
@@ -102,6 +106,10 @@ class Visit:
         """Tell whether the visitor may make this call, however far it reaches."""
         return bool(self.scope_of(call))
 
+    def lacks_second_factor(self) -> bool:
+        """Tell whether the visitor may do nothing but set up the second factor of its role."""
+        return self.session is not None and set(self.session.principal.may) == {OWN_ACCOUNT}
+
     def scope_of(self, call: str) -> Scope:
         """Return how far another call reaches: for a part of the page."""
         return self.session.principal.scope(call) if self.session else NOTHING
@@ -135,15 +143,36 @@ class Visit:
             RefuseInput: `bad_request` when it is no form.
 
         """
+        return {name: values[-1] for name, values in (await self._fields()).items()}
+
+    async def ticked(self, name: str) -> tuple[str, ...]:
+        """Return all that a posted form gives for one name, such as boxes that were ticked."""
+        return tuple(filter(None, (await self._fields()).get(name, ())))
+
+    async def checked_form(self) -> dict[str, str]:
+        """Read a form that a page of this session and this site posted.
+
+        Raises:
+            RefuseInput: `forbidden`, and as `form`.
+
+        """
+        form = await self.form()
+        self.check_same_site()
+        self.check_csrf(form.get("csrf", ""))
+        return form
+
+    async def _fields(self) -> dict[str, list[str]]:
         kind = self.request.headers.get("content-type", "").partition(";")[0].strip()
         raw = await self.request.body()
         if raw and kind != "application/x-www-form-urlencoded":
             raise RefuseInput("bad_request", f"expected a form, found {kind[:60]!r}")
         try:
-            fields = parse_qs(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=20)
+            fields = parse_qs(
+                raw.decode("utf-8"), keep_blank_values=True, max_num_fields=FIELDS_MAX
+            )
         except ValueError as error:
             raise RefuseInput("bad_request", str(error)[:100]) from None
-        return {name: values[-1][:FIELD_CHARS_MAX] for name, values in fields.items()}
+        return {name: [one[:FIELD_CHARS_MAX] for one in values] for name, values in fields.items()}
 
     def check_same_site(self) -> None:
         """Refuse a post that another site made the browser send.

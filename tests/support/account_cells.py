@@ -130,10 +130,27 @@ async def write_devices(city: City, caller: Caller) -> set[int]:
     return found
 
 
+async def use_own(city: City, caller: Caller) -> set[int]:
+    """Look at the own account; a token alone gets no further than that."""
+    answer = await city.get(caller, "/api/v1/me")
+    assert answer.status_code in (200, 403)
+    for method, path, body in (
+        ("POST", "/password", {"old": "x", "new": "y"}),
+        ("POST", "/second-factor", None),
+        ("POST", "/second-factor/confirm", {"sealed": "", "code": "", "password": ""}),
+        ("DELETE", "/second-factor", {"password": ""}),
+        ("DELETE", "/sessions/0", None),
+    ):
+        refused = await city.send(caller, method, f"/api/v1/me{path}", body)
+        assert refused.status_code == 403, refused.text
+    return {answer.json()["id"]} if answer.status_code == 200 else set()
+
+
 Probe = Callable[[City, Caller], Awaitable[set[int]]]
 ACCOUNT_PROBES: dict[str, tuple[Probe, dict[int, str]]] = {
     "accounts.read": (read_accounts, ACCOUNTS),
     "accounts.write": (write_accounts, ACCOUNTS),
     "keys.write": (write_keys, KEYS),
     "devices.write": (write_devices, DEVICES),
+    "account.use": (use_own, ACCOUNTS),
 }

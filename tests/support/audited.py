@@ -16,6 +16,7 @@ from sqlalchemy import insert, select
 
 from cloud.access.base import Access
 from cloud.access.book import AccessBook
+from cloud.access.passwords import hash_password
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app
 from cloud.api.guard import SAFE_METHODS, calls_of, guarded_routes
@@ -35,7 +36,7 @@ from cloud.web.pages import mount
 from protocols.clock import ManualClock
 from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
-from tests.support.firms import DISTRICT, People, district_details, firm_details, put
+from tests.support.firms import DISTRICT, PASSWORD, People, district_details, firm_details, put
 from tests.support.http_services import AUDIT_KEY, LIFT, TOKEN, World, open_world
 from tests.support.wheels import make_release
 
@@ -56,9 +57,10 @@ PARAMETERS = {
     "kind": "alarms",
     "serial": "1",
     "name": "suyuan-9.0.0-py3-none-any.whl",
+    "session_id": "0",
 }
 """What stands in the paths of safe calls; further names belong here."""
-OF_FIRMS = {"organisations.export", "organisations.leave", "keys.write"}
+OF_FIRMS = {"organisations.export", "organisations.leave", "keys.write", "account.use"}
 QUERIES = {"/api/v1/assets/{asset_id}/readings": "?from=0&to=1"}
 
 
@@ -92,6 +94,8 @@ class Stage:
     firm: httpx.AsyncClient
     """Signed in as the manager of firm-a."""
     people: People
+    other_session: str
+    """Of the manager, too, at another browser."""
 
     def client(self, path: str, calls: set[str]) -> httpx.AsyncClient:
         """Return the firm's for what only a firm or an account may do."""
@@ -161,7 +165,8 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
     services = replace(services, access=cast("Access", Door(services.access, people)))
     app = create_app(services)
     async with _client(app) as root, _client(app) as firm:
-        stage = Stage(replace(world, services=services), app, root, firm, people)
+        world = replace(world, services=services)
+        stage = Stage(world, app, root, firm, people, await _other_session(people))
         await sign_in(stage)
         yield stage
     world.database.close()
@@ -232,6 +237,7 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
         "state": "waiting",
         "result": "null",
     }
+    hashed = hash_password(PASSWORD)
     people = [
         {
             "id": number,
@@ -240,7 +246,7 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
             "organisation": "firm-a",
             "roles": f'["{role}"]',
             "recovery": "[]",
-            "password": "none that fits",
+            "password": hashed,
             "state": "active",
             "failures": 0,
             "created_at": now_ms,
@@ -260,6 +266,12 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
     }
     accounts = [*((account, one) for one in people), (device, held)]
     return [(tables.scan, scan), (tables.command, command), *accounts]
+
+
+async def _other_session(people: People) -> str:
+    access = people.world.services.access
+    assert isinstance(access, AccessBook)
+    return (await access.open_session(7, second_factor=False)).id
 
 
 async def sign_in(stage: Stage) -> None:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from cloud.api.accounts import HandOverBody, KeyBody, RedeemBody
 from cloud.api.alarms import NoteBody
 from cloud.api.enrolment import InviteBody
+from cloud.api.me import ConfirmBody, DropBody, PasswordBody
 from cloud.api.organisations import (
     ContactBody,
     DetailsBody,
@@ -40,6 +41,9 @@ BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("post", "/api/v1/accounts/{account_id}/hand-over"): HandOverBody,
     ("post", "/api/v1/redeem"): RedeemBody,
     ("post", "/api/v1/keys"): KeyBody,
+    ("post", "/api/v1/me/password"): PasswordBody,
+    ("post", "/api/v1/me/second-factor/confirm"): ConfirmBody,
+    ("delete", "/api/v1/me/second-factor"): DropBody,
     ("put", "/api/v1/organisations/{organisation_id}"): DetailsBody,
     ("patch", "/api/v1/organisations/{organisation_id}"): ContactBody,
     ("post", "/api/v1/organisations/{organisation_id}/leave"): LeaveBody,
@@ -67,6 +71,7 @@ NAMES = {
     "rollout_id": ["1"],
     "verb": ["stop", "resume"],
     "key_id": ["1"],
+    "session_id": ["0"],
     "limit": ["1", "1000"],
     "state": ["open", "active", "applied"],
     "after": ["gw-0", "0"],

@@ -4,12 +4,14 @@ from typing import get_args
 
 import pytest
 
+from cloud.model.account import AccountState
 from cloud.model.alarm import SEVERITIES, AlarmState
 from cloud.model.organisation import OrganisationState, Quota
 from cloud.model.remote import CommandState, ConfigState, MemberState, RolloutState
 from cloud.organisations.base import Progress
 from cloud.web.first_steps import THINGS
 from cloud.web.organisations import DECISIONS
+from cloud.web.own_account import DONE
 from cloud.web.texts import FOLDER, LANGUAGES, load_texts
 from cloud.web.visit import STATIC
 from edge.decode.barcode import Finding as TextFinding
@@ -57,6 +59,7 @@ def test_every_text_is_there_and_used() -> None:
         "audit_state",
     }
     families |= {"organisation_state", "organisation_step", "first_step", "quota", "thing", "wrong"}
+    families |= {"account_state", "account_done", "wrong_account"}
     assert used - keys == set()
     assert {key for key in keys - used if key.partition(".")[0] not in families} == set()
 
@@ -92,6 +95,8 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"member_state.{name}" for name in get_args(MemberState)}
     wanted |= {f"organisation_state.{name}" for name in get_args(OrganisationState)}
     wanted |= {f"organisation_step.{step}" for steps in DECISIONS.values() for step in steps}
+    wanted |= {f"account_state.{name}" for name in get_args(AccountState) if name != "gone"}
+    wanted |= {f"account_done.{name}" for name in DONE}
     wanted |= {f"quota.{name}" for name in get_args(Quota)}
     wanted |= {f"thing.{name}" for name in THINGS}
     first = Progress(used=dict.fromkeys(get_args(Quota), 0), contact=False).done()

@@ -1,0 +1,362 @@
+"""Accounts on pages: what is refused, what is shown once, and what leads where."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pyotp
+import pytest
+from fastapi import FastAPI
+
+from cloud.access import passwords
+from cloud.access.book import AccessBook
+from cloud.access.passwords import hash_password
+from cloud.access.second_factor import STEP_S
+from cloud.model.account import Account
+from cloud.model.organisation import Details
+from cloud.model.session import SESSION_COOKIE
+from tests.support.firms import PASSWORD, client_of, firm_details, put
+from tests.support.http_services import World
+from tests.support.people import HASH, QUICK
+
+NEW = {"password": "another long one", "again": "another long one"}
+MANAGER, CLERK, STRANGER, OFFICER = range(1, 5)
+FORMS = {
+    "/accounts": {"username": "new.one", "name": "新人", "role": "enterprise_clerk"},
+    f"/accounts/{CLERK}/disable": {},
+    f"/accounts/{CLERK}/enable": {},
+    f"/accounts/{CLERK}/reset": {},
+    f"/accounts/{MANAGER}/hand-over": {"to": str(CLERK)},
+    "/account/password": {"old": PASSWORD, **NEW},
+    "/account/second-factor": {},
+    "/account/second-factor/confirm": {"sealed": "x", "code": "0", "password": PASSWORD},
+    "/account/second-factor/drop": {"password": PASSWORD},
+    "/account/sessions/0/end": {},
+    "/account/keys": {"name": "k", "days": "90", "call": "assets.read"},
+    "/account/keys/1/revoke": {},
+}
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_hasher", QUICK)
+    monkeypatch.setattr(passwords, "_DUMMY", HASH)
+
+
+@pytest.fixture
+async def app(world: World) -> FastAPI:
+    """Two firms and a department, with people in them."""
+    for number, firm in enumerate(("firm-a", "firm-b"), 1):
+        await put(world, firm, firm_details(number))
+    details = Details(kind="department", name="市监局", department="market_supervision")
+    await put(world, "bureau", details)
+    for username, organisation, role in (
+        ("manager", "firm-a", "enterprise_manager"),
+        ("clerk", "firm-a", "enterprise_clerk"),
+        ("stranger", "firm-b", "enterprise_manager"),
+        ("officer", "bureau", "regulator"),
+    ):
+        account = Account(
+            id=0,
+            username=username,
+            name=f"姓名 {username}",
+            organisation=organisation,
+            roles=(role,),
+            password=hash_password(PASSWORD),
+            state="active",
+            created_at=1,
+            updated_at=1,
+        )
+        await access(world).accounts.add(account, note=lambda _: lambda _: None)
+    return world.app
+
+
+def access(world: World) -> AccessBook:
+    assert isinstance(world.services.access, AccessBook)
+    return world.services.access
+
+
+def account(world: World, number: int) -> Account:
+    found = access(world).accounts.get(number)
+    assert found is not None
+    return found
+
+
+async def _client(app: FastAPI, world: World, number: int) -> httpx.AsyncClient:
+    client = client_of(app)
+    opened = await access(world).open_session(number, second_factor=False)
+    client.cookies.set(SESSION_COOKIE, opened.cookie)
+    return client
+
+
+@pytest.fixture
+async def manager(app: FastAPI, world: World) -> AsyncIterator[httpx.AsyncClient]:
+    async with await _client(app, world, MANAGER) as client:
+        yield client
+
+
+@pytest.fixture
+async def clerk(app: FastAPI, world: World) -> AsyncIterator[httpx.AsyncClient]:
+    async with await _client(app, world, CLERK) as client:
+        yield client
+
+
+@pytest.fixture
+async def officer(app: FastAPI, world: World) -> AsyncIterator[httpx.AsyncClient]:
+    async with await _client(app, world, OFFICER) as client:
+        yield client
+
+
+async def post(client: httpx.AsyncClient, path: str, form: Any = None) -> httpx.Response:
+    found = re.search(r'name="csrf" value="([^"]+)"', (await client.get("/account")).text)
+    assert found
+    return await client.post(path, data={"csrf": found[1], **(form or {})})
+
+
+@pytest.mark.parametrize("path", sorted(FORMS))
+async def test_form_of_elsewhere_is_refused(
+    manager: httpx.AsyncClient, world: World, path: str
+) -> None:
+    before = [account(world, number) for number in (MANAGER, CLERK)]
+    for data in ({}, {"csrf": "x"}):
+        answer = await manager.post(path, data={**FORMS[path], **data})
+        assert answer.status_code == 403, path
+    found = re.search(r'name="csrf" value="([^"]+)"', (await manager.get("/account")).text)
+    assert found
+    data, headers = {**FORMS[path], "csrf": found[1]}, {"Origin": "https://evil.example"}
+    assert (await manager.post(path, data=data, headers=headers)).status_code == 403
+    assert [account(world, number) for number in (MANAGER, CLERK)] == before
+
+
+async def test_code_is_shown_once_and_redeemed_once(
+    manager: httpx.AsyncClient, world: World, app: FastAPI
+) -> None:
+    answer = await post(manager, "/accounts", FORMS["/accounts"])
+    assert answer.status_code == 200
+    found = re.search(r"[0-9A-Z]{5}(-[0-9A-Z]{5}){3}", answer.text)
+    assert found
+    assert answer.headers["cache-control"] == "no-store"
+    for path in ("/accounts", "/accounts/5", "/account"):
+        assert found[0] not in (await manager.get(path)).text
+    async with client_of(app) as guest:
+        headers = {"Origin": "https://evil.example"}
+        form = {"code": found[0], **NEW}
+        assert (await guest.post("/redeem", data=form, headers=headers)).status_code == 403
+        for wrong, status, word in (
+            ({"code": "AAAAA"}, 403, "代码不正确"),
+            ({"again": "another"}, 400, "两次输入的密码不一致"),
+            ({"password": "short", "again": "short"}, 400, "密码太弱"),
+            ({"password": "123456789012", "again": "123456789012"}, 400, "密码太弱"),
+            ({"password": "new.one new.one x", "again": "new.one new.one x"}, 400, "密码太弱"),
+        ):
+            answer = await guest.post("/redeem", data={**form, **wrong})
+            assert answer.status_code == status, wrong
+            assert word in answer.text
+            assert wrong.get("password", NEW["password"]) not in answer.text
+        assert account(world, 5).state == "invited"
+        answer = await guest.post("/redeem", data=form)
+        assert answer.headers["location"] == "/redeem/done"
+        assert (await guest.get("/redeem/done")).status_code == 200
+        assert (await guest.post("/redeem", data=form)).status_code == 403
+    assert account(world, 5).state == "active"
+
+
+async def test_another_organisations_people_do_not_exist(
+    manager: httpx.AsyncClient, world: World
+) -> None:
+    page = await manager.get("/accounts?organisation=firm-b")
+    assert "姓名 clerk" in page.text
+    assert "姓名 stranger" not in page.text
+    for number in (STRANGER, OFFICER, 99, "x", "%00", "9" * 30):
+        assert (await manager.get(f"/accounts/{number}")).status_code == 404
+        for verb in ("disable", "enable", "reset", "hand-over"):
+            answer = await post(manager, f"/accounts/{number}/{verb}", {"to": str(CLERK)})
+            assert answer.status_code == 404, (number, verb)
+    for to in (STRANGER, "x", 99):
+        answer = await post(manager, f"/accounts/{MANAGER}/hand-over", {"to": str(to)})
+        assert answer.status_code == 404
+    for organisation in ("firm-b", "platform", "nobody"):
+        form = {**FORMS["/accounts"], "organisation": organisation}
+        assert (await post(manager, "/accounts", form)).status_code == 404
+    assert account(world, STRANGER).state == "active"
+    assert access(world).accounts.get(5) is None
+
+
+async def test_only_what_a_form_asks_for_is_taken(manager: httpx.AsyncClient, world: World) -> None:
+    for role in ("administrator", "regulator", "filling_worker", "nonsense"):
+        form = {**FORMS["/accounts"], "role": role}
+        assert (await post(manager, "/accounts", form)).status_code == 403, role
+    for name, value, word in (
+        ("username", "A B", "用户名应为"),
+        ("username", "clerk", "该用户名已被使用"),
+        ("name", "", "请填写姓名"),
+        ("role", "", "请至少选择一个角色"),
+        ("district", "别处", "无权授予"),
+    ):
+        answer = await post(manager, "/accounts", {**FORMS["/accounts"], name: value})
+        assert answer.status_code in (400, 403, 409)
+        assert word in answer.text, name
+    more = {"state": "active", "password": "x", "second_factor": "x", "id": "1"}
+    assert (await post(manager, "/accounts", {**FORMS["/accounts"], **more})).status_code == 200
+    made = account(world, 5)
+    assert (made.state, made.password, made.second_factor) == ("invited", None, None)
+    more = {"roles": "administrator", "organisation": "firm-b", "name": "else"}
+    assert (await post(manager, f"/accounts/{CLERK}/disable", more)).status_code == 303
+    changed = account(world, CLERK)
+    assert (changed.state, changed.name) == ("disabled", "姓名 clerk")
+    assert (changed.roles, changed.organisation) == (("enterprise_clerk",), "firm-a")
+
+
+async def test_last_manager_stays_until_it_is_handed_over(
+    manager: httpx.AsyncClient, world: World
+) -> None:
+    answer = await post(manager, f"/accounts/{MANAGER}/disable")
+    assert answer.status_code == 409
+    assert "请先移交" in answer.text
+    answer = await post(manager, f"/accounts/{MANAGER}/hand-over", {"to": str(CLERK)})
+    assert answer.status_code == 303
+    assert "enterprise_manager" in account(world, CLERK).roles
+    assert (await manager.get("/accounts")).headers["location"] == "/account"
+
+
+async def test_who_looks_after_nobody_sees_only_the_own_account(clerk: httpx.AsyncClient) -> None:
+    assert (await clerk.get("/accounts")).headers["location"] == "/account"
+    assert (await clerk.get(f"/accounts/{MANAGER}")).status_code == 404
+    for path in ("/accounts", f"/accounts/{MANAGER}/disable", "/account/keys"):
+        assert (await post(clerk, path, FORMS.get(path))).status_code == 403, path
+    page = await clerk.get("/account")
+    assert "接口密钥" not in page.text
+    assert 'href="/accounts"' not in page.text
+
+
+async def test_password_is_changed_with_the_present_one(
+    clerk: httpx.AsyncClient, world: World
+) -> None:
+    for wrong, word in (
+        ({"old": "x"}, "当前密码不正确"),
+        ({"again": "x"}, "两次输入的密码不一致"),
+        ({"password": "a" * 20, "again": "a" * 20}, "密码太弱"),
+    ):
+        form = {"old": PASSWORD, **NEW, **wrong}
+        answer = await post(clerk, "/account/password", form)
+        assert answer.status_code == 400
+        assert word in answer.text
+    other = await access(world).open_session(CLERK, second_factor=False)
+    foreign = await access(world).open_session(STRANGER, second_factor=False)
+    assert (await post(clerk, f"/account/sessions/{foreign.id}/end")).status_code == 404
+    answer = await post(clerk, "/account/password", {"old": PASSWORD, **NEW})
+    assert answer.headers["location"] == "/account?done=password"
+    assert access(world).session(other.cookie) is None
+    assert access(world).session(foreign.cookie) is not None
+    assert "密码已修改" in (await clerk.get("/account?done=password")).text
+    assert (await clerk.get("/account?done=<script>")).status_code == 200
+
+
+async def test_second_factor_that_a_role_asks_for_comes_first(
+    officer: httpx.AsyncClient, world: World
+) -> None:
+    for path in ("/", "/organisations", "/accounts", "/audit", "/fleet"):
+        assert (await officer.get(path)).headers["location"] == "/account", path
+        part = await officer.get(path, headers={"HX-Request": "true"})
+        assert part.status_code == 403
+    assert "请先在此完成设置" in (await officer.get("/account")).text
+    assert (await post(officer, "/accounts", FORMS["/accounts"])).status_code == 403
+    assert (await officer.get("/api/v1/assets/elevator:1")).status_code == 403
+    begun = await post(officer, "/account/second-factor")
+    assert "style=" not in begun.text
+    secret = re.search(r'id="secret"[^>]*>([A-Z2-7 ]+)<', begun.text)
+    sealed = re.search(r'name="sealed" value="([^"]+)"', begun.text)
+    assert secret
+    assert sealed
+    now_s = world.clock.wall_ms() // 1000
+    totp = pyotp.TOTP(secret[1].replace(" ", ""))
+    right = {"sealed": sealed[1], "code": totp.at(now_s), "password": PASSWORD}
+    for wrong in ({"code": totp.at(now_s + 10 * STEP_S)}, {"password": "x"}, {"sealed": "x"}):
+        answer = await post(officer, "/account/second-factor/confirm", {**right, **wrong})
+        assert answer.status_code == 400
+        assert secret[1] not in answer.text
+    answer = await post(officer, "/account/second-factor/confirm", right)
+    codes = re.findall(r"<code>([0-9a-f]{8}-[0-9a-f]{8})</code>", answer.text)
+    assert len(set(codes)) == 10
+    assert (await officer.get("/account")).headers["location"].startswith("/login")
+    assert account(world, OFFICER).second_factor is not None
+    opened = await access(world).open_session(OFFICER, second_factor=True)
+    officer.cookies.set(SESSION_COOKIE, opened.cookie)
+    assert codes[0] not in (await officer.get("/account")).text
+    answer = await post(officer, "/account/second-factor/drop", {"password": PASSWORD})
+    assert answer.status_code == 400
+    assert account(world, OFFICER).second_factor is not None
+
+
+async def test_key_is_shown_once_and_may_no_more_than_ticked(
+    manager: httpx.AsyncClient, app: FastAPI
+) -> None:
+    for wrong, status, word in (
+        ({"call": "audit.read"}, 400, "无权授予"),
+        ({"call": ""}, 400, "至少选择一项"),
+        ({"days": "9999"}, 400, "请选择有效期"),
+        ({"name": " "}, 400, "请填写用途"),
+    ):
+        answer = await post(manager, "/account/keys", {**FORMS["/account/keys"], **wrong})
+        assert answer.status_code == status
+        assert word in answer.text
+    calls = ["accounts.read", "account.use"]
+    answer = await post(manager, "/account/keys", {"name": "k", "days": "30", "call": calls})
+    token = re.search(r"sk_[\w-]{40,}", answer.text)
+    assert token
+    assert token[0] not in (await manager.get("/account")).text
+    headers = {"Authorization": f"Bearer {token[0]}"}
+    body = {"old": PASSWORD, "new": NEW["password"]}
+    async with client_of(app) as program:
+        program.headers.update(headers)
+        assert (await program.get("/api/v1/accounts")).status_code == 200
+        assert (await program.get("/api/v1/me")).json()["username"] == "manager"
+        assert (await program.get("/api/v1/assets/elevator:1")).status_code == 403
+        answer = await program.post("/api/v1/me/password", json=body)
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:suyuan:problem:forbidden")
+        assert (await post(manager, "/account/keys/1/revoke")).status_code == 303
+        assert (await program.get("/api/v1/me")).status_code == 401
+
+
+async def test_administrator_sees_all_and_chooses_the_organisation(
+    operator: httpx.AsyncClient, world: World, app: FastAPI
+) -> None:
+    page = await operator.get("/accounts")
+    for name in ("clerk", "stranger", "officer"):
+        assert f"姓名 {name}" in page.text
+    assert 'id="invite"' not in page.text
+    page = await operator.get("/accounts?organisation=bureau")
+    assert "姓名 clerk" not in page.text
+    assert 'value="regulator"' in page.text
+    assert 'value="enterprise_clerk"' not in page.text
+    assert (await operator.get("/account")).status_code == 403  # the token is nobody's account
+
+
+async def test_own_account_by_the_api(app: FastAPI, world: World) -> None:
+    opened = await access(world).open_session(CLERK, second_factor=False)
+    async with client_of(app) as client:
+        client.cookies.set(SESSION_COOKIE, opened.cookie)
+        body = {"old": PASSWORD, "new": NEW["password"]}
+        assert (await client.post("/api/v1/me/password", json=body)).status_code == 403
+        client.headers["x-csrf-token"] = opened.csrf
+        found = (await client.get("/api/v1/me")).json()
+        assert (found["username"], found["has_second_factor"]) == ("clerk", False)
+        assert not {"password", "recovery", "second_factor"} & set(found)
+        wrong = {"old": "x", "new": NEW["password"]}
+        assert (await client.post("/api/v1/me/password", json=wrong)).status_code == 403
+        assert (await client.post("/api/v1/me/password", json=body)).status_code == 204
+        made = (await client.post("/api/v1/me/second-factor")).json()
+        other = await access(world).open_session(CLERK, second_factor=False)
+        listed = (await client.get("/api/v1/me/sessions")).json()
+        assert {(one["id"], one["here"]) for one in listed} == {
+            (opened.id, True),
+            (other.id, False),
+        }
+        assert (await client.delete(f"/api/v1/me/sessions/{other.id}")).status_code == 204
+        assert (await client.delete(f"/api/v1/me/sessions/{other.id}")).status_code == 404
+        code = pyotp.TOTP(made["secret"]).at(world.clock.wall_ms() // 1000)
+        body = {"sealed": made["sealed"], "code": code, "password": NEW["password"]}
+        answer = await client.post("/api/v1/me/second-factor/confirm", json=body)
+        assert len(answer.json()["recovery_codes"]) == 10
+        assert (await client.get("/api/v1/me")).status_code == 401  # every session ended
