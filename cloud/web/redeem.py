@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 from cloud.api.base import Services
 from cloud.web.refused import refused_text
 from cloud.web.visit import Visit
-from protocols.errors import RefuseInput
+from protocols.errors import RefuseInput, RetryLater
 
 
 def router(services: Services, anyone: Callable[[Request], Visit]) -> APIRouter:
@@ -30,7 +30,7 @@ def router(services: Services, anyone: Callable[[Request], Visit]) -> APIRouter:
             if password != form.get("again"):
                 raise RefuseInput("passwords_differ")
             await services.accounts.redeem(code, password, services.redeem_noted)
-        except RefuseInput as error:
+        except (RefuseInput, RetryLater) as error:
             return _page(visit, code, error)
         return RedirectResponse("/redeem/done", status_code=303)
 
@@ -41,8 +41,12 @@ def router(services: Services, anyone: Callable[[Request], Visit]) -> APIRouter:
     return routes
 
 
-def _page(visit: Visit, code: str = "", error: RefuseInput | None = None) -> Response:
+def _page(visit: Visit, code: str = "", error: RefuseInput | RetryLater | None = None) -> Response:
     """Show the form; a code that may still be good need not be typed again."""
-    status = 200 if error is None else 403 if error.reason in ("forbidden", "bad_code") else 400
-    text = refused_text(error, visit.t, about="wrong_account") if error else ""
+    status, text = 200, ""
+    if isinstance(error, RetryLater):
+        status, text = 503, visit.t("login.busy")
+    elif error is not None:
+        status = 403 if error.reason in ("forbidden", "bad_code") else 400
+        text = refused_text(error, visit.t, about="wrong_account")
     return visit.render("redeem.html", status=status, code=code[:64], error=text)
