@@ -111,18 +111,12 @@ class SessionBook:
     def ending(
         self, *, account: int, only: str | None = None, but: str | None = None
     ) -> Callable[[Connection], int]:
-        """Return what ends them inside another transaction."""
-        wanted = [
-            kept.sha256
-            for kept in self._open.values()
-            if kept.account == account
-            and kept.ended_at is None
-            and (only is None or kept.sha256[:ID_CHARS] == only)
-            and (but is None or kept.sha256[:ID_CHARS] != but)
-        ]
+        """Return what ends them inside another transaction, in memory, too, when it is their turn.
+
+        What was refused before ends nobody's session; should the commit itself fail, somebody
+        signs in once more.
+        """
         now_ms = self._clock.wall_ms()
-        for key in wanted:  # at once: should the transaction fail, somebody signs in once more
-            self._open[key] = msgspec.structs.replace(self._open[key], ended_at=now_ms)
 
         def work(connection: Connection) -> int:
             found = [session.c.account == account, session.c.ended_at.is_(None)]
@@ -131,9 +125,19 @@ class SessionBook:
             if but is not None:
                 found.append(~session.c.sha256.startswith(but, autoescape=True))
             connection.execute(update(session).where(*found).values(ended_at=now_ms))
-            return len(wanted)
+            return self._end_here(account, only, but, now_ms)
 
         return work
+
+    def _end_here(self, account: int, only: str | None, but: str | None, now_ms: int) -> int:
+        ended = 0
+        for key, kept in list(self._open.items()):  # a copy: the loop may open one meanwhile
+            named = key[:ID_CHARS]
+            wanted = kept.account == account and kept.ended_at is None
+            if wanted and (only is None or named == only) and (but is None or named != but):
+                self._open[key] = msgspec.structs.replace(kept, ended_at=now_ms)
+                ended += 1
+        return ended
 
     def of(self, account: int, here: str = "") -> list[OpenSession]:
         """Return the open sessions of an account, the newest first."""
