@@ -595,7 +595,7 @@ def test_kills_lose_and_double_nothing(
     top = max(reached.values(), default=0)
     if traits.settles_late:
         assert top == 0, "no minute has passed by the clock of the tests"
-        top = 33
+        top = last  # a writer that is killed late has written more lines than were waited for
     else:
         assert all(reached[name] >= 1 + 7 + 20 + 3 + 33 for name in PARTITIONS)
     feed(store, top)
