@@ -1,6 +1,5 @@
 """The administrator's token: of the environment, or made up at the first start."""
 
-import hashlib
 import hmac
 import logging
 import secrets
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, insert, select
 
+from cloud.access.digest import digest_of
 from cloud.model import tables
 
 ADMIN = "admin"
@@ -36,9 +36,9 @@ class AdminTokens:
         if given:
             if len(given) < CHARS_SAFE:
                 _log.warning("the admin token is shorter than %d characters", CHARS_SAFE)
-            replaced = _set(connection, _digest(given), now_ms)
+            replaced = _set(connection, digest_of(given), now_ms)
         elif folder and connection.execute(select(tables.token)).first() is None:
-            _set(connection, _digest(_make_up(folder)), now_ms)
+            _set(connection, digest_of(_make_up(folder)), now_ms)
         rows = connection.execute(select(tables.token))
         self._names = {row.sha256: row.name for row in rows}
         return replaced
@@ -47,15 +47,11 @@ class AdminTokens:
         """Return the name of a valid token; compares in constant time."""
         if not 0 < len(token) <= CHARS_MAX:
             return None
-        given, found = _digest(token), None
+        given, found = digest_of(token), None
         for digest, name in self._names.items():  # all of them, so that time tells nothing
             if hmac.compare_digest(digest, given):
                 found = name
         return found
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _make_up(folder: Path) -> str:

@@ -4,7 +4,6 @@ A token is `dv_ID_SECRET`. Renewing it is safe to repeat: the token before stays
 one was used, so an answer that was lost does no harm. Once it was used, the one before is nothing.
 """
 
-import hashlib
 import hmac
 import secrets
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, insert, or_, select, update
 
+from cloud.access.digest import digest_of
 from cloud.model.account import Handheld, Issued
 from cloud.model.database import Database, Work
 from cloud.model.people_tables import device
@@ -125,7 +125,7 @@ class DeviceBook:
             issued_at=now_ms,
             renewed_at=now_ms,
             expires_at=now_ms + self._terms.days * DAY_MS,
-            sha256=_digest(token),
+            sha256=digest_of(token),
         )
         row = msgspec.structs.asdict(kept)
         await self._database.write(lambda c: c.execute(insert(device).values(**row)), *also)
@@ -145,7 +145,7 @@ class DeviceBook:
             if kept.revoked_at is not None or not _fits(kept, sha256):
                 raise RefuseInput("no_token", "the token is not known here")
             after: dict[str, Any] = {
-                "sha256": _digest(new),
+                "sha256": digest_of(new),
                 "previous_sha256": sha256,
                 "renewed_at": now_ms,
                 "seen_at": now_ms,
@@ -213,7 +213,7 @@ def _parts(token: str) -> tuple[str, str]:
     """Return id and hash; an empty id for what is no token of a handheld."""
     if not token.startswith(PREFIX) or len(token) > TOKEN_CHARS_MAX or not token.isascii():
         return "", ""
-    return token.removeprefix(PREFIX)[:ID_CHARS], _digest(token)
+    return token.removeprefix(PREFIX)[:ID_CHARS], digest_of(token)
 
 
 def _shown(kept: _Kept) -> Handheld:
@@ -223,7 +223,3 @@ def _shown(kept: _Kept) -> Handheld:
 
 def _from(row: Any) -> _Kept:
     return _Kept(**{name: row[name] for name in _Kept.__struct_fields__})
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

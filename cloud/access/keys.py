@@ -1,6 +1,5 @@
 """API keys: of programs that act for an account, with no more than some of its calls."""
 
-import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
+from cloud.access.digest import digest_of
 from cloud.model.account import ApiKey
 from cloud.model.database import Database, Work
 from cloud.model.people_tables import api_key
@@ -46,7 +46,7 @@ class KeyBook:
         """Return the key of a token that is in force."""
         if not token.startswith(PREFIX):
             return None
-        digest, now_ms = _digest(token), self._clock.wall_ms()
+        digest, now_ms = digest_of(token), self._clock.wall_ms()
         key = self._keys.get(digest)
         if key is None and self._database.shared:  # another process may have made it just now
             key = self._database.read_now(lambda c: _read_one(c, digest))
@@ -89,7 +89,7 @@ class KeyBook:
         }
 
         def work(connection: Connection) -> int:
-            made = connection.execute(insert(api_key).values(sha256=_digest(token), **row))
+            made = connection.execute(insert(api_key).values(sha256=digest_of(token), **row))
             key_id = int(made.inserted_primary_key[0])  # type: ignore[index]  # an insert has one
             for more in (room, note(key_id)):
                 more(connection)
@@ -97,7 +97,7 @@ class KeyBook:
 
         key_id = await self._database.write(work)
         key = ApiKey(**(row | {"id": key_id, "calls": tuple(calls)}))
-        self._keys[_digest(token)] = key
+        self._keys[digest_of(token)] = key
         return token, key
 
     async def revoke(self, key_id: int, *, also: Sequence[Work]) -> ApiKey:
@@ -134,7 +134,3 @@ def _read_one(connection: Connection, digest: str) -> ApiKey | None:
 def _from(row: Any) -> ApiKey:
     fields = {name: row[name] for name in ApiKey.__struct_fields__}
     return ApiKey(**(fields | {"calls": tuple(msgspec.json.decode(row["calls"]))}))
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,12 +1,12 @@
 """Sessions of pages: a random token in a cookie, its hash and the rest kept here."""
 
-import hashlib
 import secrets
 from collections.abc import Callable
 
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
+from cloud.access.digest import digest_of
 from cloud.model.account import OpenSession
 from cloud.model.database import Database, Work
 from cloud.model.people_tables import session
@@ -65,7 +65,7 @@ class SessionBook:
         """Make a session up; returns its cookie, too. `opening` opens it."""
         cookie, now_ms = secrets.token_urlsafe(32), self._clock.wall_ms()
         kept = Kept(
-            sha256=_digest(cookie),
+            sha256=digest_of(cookie),
             account=account,
             by=by,
             csrf=secrets.token_urlsafe(24),
@@ -88,7 +88,7 @@ class SessionBook:
         """Return the session of a cookie that is open and in time, and note that it was seen."""
         if not 0 < len(cookie) <= COOKIE_CHARS_MAX:
             return None
-        key, now_ms = _digest(cookie), self._clock.wall_ms()
+        key, now_ms = digest_of(cookie), self._clock.wall_ms()
         kept = self._open.get(key)
         if kept is None and self._database.shared:  # another process may have opened it just now
             kept = self._database.read_now(lambda c: _read_one(c, key))
@@ -178,7 +178,3 @@ def _write_seen(connection: Connection, rows: list[dict[str, object]]) -> None:
 def _read_one(connection: Connection, key: str) -> Kept | None:
     row = connection.execute(select(session).where(session.c.sha256 == key)).mappings().first()
     return None if row is None else Kept(**row)
-
-
-def _digest(cookie: str) -> str:
-    return hashlib.sha256(cookie.encode("utf-8", "surrogatepass")).hexdigest()

@@ -10,11 +10,10 @@ from cloud.access.base import Noting
 from cloud.api.base import Services
 from cloud.api.bodies import read_body
 from cloud.api.guard import Guard, open_to_all
-from cloud.api.parameters import check_names
+from cloud.api.parameters import check_names, number_in_path
 from cloud.api.render import answer, page, timed_fields
 from cloud.model.account import Account, AccountChange, ApiKey, NewAccount
 from cloud.model.principal import Granted
-from protocols.errors import RefuseInput
 
 SECRET = ("password", "second_factor", "second_factor_step", "recovery")
 """Fields that never leave."""
@@ -63,7 +62,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
 
     @routes.get("/accounts/{account_id}")
     async def get_account(account_id: str, granted: Annotated[Granted, reader]) -> Response:
-        found = accounts.get(_number(account_id), granted.scope)
+        found = accounts.get(number_in_path(account_id), granted.scope)
         await services.shown(granted, found)
         return answer(account_fields(found))
 
@@ -73,13 +72,13 @@ def router(services: Services, guard: Guard) -> APIRouter:
     ) -> Response:
         body = read_body(await request.body(), AccountChange)
         note = _note(services, granted, "changed")
-        changed = await accounts.change(_number(account_id), body, granted, note)
+        changed = await accounts.change(number_in_path(account_id), body, granted, note)
         return answer(account_fields(changed))
 
     @routes.post("/accounts/{account_id}/reset")
     async def reset(account_id: str, granted: Annotated[Granted, writer]) -> Response:
         note = _note(services, granted, "reset")
-        code = await accounts.reset(_number(account_id), granted, note)
+        code = await accounts.reset(number_in_path(account_id), granted, note)
         return answer({"code": code}, status=201)
 
     @routes.post("/accounts/{account_id}/hand-over")
@@ -90,7 +89,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
             read_body(await request.body(), HandOverBody).to,
             _note(services, granted, "handed over"),
         )
-        await accounts.hand_over(_number(account_id), to, granted, note)
+        await accounts.hand_over(number_in_path(account_id), to, granted, note)
         return answer(account_fields(accounts.get(to, granted.scope)))
 
     _add_redeem(routes, services)
@@ -129,7 +128,7 @@ def keys_router(services: Services, guard: Guard) -> APIRouter:
     @routes.delete("/{key_id}")
     async def revoke(key_id: str, granted: Annotated[Granted, keeper]) -> Response:
         note = _note(services, granted, "revoked")
-        return answer(key_fields(await accounts.revoke_key(_number(key_id), granted, note)))
+        return answer(key_fields(await accounts.revoke_key(number_in_path(key_id), granted, note)))
 
     return routes
 
@@ -148,9 +147,3 @@ def key_fields(key: ApiKey) -> dict[str, Any]:
 
 def _note(services: Services, granted: Granted, what: str, **detail: object) -> Noting:
     return lambda subject: services.noted(granted, subject, what=what, **detail)
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 16):
-        raise RefuseInput("not_found", f"expected a number, found {text[:40]!r}")
-    return int(text)

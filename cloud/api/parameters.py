@@ -10,6 +10,7 @@ from protocols.errors import RefuseInput
 _STEP = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)?")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
+NUMBER_CHARS_MAX = 16
 STEP_MAX_MS = 36_525 * 86_400_000
 """A hundred years."""
 
@@ -42,6 +43,18 @@ def whole(query: QueryParams, name: str, default: int, *, low: int, high: int) -
         return default
     if not re.fullmatch(r"[0-9]{1,16}", text) or not low <= int(text) <= high:
         raise RefuseInput("bad_request", f"{name}: expected {low} to {high}, found {text[:40]!r}")
+    return int(text)
+
+
+def number_in_path(text: str) -> int:
+    """Read the number of a thing in a path; what is no number is nothing that exists.
+
+    Raises:
+        RefuseInput: `not_found`.
+
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= NUMBER_CHARS_MAX):
+        raise RefuseInput("not_found", f"expected a number, found {text[:40]!r}")
     return int(text)
 
 

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from cloud.api.base import Services
 from cloud.api.bodies import read_body
 from cloud.api.guard import Guard, open_to_all
-from cloud.api.parameters import check_names, whole
+from cloud.api.parameters import check_names, number_in_path, whole
 from cloud.api.render import answer, timed_fields
 from cloud.model.principal import Granted
 from cloud.model.remote import Rollout
@@ -85,7 +85,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
 
     @routes.get("/rollouts/{rollout_id}")
     async def get_rollout(rollout_id: str, granted: Annotated[Granted, keeper]) -> Response:
-        rollout, members = await remote.rollout(_number(rollout_id))
+        rollout, members = await remote.rollout(number_in_path(rollout_id))
         await services.shown(granted, rollout)
         return answer(_fields(rollout, members))
 
@@ -97,7 +97,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
             raise RefuseInput("not_found", f"expected stop or resume, found {verb[:20]!r}")
         raw = await request.body()
         reason = read_body(raw, ReasonBody).reason if raw.strip() else ""
-        number, running = _number(rollout_id), verb == "resume"
+        number, running = number_in_path(rollout_id), verb == "resume"
         noted = services.noted(granted, f"rollout:{number}", state=verb)
         rollout = await remote.set_rollout(number, running=running, reason=reason, also=[noted])
         return answer(timed_fields(rollout))
@@ -112,7 +112,7 @@ def files(services: Services) -> APIRouter:
 
     @routes.get("/{serial}/{name}")
     async def get_wheel(serial: str, name: str) -> Response:
-        path = services.remote.releases.file(_number(serial), name)
+        path = services.remote.releases.file(number_in_path(serial), name)
         return FileResponse(path, media_type="application/octet-stream")
 
     return routes
@@ -124,9 +124,3 @@ def _fields(rollout: Rollout, members: Any) -> dict[str, Any]:
         counts[one.state] = counts.get(one.state, 0) + 1
     shown = [timed_fields(one) for one in members]
     return timed_fields(rollout) | {"counts": counts, "gateways": shown}
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 16):
-        raise RefuseInput("not_found", f"expected a number, found {text[:40]!r}")
-    return int(text)

@@ -22,7 +22,6 @@ SubjectKind = Literal[
 ]
 Action = Literal["delete", "pseudonymise", "empty"]
 Coarse = Literal["itself", "day", "district_of_asset", "district_of_gateway"]
-Figure = Literal["count", "mean_s"]
 
 DAY_MS = 24 * 3600 * 1000
 SUPPRESSED_BELOW = 3
