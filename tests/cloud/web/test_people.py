@@ -41,7 +41,7 @@ FORMS = {
 @pytest.fixture(autouse=True)
 def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_hasher", QUICK)
-    monkeypatch.setattr(passwords, "_DUMMY", HASH)
+    monkeypatch.setattr(passwords, "NOBODYS", HASH)
 
 
 @pytest.fixture
