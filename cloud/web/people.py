@@ -14,7 +14,7 @@ from cloud.model.account import Account, AccountChange, NewAccount
 from cloud.model.organisation import Organisation
 from cloud.model.permissions import load_categories, load_roles
 from cloud.organisations.base import Wanted
-from cloud.web.own_account import number_in
+from cloud.web.own_page import number_in
 from cloud.web.refused import refused_text
 from cloud.web.visit import SignedIn, Visit
 from protocols.errors import RefuseInput

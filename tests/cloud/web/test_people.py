@@ -15,10 +15,12 @@ from cloud.access.passwords import hash_password
 from cloud.access.second_factor import STEP_S
 from cloud.model.account import Account
 from cloud.model.organisation import Details
+from cloud.model.permissions import administrator
+from cloud.model.principal import EVERYTHING, Granted
 from cloud.model.session import SESSION_COOKIE
 from tests.support.firms import PASSWORD, client_of, firm_details, put
 from tests.support.http_services import World
-from tests.support.people import HASH, QUICK
+from tests.support.people import HASH, QUICK, unnoted
 
 NEW = {"password": "another long one", "again": "another long one"}
 MANAGER, CLERK, STRANGER, OFFICER = range(1, 5)
@@ -35,6 +37,7 @@ FORMS = {
     "/account/sessions/0/end": {},
     "/account/keys": {"name": "k", "days": "90", "call": "assets.read"},
     "/account/keys/1/revoke": {},
+    "/account/handhelds/0/revoke": {},
 }
 
 
@@ -320,6 +323,34 @@ async def test_key_is_shown_once_and_may_no_more_than_ticked(
         assert (answer.status_code, answer.json()["type"]) == (403, "urn:suyuan:problem:forbidden")
         assert (await post(manager, "/account/keys/1/revoke")).status_code == 303
         assert (await program.get("/api/v1/accounts")).status_code == 401
+
+
+async def test_own_handhelds_are_listed_and_a_lost_one_revoked(
+    manager: httpx.AsyncClient, clerk: httpx.AsyncClient, world: World, app: FastAPI
+) -> None:
+    made = {}
+    for number, name in ((MANAGER, "PDA-1"), (CLERK, "PDA-2")):
+        granted = Granted(
+            administrator("token", "token:admin", "admin"), "devices.write", EVERYTHING
+        )
+        code, _ = await world.services.devices.invite(number, granted, unnoted)
+        issued = await world.services.devices.issue(code, name, lambda _: lambda _: None)
+        made[number] = issued
+    page = await manager.get("/account")
+    assert "PDA-1" in page.text
+    assert "PDA-2" not in page.text, "the manager's own account, not the firm's"
+    for other in (made[CLERK].id, "x", "0" * 16):
+        assert (await post(manager, f"/account/handhelds/{other}/revoke")).status_code == 404
+    async with client_of(app) as held:
+        held.headers["Authorization"] = f"Bearer {made[CLERK].token}"
+        assert (await held.get("/api/v1/scans")).status_code == 200
+        answer = await post(clerk, f"/account/handhelds/{made[CLERK].id}/revoke")
+        assert answer.headers["location"] == "/account?done=handheld"
+        assert (await held.get("/api/v1/scans")).status_code == 401
+    page = await clerk.get("/account?done=handheld")
+    assert "PDA-2" not in page.text
+    assert "手持终端已吊销" in page.text
+    assert made[MANAGER].id in {one.id for one in access(world).devices.all() if not one.revoked_at}
 
 
 async def test_administrator_sees_all_and_chooses_the_organisation(
