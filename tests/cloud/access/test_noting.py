@@ -212,6 +212,12 @@ EXAMPLES = {
         )
         for verb in ("enable", "disable", "reset")
     },
+    "POST /accounts/{account_id}/change": Example(
+        "/accounts/1/change",
+        "account:1",
+        {"name": f"{MARK}2", "role": "enterprise_manager"},
+        form=True,
+    ),
     "POST /accounts/{account_id}/hand-over": Example(
         "/accounts/7/hand-over", "account:7 account:1", {"to": "1"}, form=True
     ),

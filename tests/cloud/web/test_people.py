@@ -1,10 +1,12 @@
 """Accounts on pages: what is refused, what is shown once, and what leads where."""
 
+import html
 import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import msgspec
 import pyotp
 import pytest
 from fastapi import FastAPI
@@ -18,7 +20,15 @@ from cloud.model.organisation import Details
 from cloud.model.permissions import administrator
 from cloud.model.principal import EVERYTHING, Granted
 from cloud.model.session import SESSION_COOKIE
-from tests.support.firms import PASSWORD, client_of, firm_details, put
+from cloud.web.people_page import SHOWN
+from tests.support.firms import (
+    DISTRICT,
+    OTHER_DISTRICT,
+    PASSWORD,
+    client_of,
+    firm_details,
+    put,
+)
 from tests.support.http_services import World
 from tests.support.people import HASH, QUICK, unnoted
 
@@ -26,6 +36,7 @@ NEW = {"password": "another long one", "again": "another long one"}
 MANAGER, CLERK, STRANGER, OFFICER = range(1, 5)
 FORMS = {
     "/accounts": {"username": "new.one", "name": "新人", "role": "enterprise_clerk"},
+    f"/accounts/{CLERK}/change": {"name": "新名", "role": "enterprise_clerk"},
     f"/accounts/{CLERK}/disable": {},
     f"/accounts/{CLERK}/enable": {},
     f"/accounts/{CLERK}/reset": {},
@@ -173,7 +184,7 @@ async def test_another_organisations_people_do_not_exist(
     assert "姓名 stranger" not in page.text
     for number in (STRANGER, OFFICER, 99, "x", "%00", "9" * 30):
         assert (await manager.get(f"/accounts/{number}")).status_code == 404
-        for verb in ("disable", "enable", "reset", "hand-over"):
+        for verb in ("change", "disable", "enable", "reset", "hand-over"):
             answer = await post(manager, f"/accounts/{number}/{verb}", {"to": str(CLERK)})
             assert answer.status_code == 404, (number, verb)
     for to in (STRANGER, "x", 99):
@@ -209,6 +220,76 @@ async def test_only_what_a_form_asks_for_is_taken(manager: httpx.AsyncClient, wo
     changed = account(world, CLERK)
     assert (changed.state, changed.name) == ("disabled", "姓名 clerk")
     assert (changed.roles, changed.organisation) == (("enterprise_clerk",), "firm-a")
+
+
+async def test_name_roles_and_places_are_changed_and_no_more(
+    manager: httpx.AsyncClient, world: World
+) -> None:
+    wide = firm_details(1, districts=(DISTRICT, OTHER_DISTRICT), categories=("food", "farm_inputs"))
+    await put(world, "firm-a", wide)
+    path = f"/accounts/{CLERK}/change"
+    for wrong, status, word in (
+        ({"role": ""}, 400, "请至少选择一个角色"),
+        ({"name": " "}, 400, "请填写姓名"),
+        ({"role": "administrator"}, 403, "无权授予"),
+        ({"district": "别处"}, 403, "无权授予"),
+        ({"category": "drugs"}, 403, "无权授予"),
+    ):
+        answer = await post(manager, path, {**FORMS[path], **wrong})
+        assert answer.status_code == status, wrong
+        assert word in answer.text
+    form = {
+        "name": " 新  名 ",
+        "role": ["enterprise_clerk", "enterprise_manager"],
+        "district": DISTRICT,
+        "username": "root",
+        "organisation": "firm-b",
+        "state": "disabled",
+        "password": "x",
+    }
+    before = account(world, CLERK)
+    answer = await post(manager, path, form)
+    assert answer.headers["location"] == f"/accounts/{CLERK}"
+    after = account(world, CLERK)
+    roles = ("enterprise_clerk", "enterprise_manager")
+    assert (after.name, after.roles, after.districts) == ("新 名", roles, (DISTRICT,))
+    same = ("username", "organisation", "state", "password", "categories")
+    assert [getattr(after, name) for name in same] == [getattr(before, name) for name in same]
+    page = await manager.get(f"/accounts/{CLERK}")
+    assert re.findall(r'value="(\S+)" checked', page.text) == [
+        *sorted(roles, reverse=True),
+        DISTRICT,
+    ]
+    assert (await post(manager, path, FORMS[path])).status_code == 303
+    assert account(world, CLERK).districts is None, "none ticked: as wide as the organisation"
+
+
+async def test_last_manager_takes_no_role_from_themselves(
+    manager: httpx.AsyncClient, world: World
+) -> None:
+    form = {"name": "姓名", "role": "enterprise_clerk"}
+    answer = await post(manager, f"/accounts/{MANAGER}/change", form)
+    assert answer.status_code == 409
+    assert "请先移交" in answer.text
+
+
+async def test_long_list_goes_on_by_pages(manager: httpx.AsyncClient, world: World) -> None:
+    template = account(world, CLERK)
+    for number in range(SHOWN + 1):
+        one = msgspec.structs.replace(template, username=f"more.{number:03}", name=f"多 {number}")
+        await access(world).accounts.add(one, note=lambda _: lambda _: None)
+    seen: list[str] = []
+    path: str | None = "/accounts"
+    while path:
+        page = (await manager.get(path)).text
+        shown = re.findall(r"<code>([a-z0-9.]+)</code>", page)
+        assert len(shown) <= SHOWN
+        seen += shown
+        further = re.search(r'href="(/accounts\?[^"]*after=\d+)"', page)
+        path = html.unescape(further[1]) if further else None
+    assert seen == ["clerk", "manager", *(f"more.{number:03}" for number in range(SHOWN + 1))]
+    for nonsense in ("x", "-1", f"{STRANGER}", "9" * 30):  # what is not there is the first page
+        assert ">clerk<" in (await manager.get(f"/accounts?after={nonsense}")).text
 
 
 async def test_last_manager_stays_until_it_is_handed_over(
