@@ -13,27 +13,28 @@ from cloud.model.session import Session
 from cloud.oidc.base import Linked
 from cloud.web.refused import refused_text
 from cloud.web.visit import OWN_ACCOUNT, Visit
-from protocols.errors import RefuseInput
+from protocols.errors import RefuseInput, RetryLater
 
 KEY_DAYS = (30, 90, 365)
 DONE = ("password", "session", "dropped", "revoked", "handheld", "linked", "unlinked")
 """What the page may say was done."""
-STATUS_OF = {"not_found": 404, "quota_reached": 409, "last_way": 409}
+STATUS_OF = {"not_found": 404, "quota_reached": 409, "last_way": 409, "too_many_attempts": 429}
 
 
 async def account_page(
-    services: Services, visit: Visit, error: RefuseInput | None = None
+    services: Services, visit: Visit, error: RefuseInput | RetryLater | None = None
 ) -> Response:
     """Show the account, with what was wrong."""
+    status, words = told(visit, error)
     principal, roles = visit.granted.principal, load_roles()
     account = services.own.get(principal.account)
     handhelds = _handhelds(services, visit)
     await services.shown(visit.granted, account, *handhelds)
     held = [roles[role] for role in account.roles if role in roles]
     done = visit.request.query_params.get("done", "")
-    return visit.render(
+    response = visit.render(
         "account.html",
-        status=STATUS_OF.get(error.reason, 400) if error else 200,
+        status=status,
         account=account,
         organisation=services.organisations.peek(account.organisation),
         roles=held,
@@ -46,8 +47,27 @@ async def account_page(
         calls=_calls(principal),
         key_days=KEY_DAYS,
         done=done if done in DONE else "",
-        error=refused_text(error, visit.t, about="wrong_account") if error else "",
+        error=words,
     )
+    return with_wait(response, error)
+
+
+def told(visit: Visit, error: RefuseInput | RetryLater | None) -> tuple[int, str]:
+    """Return status and words of what was wrong."""
+    if error is None:
+        return 200, ""
+    if isinstance(error, RetryLater):
+        return 503, visit.t("login.busy")
+    return STATUS_OF.get(error.reason, 400), refused_text(error, visit.t, about="wrong_account")
+
+
+def with_wait(response: Response, error: RefuseInput | RetryLater | None) -> Response:
+    """Say when to come again, where it was too often or too many came at once."""
+    if response.status_code == 429:
+        response.headers["Retry-After"] = getattr(error, "detail", "1")
+    elif response.status_code == 503:
+        response.headers["Retry-After"] = "1"
+    return response
 
 
 def done_page(what: str) -> Response:

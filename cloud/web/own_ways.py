@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Response
 
 from cloud.api.base import Services
 from cloud.oidc.base import SignOn
+from cloud.web import once
 from cloud.web.own_page import KEY_DAYS, account_page, done_page, number_in, own_noted
 from cloud.web.visit import OWN_ACCOUNT, SignedIn, Visit
 from protocols.errors import RefuseInput
@@ -38,7 +39,15 @@ def _add_keys(routes: APIRouter, services: Services, keeper: Any) -> None:
             )
         except RefuseInput as error:
             return await account_page(services, visit, error)
-        return visit.render("key_made.html", token=token, key=key)
+        return once.lead_to(visit, f"/account/keys/{key.id}", {"token": token})
+
+    @routes.get("/account/keys/{key_id}")
+    async def show_key(visit: Annotated[Visit, keeper], key_id: str) -> Response:
+        shown, keys = once.content_of(visit), services.accounts.keys(visit.scope)
+        made = [key for key in keys if str(key.id) == key_id]
+        if shown is None or not made:
+            return once.shown_already(visit, "/account#keys")
+        return once.show(visit, "key_made.html", token=shown["token"], key=made[0])
 
     @routes.post("/account/keys/{key_id}/revoke")
     async def revoke_key(visit: Annotated[Visit, keeper], key_id: str) -> Response:

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 from cloud.access.base import Noting
 from cloud.api.base import Services
 from cloud.model.account import AccountChange, NewAccount, what_changes
+from cloud.web import once
 from cloud.web.own_page import number_in
 from cloud.web.people_page import code_page, list_page, one_page
 from cloud.web.visit import SignedIn, Visit
@@ -50,7 +51,7 @@ def _add_inviting(routes: APIRouter, services: Services, writer: Any) -> None:
             made, code = await services.accounts.open(new, visit.granted, note)
         except RefuseInput as error:
             return await list_page(services, visit, organisation, form, error)
-        return await code_page(services, visit, made, code)
+        return once.lead_to(visit, f"/accounts/{made.id}/code", {"code": code})
 
     @routes.post("/accounts/{account_id}/reset")
     async def reset(visit: Annotated[Visit, writer], account_id: str) -> Response:
@@ -59,10 +60,13 @@ def _add_inviting(routes: APIRouter, services: Services, writer: Any) -> None:
             number = number_in(account_id)
             note = _note(services, visit, "reset")
             code = await services.accounts.reset(number, visit.granted, note)
-            one = services.accounts.get(number, visit.scope)
         except RefuseInput as error:
             return await one_page(services, visit, account_id, error)
-        return await code_page(services, visit, one, code)
+        return once.lead_to(visit, f"/accounts/{number}/code", {"code": code})
+
+    @routes.get("/accounts/{account_id}/code")
+    async def show_code(visit: Annotated[Visit, writer], account_id: str) -> Response:
+        return await code_page(services, visit, account_id)
 
 
 def _add_changing(routes: APIRouter, services: Services, writer: Any) -> None:

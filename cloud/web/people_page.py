@@ -12,6 +12,7 @@ from cloud.model.account import Account
 from cloud.model.organisation import Organisation
 from cloud.model.permissions import load_categories, load_roles
 from cloud.organisations.base import Wanted
+from cloud.web import once
 from cloud.web.own_page import number_in
 from cloud.web.refused import refused_text
 from cloud.web.visit import Visit
@@ -96,12 +97,19 @@ async def one_page(
     )
 
 
-async def code_page(services: Services, visit: Visit, one: Account, code: str) -> Response:
+async def code_page(services: Services, visit: Visit, account_id: str) -> Response:
     """Show a one-time code, this once."""
+    try:
+        one = services.accounts.get(number_in(account_id), visit.scope)
+    except RefuseInput:
+        return visit.render("not_found.html", status=404)
+    shown = once.content_of(visit)
+    if shown is None:
+        return once.shown_already(visit, f"/accounts/{one.id}")
     await services.shown(visit.granted, one)
     base = services.base_url or str(visit.request.base_url)
     address = f"{base.rstrip('/')}/redeem"
-    return visit.render("account_code.html", one=one, code=code, address=address)
+    return once.show(visit, "account_code.html", one=one, code=shown["code"], address=address)
 
 
 def _after(

@@ -62,6 +62,7 @@ PARAMETERS = {
     "serial": "1",
     "name": "suyuan-9.0.0-py3-none-any.whl",
     "session_id": "0",
+    "key_id": "1",
 }
 """What stands in the paths of safe calls; further names belong here."""
 OF_FIRMS = {"organisations.export", "organisations.leave", "keys.write", "account.use"}
