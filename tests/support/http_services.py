@@ -40,7 +40,7 @@ from cloud.remote.book import RemoteBook
 from cloud.remote.releases import Releases
 from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
-from cloud.scans.store import find_scans
+from cloud.scans.find import find_scans
 from cloud.telemetry.base import Aggregate, Series
 from cloud.trust import signing
 from cloud.web.pages import mount
