@@ -94,6 +94,8 @@ def _decode(see: Inspection, data: bytes | Mapping[str, Any]) -> dict[str, Any] 
 def _document(see: Inspection, value: dict[str, Any]) -> Document:
     contexts, see.namespaces = _contexts(see, value)
     type_ = _document_type(see, value)
+    if type_ is None:
+        return Document(contexts=contexts, namespaces=see.namespaces, faults=tuple(see.faults))
     query = type_ == "EPCISQueryDocument"
     got = properties(see, "", value, _QUERY_DOCUMENT if query else _DOCUMENT)
     for name in ("epcisBody",) if query else ("schemaVersion", "creationDate", "epcisBody"):
@@ -148,7 +150,7 @@ def _listed(value: Any) -> list[Any]:
     return value if type(value) is list else [value]
 
 
-def _document_type(see: Inspection, value: Mapping[str, Any]) -> _Type:
+def _document_type(see: Inspection, value: Mapping[str, Any]) -> _Type | None:
     for type_ in _TYPES:
         if value.get("type") == type_:
             return type_
@@ -157,7 +159,7 @@ def _document_type(see: Inspection, value: Mapping[str, Any]) -> _Type:
     else:
         rule = "wrong_value" if type(value["type"]) is str else "wrong_type"
         see.note("/type", rule, " or ".join(_TYPES), value["type"])
-    return "EPCISDocument"
+    return None
 
 
 def _event_list(see: Inspection, value: object, *, query: bool) -> tuple[str, dict[str, Any]]:

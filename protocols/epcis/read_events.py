@@ -53,8 +53,8 @@ def read_one(
 def _type(see: Inspection, at: str, value: Mapping[str, Any]) -> str | None:
     """Read the type: bare for one of the standard's, else its full name."""
     type_ = value.get("type")
-    if type_ in TABLES:
-        return str(type_)
+    if type(type_) is str and type_ in TABLES:
+        return type_
     if "type" not in value:
         see.missing(at, "type")
         return None
