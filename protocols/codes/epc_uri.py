@@ -7,7 +7,7 @@ Syntax 1.4, section 4.
 """
 
 import re
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote
 
@@ -40,7 +40,7 @@ class IdentifierFault(Struct, frozen=True):
     expected: str
 
 
-class _Scheme(Struct, frozen=True):
+class _Scheme(Struct, frozen=True, dict=True):
     """One EPC scheme: how its URN and its Digital Link correspond."""
 
     urn: str
@@ -55,7 +55,7 @@ class _Scheme(Struct, frozen=True):
     serial: re.Pattern[str] = _TEXT
     reference: re.Pattern[str] = _TEXT
 
-    @property
+    @cached_property
     def fields(self) -> int:
         """How many the URN has, between points."""
         return 2 + 2 * (self.ai == "8006") + (self.qualifier is not None)
@@ -100,7 +100,7 @@ _SHORT_NAMES = {
 }  # fmt: skip
 """As earlier issues of the Digital Link standard wrote application identifiers."""
 _LINK = re.compile(
-    r"https?://[^/?#]+(?:/[^?#]*?)?/"
+    r"https?://[^/?#]+(?:/[^?#]*?)??/"
     r"(0[01]|253|255|40[12]|41[47]|800[346]|801[078]|"
     r"gtin|sscc|gdti|gcn|ginc|gsin|gln|party|grai|giai|itip|cpid|gsrnp?)/([^/?#]+)"
     r"(/(?:22|cpv)/[^/?#]+)?(?:/(?:10|lot)/([^/?#]+))?"
