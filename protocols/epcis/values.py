@@ -14,6 +14,7 @@ _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,30})?"
     r"(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
 )
+_EDGES = frozenset({"0000", "0001", "9999"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SCHEMES = frozenset(
     ("urn", "http", "https", "ni", "tag", "did", "info", "data", "mailto", "tel", "geo", "file")
@@ -21,8 +22,14 @@ _SCHEMES = frozenset(
 
 
 def time_us(text: str) -> int | None:
-    """Read an xsd:dateTimeStamp as us since 1970 UTC, what is finer cut off; None: it is none."""
-    if _TIME.fullmatch(text) is None:
+    """Read an xsd:dateTimeStamp as us since 1970 UTC, what is finer cut off.
+
+    Returns:
+        None where it is none, or of the first or the last year that can be reckoned with: in
+        another zone it may lie outside.
+
+    """
+    if _TIME.fullmatch(text) is None or text[:4] in _EDGES:
         return None
     try:
         since = datetime.fromisoformat(text) - _EPOCH

@@ -41,6 +41,9 @@ for _name, _time in {
     "without colon in the zone": "2020-01-31T08:00:00+0800",
     "beyond +14:00": "2020-01-31T08:00:00+14:01",
     "in small letters": "2020-01-31t08:00:00z",
+    "of year 0": "0000-01-01T00:00:00Z",
+    "of year 1": "0001-01-01T00:00:00+14:00",
+    "of year 9999": "9999-12-31T23:59:59.9999-14:00",
     "empty": "",
     "with a line end": "2020-01-31T08:00:00Z\n",
     "in other digits": "２０20-01-31T08:00:00Z",
@@ -79,6 +82,8 @@ faulty("id of another kind", {"eventID": "https://example.org/events/1"})
 
 # ---- vocabulary
 
+_NO_TEXTS: tuple[Any, ...] = (5, None, [], {})
+
 for _list, _prefix, _urn in (("bizStep", "BizStep", "bizstep"), ("disposition", "Disp", "disp")):
     _known = "shipping" if _list == "bizStep" else "in_transit"
     for _value, _rule in {
@@ -101,7 +106,7 @@ for _list, _prefix, _urn in (("bizStep", "BizStep", "bizstep"), ("disposition", 
     faulty(f"{_list} known", {_list: _known})
     faulty(f"{_list} of a namespace", {_list: "ex0:filling"})
     faulty(f"{_list} an address", {_list: "https://example.org/steps/filling"})
-    for _found in (5, None, [], {}):
+    for _found in _NO_TEXTS:
         faulty(f"{_list} {_found!r}", {_list: _found}, (_list, "wrong_type", "error"))
 
 # ---- names
@@ -303,7 +308,7 @@ EVENT_FAULTS.append(
     )
 )
 _P = "persistentDisposition"
-for _value, _told in (
+_PERSISTENT: tuple[tuple[Any, tuple[Told, ...]], ...] = (
     ({"set": ["recalled"]}, ()),
     ([], ((_P, "wrong_type", "error"),)),
     ({}, ((_P, "missing_property", "error"),)),
@@ -313,8 +318,14 @@ for _value, _told in (
     ({"set": ["recalled"] * 2}, ((f"{_P}/set/1", "duplicate", "error"),)),
     ({"set": ["recalled"], "unset": ["recalled"]}, ((f"{_P}/unset", "set_and_unset", "warning"),)),
     ({"set": ["recalled"], "ex0:a": 1}, ((f"{_P}/ex0:a", "unknown_property", "error"),)),
-):
-    faulty(f"persistent disposition {_value}", {_P: _value}, *_told, types=ORIGINS)  # type: ignore[arg-type]
+)
+for _dispositions, _told in _PERSISTENT:
+    faulty(
+        f"persistent disposition {_dispositions}",
+        {_P: _dispositions},
+        *_told,
+        types=ORIGINS,
+    )
 faulty(
     "persistent disposition misplaced",
     {_P: {"set": ["recalled"]}},
@@ -369,10 +380,10 @@ faulty(
     types=frozenset({"TransformationEvent"}),
 )
 _WITH_ACTION = ALL - {"TransformationEvent"}
-for _found in ("add", "CHANGE", ""):
+for _word in ("add", "CHANGE", ""):
     faulty(
-        f"action {_found!r}",
-        {"action": _found},
+        f"action {_word!r}",
+        {"action": _word},
         ("action", "wrong_value", "error"),
         types=_WITH_ACTION,
     )
