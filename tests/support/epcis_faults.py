@@ -8,6 +8,7 @@ from tests.support.epcis_single_faults import (
     ORIGINS,
     Json,
     SingleFault,
+    Told,
     faulty,
     without,
 )
