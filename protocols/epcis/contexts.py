@@ -31,7 +31,7 @@ def read_contexts(
     entries = value if type(value) is list else [value]
     if len(entries) > ENTRIES_MAX:
         see.note(at, "too_many", f"at most {ENTRIES_MAX} contexts", str(len(entries)))
-        return [], held
+        return entries, held
     namespaces = dict(held)
     for index, entry in enumerate(entries):
         place = f"{at}/{index}" if type(value) is list else at

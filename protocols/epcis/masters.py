@@ -37,16 +37,15 @@ def vocabularies(see: Inspection, at: str, value: object) -> _Elements:
             see.missing(place, "type")
         type_ = got.get("type")
         if type_ is not None:
-            elements = _elements(see, place, one.get("vocabularyElementList"), type_)
+            elements = _elements(see, place, one, type_)
             found.extend(elements)
     return found
 
 
-def _elements(see: Inspection, at: str, value: object, type_: str) -> _Elements:
+def _elements(see: Inspection, at: str, vocabulary: Mapping[str, Any], type_: str) -> _Elements:
     found = _Elements()
-    if value is None:
-        return found
-    for place, one in _objects(see, f"{at}/vocabularyElementList", value, "a list of elements"):
+    listed = vocabulary.get("vocabularyElementList", [])
+    for place, one in _objects(see, f"{at}/vocabularyElementList", listed, "a list of elements"):
         got = properties(see, place, one, _ELEMENT)
         if "id" not in one:
             see.missing(place, "id")

@@ -103,7 +103,7 @@ def _document(see: Inspection, value: dict[str, Any]) -> Document:
             see.missing("", name)
     if query and "epcisHeader" in value:
         see.note("/epcisHeader", "header_in_query_document", "no header", value["epcisHeader"])
-    at, found = _event_list(see, value.get("epcisBody"), query=query)
+    at, found = _event_list(see, value, query=query)
     faults, refused, namespaces = tuple(see.faults), see.refused, see.namespaces
     events = (
         ()
@@ -162,22 +162,17 @@ def _document_type(see: Inspection, value: Mapping[str, Any]) -> _Type | None:
     return None
 
 
-def _event_list(see: Inspection, value: object, *, query: bool) -> tuple[str, dict[str, Any]]:
+def _event_list(
+    see: Inspection, document: Mapping[str, Any], *, query: bool
+) -> tuple[str, dict[str, Any]]:
     """Return where the events stand, and what stands beside them."""
-    if value is None:
-        return "", {}
-    if not query:
-        return "/epcisBody/eventList", _object(see, "/epcisBody", value, _BODY, "eventList")
-    at = "/epcisBody"
-    body = _object(see, at, value, _QUERY_BODY, "queryResults")
-    at, results = f"{at}/queryResults", body.get("queryResults")
-    if results is None:
-        return at, {}
-    found = _object(see, at, results, _RESULTS, "resultsBody", "queryName")
-    at, inner = f"{at}/resultsBody", found.get("resultsBody")
-    if inner is None:
-        return at, {}
-    return f"{at}/eventList", found | _object(see, at, inner, _RESULTS_BODY, "eventList")
+    at, found = "", {name: one for name, one in document.items() if name == "epcisBody"}
+    for name, table, required in _QUERY_LEVELS if query else _LEVELS:
+        if name not in found:
+            break
+        at = f"{at}/{name}"
+        found |= _object(see, at, found[name], table, *required)
+    return f"{at}/eventList", found
 
 
 def _object(
@@ -231,3 +226,11 @@ _RESULTS: Mapping[str, Read] = {
     "resultsBody": _as_it_stands,
 }
 _RESULTS_BODY: Mapping[str, Read] = {**_BODY, "vocabularyList": vocabularies}
+_Level = tuple[str, Mapping[str, Read], tuple[str, ...]]
+"""A property, how what stands in it is read, and what must stand in it."""
+_LEVELS: tuple[_Level, ...] = (("epcisBody", _BODY, ("eventList",)),)
+_QUERY_LEVELS: tuple[_Level, ...] = (
+    ("epcisBody", _QUERY_BODY, ("queryResults",)),
+    ("queryResults", _RESULTS, ("resultsBody", "queryName")),
+    ("resultsBody", _RESULTS_BODY, ("eventList",)),
+)

@@ -82,6 +82,7 @@ _document("comment", {"_comment1": "x"}, ("_comment1", "comment_key", "error"))
 _document("property of no namespace", {"nono:a": "x"}, ("nono:a", "undeclared_prefix", "error"))
 _document("extension", {"ex0:a": "x"})
 _document("sender a number", {"sender": 5}, ("sender", "wrong_type", "error"), query=False)
+_document("body null", {"epcisBody": None}, ("epcisBody", "wrong_type", "error"))
 _document("body a list", {"epcisBody": []}, ("epcisBody", "wrong_type", "error"))
 _document("body empty", {"epcisBody": {}}, ("epcisBody", "missing_property", "error"))
 _document(
@@ -163,7 +164,7 @@ for _element, _at, _rule in (
     ({**_GOOD, "children": [5]}, "/children/0", "wrong_type"),
 ):
     _master(
-        f"element {_element}",
+        f"element{_at} {_rule}",
         {"vocabularyList": [{"type": _VT, "vocabularyElementList": [_element]}]},
         (f"{_L}/0/vocabularyElementList/0{_at}", _rule, "error"),
     )

@@ -44,6 +44,11 @@ class SingleFault:
     types: frozenset[str] = ALL
     fits: Callable[[Json], bool] = lambda _: True
 
+    @property
+    def harmless(self) -> bool:
+        """Tell whether what was changed is still to be taken."""
+        return not any(severity == "error" for _, _, severity in self.told)
+
     def of(self, value: Json) -> Json:
         """Return a changed copy."""
         copy = deepcopy(value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -55,6 +56,18 @@ def _alone(document: Json, event: Json) -> Json:
     return {**document, "epcisBody": {"queryResults": results}}
 
 
+def _lost(document: Json, told: set[Told]) -> Iterator[str]:
+    """Yield the pointers that point at nothing."""
+    for pointer, rule, _ in told:
+        value: Any = document
+        try:
+            for part in pointer.split("/")[1:]:
+                name = part.replace("~1", "/").replace("~0", "~")
+                value = value[int(name)] if isinstance(value, list) else value[name]
+        except (KeyError, IndexError, ValueError, TypeError):
+            yield f"{rule} at {pointer}: there is nothing"
+
+
 def _wrong_in_event(document: Json, event: Json) -> Iterator[str]:
     """Try every fault in one event; yield where the verdict is wrong."""
     place = f"{event_list(document)[0]}/0"
@@ -67,6 +80,7 @@ def _wrong_in_event(document: Json, event: Json) -> Iterator[str]:
         read = _read(_alone(document, changed))
         assert not {one for one in read.faults if one.severity == "error"}
         after = _told(read.events[0].faults)
+        yield from _lost(_alone(document, changed), after)
         touched = tuple(
             f"{place}/{name}" for name in {*event, *changed} if event.get(name) != changed.get(name)
         )
@@ -77,7 +91,7 @@ def _wrong_in_event(document: Json, event: Json) -> Iterator[str]:
         }
         if not after - before <= expected <= after or quiet:
             yield f"{fault.name}: expected {expected}, told {after - before}, not {quiet}"
-        if (read.events[0].event is None) != any(one[2] == "error" for one in expected):
+        if (read.events[0].event is not None) != fault.harmless:
             yield f"{fault.name}: {'refused' if read.events[0].event is None else 'taken'}"
 
 
@@ -96,8 +110,9 @@ def _wrong_in_document(document: Json) -> Iterator[str]:
         told = _told(read.faults)
         if not told - before <= expected <= told:
             yield f"{fault.name}: expected {expected}, told {told - before}"
-        if any(one[2] == "error" for one in expected) and read.events:
+        if not fault.harmless and read.events:
             yield f"{fault.name}: events were read"
+        yield from _lost(fault.of(document), told)
 
 
 def _wrong_in_bytes(data: bytes) -> Iterator[str]:
