@@ -52,7 +52,7 @@ class XmlDocument(Struct, frozen=True):
     """A document that was XML."""
 
     document: dict[str, Any]
-    """In the shape of the JSON binding."""
+    """In the shape of the JSON binding, whose first schema version is 2.0."""
     namespaces: Mapping[str, str]
     """By prefix of the names in `document`, each as the XML has it; for master data attributes of
     the CBV it is written otherwise in the context of `document`."""
@@ -111,8 +111,9 @@ def _parse(data: bytes) -> etree._Element:
         raise _refused(line, column, error.msg or "no XML") from None
     except ValueError as error:  # an encoding that is none
         raise _refused(1, 1, str(error)) from None
-    if root.getroottree().docinfo.doctype:
-        raise _refused(1, 1, "expected no document type declaration, found one")
+    dtd = root.getroottree().docinfo.internalDTD
+    if dtd is not None and (dtd.system_url or dtd.external_id or any(dtd.iterentities())):
+        raise _refused(1, 1, "expected no document type with entities or an address, found one")
     return root
 
 
@@ -129,11 +130,11 @@ class _Reader:
         self._namespaces = standard.prefixes
 
     def document(self, root: etree._Element) -> dict[str, Any]:
-        found: dict[str, Any] = {
-            name: root.attrib[name]
-            for name in ("schemaVersion", "creationDate")
-            if name in root.attrib
-        }
+        found: dict[str, Any] = {}
+        if (version := root.get("schemaVersion")) is not None:
+            found["schemaVersion"] = "2.0" if version.startswith("1") else version
+        if (created := root.get("creationDate")) is not None:
+            found["creationDate"] = created
         for child in _children(root):
             name = self._name(child)
             if name == "EPCISHeader":

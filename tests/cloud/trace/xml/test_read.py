@@ -142,7 +142,7 @@ def test_document_of_version_1_2() -> None:
             },
         ],
         "type": "EPCISDocument",
-        "schemaVersion": "1.2",
+        "schemaVersion": "2.0",
         "creationDate": "2026-04-02T15:00:00Z",
         "sender": "urn:epc:id:sgln:1",
         "instanceIdentifier": "7",
