@@ -259,3 +259,31 @@ def test_too_large_a_document_is_refused() -> None:
 def test_document_type_that_says_nothing_is_passed_over(subset: str) -> None:
     data = wrapped("<EPCISBody/>", f"<!DOCTYPE project{subset}>")
     assert read_xml(data, STANDARD, bytes_max=BYTES_MAX).document["epcisBody"] == {}
+
+
+def test_what_is_twice_or_in_the_wrong_list_does_not_pass_unseen() -> None:
+    event = (
+        "<ObjectEvent><bizStep>a</bizStep><bizStep>b</bizStep><readPoint><id>x</id></readPoint>"
+        "<readPoint><id>y</id></readPoint><epcList><epc>1</epc><other>2</other></epcList>"
+        "</ObjectEvent>"
+    )
+    data = wrapped(f"<EPCISBody><EventList>{event}</EventList></EPCISBody>")
+    assert event_list(read_xml(data, STANDARD, bytes_max=BYTES_MAX).document) == [
+        {
+            "type": "ObjectEvent",
+            "bizStep": ["a", "b"],
+            "readPoint": [{"id": "x"}, {"id": "y"}],
+            "epcList": ["1", {"other": "2"}],
+        }
+    ]
+
+
+@pytest.mark.parametrize("where", ["attribute", "element"])
+def test_too_many_namespaces_are_refused(where: str) -> None:
+    declared = " ".join(f'xmlns:n{n}="https://example.com/{n}/"' for n in range(1001))
+    data = wrapped(f"<EPCISBody><EventList><ObjectEvent {declared}/></EventList></EPCISBody>")
+    if where == "element":
+        inside = "".join(f'<own xmlns="https://example.com/{n}/"/>' for n in range(1001))
+        data = wrapped(inside)
+    with pytest.raises(RefuseInput, match="at most 1000 namespaces"):
+        read_xml(data, STANDARD, bytes_max=BYTES_MAX)
