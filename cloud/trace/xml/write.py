@@ -191,10 +191,12 @@ class _Writer:
                     element.set(self._tag(key), xml_text(_text(one)))
                 elif key != "#text":
                     self._free(element, key, one)
+        elif isinstance(value, str) or name in _QUANTITY:
+            self._leaf(parent, self._tag(name), _text(value))
         elif value is not None:
-            element = self._leaf(parent, self._tag(name), _text(value))
-            if not isinstance(value, str) and name not in _QUANTITY:
-                element.set(f"{{{XSI}}}type", f"xsd:{_xsd_type(value)}")
+            element = etree.SubElement(parent, self._tag(name), nsmap={"xsi": XSI, "xsd": XSD})
+            element.text = _text(value)
+            element.set(f"{{{XSI}}}type", f"xsd:{_xsd_type(value)}")
 
     def _leaf(self, parent: etree._Element, tag: str, text: str) -> etree._Element:
         element = etree.SubElement(parent, tag)
@@ -221,7 +223,7 @@ class _Writer:
             prefix, colon, _ = text.partition(":")
             if colon and prefix in self._namespaces and _PREFIX.fullmatch(prefix):
                 found[prefix] = xml_namespace(self._namespaces[prefix])
-        return {**found, "xsi": XSI, "xsd": XSD}
+        return found
 
 
 def _all_texts(value: Any) -> Iterator[str]:
