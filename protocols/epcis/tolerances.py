@@ -1,19 +1,34 @@
-"""What is taken from one partner though a rule says otherwise: firmware_config/epcis/tolerances/."""
+"""Rules and how much they weigh: those of the standard, and what one partner is let off."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Severity = Literal["error", "warning", "none"]
 
 
-class Tolerances(Struct, frozen=True, kw_only=True):
-    """One partner's rules, where they differ from those of the standard."""
+class Rule(Struct, frozen=True, kw_only=True):
+    """One thing that is looked at, and what a fault in it means before any tolerance."""
 
     id: str
-    title: str = ""
+    severity: Severity
+    about: str
+    """What holds, one sentence."""
+    fixed: bool = False
+    """No partner is let off: without it there is no event to store."""
+
+
+class Tolerances(Struct, frozen=True, kw_only=True):
+    """What one partner's documents are held to, where it differs from the standard."""
+
+    schema: Literal[1] = 1
+    id: str
+    title: str
+    clock_ahead_s: Annotated[float, Meta(ge=0, le=86400)] = 300.0
+    """How far the partner's clock may go before the receiver's."""
     severities: Mapping[str, Severity] = {}
-    """By rule word."""
-    clock_ahead_s: float = 300.0
-    """How far the sender's clock may go before ours; above 0."""
+    """By rule; what is not named weighs as in rules.toml."""
+
+
+STANDARD = Tolerances(id="standard", title="As the standard's text has it")
