@@ -87,9 +87,7 @@ def _define(
         _declare(see, at, name, address, namespaces)
 
 
-def _declare(
-    see: Inspection, at: str, name: str, address: str, namespaces: dict[str, str]
-) -> None:
+def _declare(see: Inspection, at: str, name: str, address: str, namespaces: dict[str, str]) -> None:
     prefix, _, local = address.partition(":")
     full = namespaces[prefix] + local if prefix in namespaces else address
     own = see.standard.prefixes.get(name, full)

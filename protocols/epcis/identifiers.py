@@ -38,7 +38,7 @@ def judge(text: str) -> Identifier:
     if not URI.fullmatch(text):
         return Identifier(text, "bad_uri", "an absolute URI", None)
     canonical = canonical_id(text)
-    fault = identifier_fault(text)
+    fault = identifier_fault(text) if canonical == text else None
     of_class = True if _CLASS.fullmatch(canonical) else None
     if of_class is None and _INSTANCE.match(canonical):
         of_class = False

@@ -18,6 +18,7 @@ class Inspection:
     """Holds what is held against, and collects faults."""
 
     __slots__ = (
+        "_warned",
         "comments",
         "faults",
         "instants",
@@ -28,7 +29,6 @@ class Inspection:
         "severities",
         "standard",
         "uses",
-        "_warned",
     )
 
     def __init__(self, standard: Standard, tolerances: Tolerances, *, now_us: int) -> None:

@@ -96,7 +96,7 @@ def _objects(
     if type(value) is not list:
         see.wrong_type(at, expected, value)
         return []
-    found = []
+    found: list[tuple[str, Mapping[str, Any]]] = []
     for index, one in enumerate(value):
         if type(one) is dict:
             found.append((f"{at}/{index}", one))

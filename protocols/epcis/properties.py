@@ -1,12 +1,13 @@
 """Properties that events of every type share: how each is read, and what may stand beside them."""
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
+from protocols.epcis.event import Role, Use
 from protocols.epcis.identifiers import CHARACTERS_MAX, Read, instance, of_class, uri
 from protocols.epcis.inspection import Inspection
-from protocols.epcis.event import Role, Use
 from protocols.epcis.values import OFFSET, UNIT, URI, is_scheme, time_us, token
 
 DEPTH_MAX = 64
@@ -24,7 +25,7 @@ def properties(
     value: Mapping[str, Any],
     table: Mapping[str, Read],
     *,
-    elsewhere: Set[str] = _NOTHING,
+    elsewhere: AbstractSet[str] = _NOTHING,
     extensible: bool = True,
 ) -> dict[str, Any]:
     """Read an object by the table of its properties.

@@ -103,12 +103,17 @@ def _document(see: Inspection, value: dict[str, Any]) -> Document:
         see.note("/epcisHeader", "header_in_query_document", "no header", value["epcisHeader"])
     at, found = _event_list(see, value.get("epcisBody"), query=query)
     faults, refused, namespaces = tuple(see.faults), see.refused, see.namespaces
-    events = () if refused else tuple(
-        read_one(see, f"{at}/{index}", one, contexts=contexts, namespaces=namespaces)
-        for index, one in enumerate(found.get("eventList") or ())
+    events = (
+        ()
+        if refused
+        else tuple(
+            read_one(see, f"{at}/{index}", one, contexts=contexts, namespaces=namespaces)
+            for index, one in enumerate(found.get("eventList") or ())
+        )
     )
     master: list[MasterElement] = [
-        *(got.get("epcisHeader") or ()), *(found.get("vocabularyList") or ())
+        *(got.get("epcisHeader") or ()),
+        *(found.get("vocabularyList") or ()),
     ]
     return Document(
         type=type_,
@@ -122,9 +127,7 @@ def _document(see: Inspection, value: dict[str, Any]) -> Document:
     )
 
 
-def _contexts(
-    see: Inspection, value: Mapping[str, Any]
-) -> tuple[Contexts, Mapping[str, str]]:
+def _contexts(see: Inspection, value: Mapping[str, Any]) -> tuple[Contexts, Mapping[str, str]]:
     if "@context" not in value:
         see.missing("", "@context")
         return (), {}
@@ -199,7 +202,7 @@ def _events(see: Inspection, at: str, value: object) -> list[Any] | None:
     return value
 
 
-def _as_it_stands(see: Inspection, at: str, value: object) -> object:
+def _as_it_stands(_see: Inspection, _at: str, value: object) -> object:
     return value
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from protocols.epcis.contexts import read_contexts
 from protocols.epcis.document import Reading
 from protocols.epcis.event import STANDARD_TYPES, Event
-from protocols.epcis.event_hash import event_hash
+from protocols.epcis.hash_for_now import event_hash
 from protocols.epcis.inspection import Inspection
 from protocols.epcis.properties import properties
 from protocols.epcis.shapes import CHECKS, EVERY, TABLES

@@ -1,5 +1,6 @@
 """Sensor elements: what was measured, when, with which unit (EPCIS 2.0, 7.3.7)."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,20 @@ from protocols.epcis.properties import members, number, properties, text, time, 
 from protocols.epcis.values import HEX, UNIT
 
 _NUMBERS = ("value", "minValue", "maxValue", "meanValue", "sDev", "percValue")
-_VALUES = frozenset(
-    (*_NUMBERS, "percRank", "stringValue", "booleanValue", "hexBinaryValue", "uriValue")
+_TELLING = frozenset(
+    (
+        "stringValue",
+        "booleanValue",
+        "hexBinaryValue",
+        "uriValue",
+        "percRank",
+        *_NUMBERS,
+        "exception",
+        "microorganism",
+        "chemicalSubstance",
+    )
 )
+"""Of which a report has at least one."""
 _WITHOUT_UNIT = frozenset(f"https://gs1.org/voc/{name}" for name in ("Count", "Dimensionless"))
 _STANDARD = "https://gs1.org/voc/"
 
@@ -88,8 +100,8 @@ def _report(see: Inspection, at: str, value: Mapping[str, Any]) -> None:
     got = properties(see, at, value, _REPORT)
     if "type" not in value:
         see.note(at, "missing_report_type", "the property type", "nothing")
-    if "exception" not in value and not _VALUES & value.keys():
-        see.note(at, "no_value", "a value or an exception", "neither")
+    if _TELLING.isdisjoint(value):
+        see.note(at, "no_value", "a value, an exception or what was found", "neither")
     measured, uom = got.get("type"), got.get("uom")
     if "uom" in value:
         kind = see.standard.kinds.get(measured or "")
@@ -108,7 +120,7 @@ def _report(see: Inspection, at: str, value: Mapping[str, Any]) -> None:
 
 def _statistics(see: Inspection, at: str, got: Mapping[str, Any]) -> None:
     names = [name for name in ("minValue", "meanValue", "maxValue") if got.get(name) is not None]
-    for low, high in zip(names, names[1:], strict=False):
+    for low, high in itertools.pairwise(names):
         if got[low] > got[high]:
             see.note(f"{at}/{high}", "odd_statistics", f"at least {low}", got[high])
             return
@@ -121,9 +133,9 @@ def _statistics(see: Inspection, at: str, got: Mapping[str, Any]) -> None:
         see.note(at, "odd_statistics", "percRank and percValue together", "one of them")
 
 
-_SOURCES: Mapping[str, Read] = {
-    name: uri for name in ("deviceID", "deviceMetadata", "rawData", "dataProcessingMethod")
-}
+_SOURCES: Mapping[str, Read] = dict.fromkeys(
+    ("deviceID", "deviceMetadata", "rawData", "dataProcessingMethod"), uri
+)
 _METADATA: Mapping[str, Read] = {
     **_SOURCES,
     "bizRules": uri,

@@ -171,7 +171,7 @@ def _transaction_event(
 
 
 def _transformation_event(
-    see: Inspection, at: str, body: Mapping[str, Any], got: Mapping[str, Any]
+    see: Inspection, at: str, body: Mapping[str, Any], _got: Mapping[str, Any]
 ) -> None:
     without_inputs = _nothing(body, "inputEPCList", "inputQuantityList")
     without_outputs = _nothing(body, "outputEPCList", "outputQuantityList")

@@ -13,8 +13,16 @@ from protocols.epcis.vocabulary import ValueList
 from protocols.errors import Fault, FixConfiguration
 
 LISTS = frozenset(
-    "bizStep disposition bizTransactionType sourceDestinationType errorReason component exception"
-    " measurementType".split()
+    (
+        "bizStep",
+        "disposition",
+        "bizTransactionType",
+        "sourceDestinationType",
+        "errorReason",
+        "component",
+        "exception",
+        "measurementType",
+    )
 )
 """Lists of standard values that events draw on."""
 

@@ -16,7 +16,7 @@ _TIME = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SCHEMES = frozenset(
-    "urn http https ni tag did info data mailto tel geo file ftp doi hdl ark uuid oid".split()
+    ("urn", "http", "https", "ni", "tag", "did", "info", "data", "mailto", "tel", "geo", "file")
 )
 
 

@@ -69,4 +69,3 @@ class ValueList(Struct, frozen=True, kw_only=True, dict=True):
         full = self.by_word.get(word)
         expected = f"the bare word {word}" if full else f"a standard value of {self.id}"
         return Judged(full or text, "vocabulary_form", expected)
-
