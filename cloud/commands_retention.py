@@ -15,6 +15,7 @@ from cloud.model.load_data_rules import load_data_rules
 from cloud.model.retention import StepReport
 from cloud.retention.job import RetentionJob
 from cloud.retention.pseudonyms import Pseudonyms, open_pseudonyms
+from cloud.roles.audit import noting
 from cloud.service import lock_folder
 from cloud.settings import Settings, days_of, load_settings
 from cloud.trust.setup import ca_folder, has_authority
@@ -104,6 +105,7 @@ def _job(
         pseudonyms=open_pseudonyms(data) if writes else Pseudonyms(b""),
         clock=SystemClock(),
         holds=settings.retention.holds,
+        noted=noting(data, settings),
     )
 
 

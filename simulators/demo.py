@@ -139,7 +139,7 @@ class Demo:
         await drill.acknowledge(subject, heard)
         since = await drill.rescue(subject)
         await drill.hear(subject, "normal", since=since, timeout_s=NORMAL_TIMEOUT_S)
-        self._tell.say("⑦ 报警已恢复正常", "alarm is back to normal")
+        self._tell.say("⑦ 告警已恢复正常", "alarm is back to normal")
         self._tell.plain(f"延迟 {latency_ms} 毫秒 | latency: {latency_ms} ms, register to feed")
 
     async def _endless(self, drill: Drill) -> None:

@@ -91,12 +91,12 @@ class Drill:
         alarm, waited_s = heard.item.data.get("id"), round(latency_ms / 1000)
         if evidence == "alarm_button":
             self._tell.say(
-                f"④ 困人报警已到应急处置中心：从寄存器变化到推送 {latency_ms} 毫秒",
+                f"④ 困人告警已到应急处置中心：从寄存器变化到推送 {latency_ms} 毫秒",
                 f"alarm {alarm} on the feed: {latency_ms} ms from register change",
             )
         else:
             self._tell.say(
-                f"④ 困人报警已到应急处置中心：{waited_s} 秒后，含规则规定的等待时间",
+                f"④ 困人告警已到应急处置中心：{waited_s} 秒后，含规则规定的等待时间",
                 f"alarm {alarm} on the feed after {waited_s} s, the rule's wait included",
             )
 
@@ -138,7 +138,7 @@ class Drill:
         if status != 200:
             raise StopService(f"acknowledging alarm {alarm} was answered {status}: {answer}")
         await self.hear(subject, "acknowledged", since=begun, timeout_s=SEEN_TIMEOUT_S)
-        self._tell.say("⑤ 值班员已确认报警", "alarm acknowledged by the operator")
+        self._tell.say("⑤ 值班员已确认告警", "alarm acknowledged by the operator")
 
     async def rescue(self, subject: Subject) -> int:
         """Let people out; return when that was, ms since 1970."""

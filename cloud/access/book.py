@@ -346,7 +346,11 @@ class AccessBook:
     async def _count(self, account: Account | None, *, known: bool) -> bool:
         organisation = account.organisation if account else ""
         who = f"account:{account.id}" if account else ""
-        locking = self._note("stranger", organisation, who, "locked")
+
+        def locking(failures: int, left_out: int) -> Work:
+            more = {"left_out": left_out} if left_out else {}
+            return self._note("stranger", organisation, who, "locked", failures=failures, **more)
+
         return await self.attempts.count(account, known=known, locking=locking)
 
     def _is_known(self, account: Account, known: str) -> bool:
@@ -354,7 +358,7 @@ class AccessBook:
         found = self._signed("known", known, None)
         return found is not None and found.id == account.id
 
-    def _note(self, by: str, organisation: str, subject: str, what: str) -> Work:
+    def _note(self, by: str, organisation: str, subject: str, what: str, **detail: object) -> Work:
         return self.noted(
             Entry(
                 recorded_at=self._clock.wall_ms(),
@@ -362,7 +366,7 @@ class AccessBook:
                 organisation=organisation,
                 call="account.sign_in",
                 subject=subject,
-                detail={"what": what},
+                detail={"what": what, **detail},
             )
         )
 

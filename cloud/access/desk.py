@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, exists, select
 
 from cloud.access.base import Noting
 from cloud.access.book import AccessBook
@@ -15,6 +15,7 @@ from cloud.model.account import Account, AccountChange, ApiKey, NewAccount
 from cloud.model.database import Database, Work, take_turn
 from cloud.model.organisation import Organisation
 from cloud.model.people_tables import account as account_table
+from cloud.model.people_tables import identity
 from cloud.model.permissions import load_calls
 from cloud.model.principal import Granted, Scope
 from cloud.organisations.base import Organisations
@@ -81,13 +82,20 @@ class AccountDesk:
     async def change(
         self, account_id: int, asked: AccountChange, granted: Granted, note: Noting
     ) -> Account:
-        """Change an account; who is shut out is signed out at once. Errors as of `open`."""
+        """Change an account; who is shut out is signed out at once. Errors as of `open`.
+
+        One that is enabled and has nothing to come in by waits for a password, as one invited does.
+        """
         account = self.get(account_id, granted.scope)
         organisation = self._organisation(account.organisation, granted.scope)
         fields = asked.given()
+        begins = asked.state == "active" and account.state != "active"
+        if begins and not await self._comes_in(account):
+            if account.state == "invited":
+                detail = "state: expected that the invitation is taken first"
+                raise RefuseInput("bad_request", detail)
+            fields["state"] = "invited"
         after = msgspec.structs.replace(account, **fields)
-        if asked.state == "active" and account.password is None:
-            raise RefuseInput("bad_request", "state: expected that the invitation is taken first")
         self._check_gift(
             organisation, after.roles, after.districts, after.categories, granted.scope
         )
@@ -197,6 +205,13 @@ class AccountDesk:
         if key_id not in {one.id for one in self.keys(granted.scope)}:
             raise RefuseInput("not_found", f"no key {key_id}")
         return await self._access.keys.revoke(key_id, also=[note(f"key:{key_id}")])
+
+    async def _comes_in(self, account: Account) -> bool:
+        """Tell whether it has a password, or a department's sign-on knows it."""
+        linked = exists().where(identity.c.account == account.id)
+        return account.password is not None or bool(
+            await self._database.read(lambda c: c.scalar(select(linked)))
+        )
 
     async def _hand_out(self, account: Account, purpose: Purpose, also: Sequence[Work]) -> str:
         code, now_ms = new_code(), self._clock.wall_ms()

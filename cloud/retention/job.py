@@ -10,18 +10,21 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import Connection
 
+from cloud.model.audit import Entry
 from cloud.model.data_rule import DataRule, DataRules, Step
-from cloud.model.database import Database
+from cloud.model.database import Database, Work
 from cloud.model.retention import RetentionRun, StepReport
 from cloud.retention.due import Due, Key
 from cloud.retention.holds import read_holds
 from cloud.retention.pseudonyms import Pseudonyms
 from cloud.retention.runs import TakenOver, claim, last_run, save
-from protocols.clock import Clock
+from protocols.clock import Clock, iso
 from protocols.errors import RetryLater
 
 logger = logging.getLogger("suyuan.cloud")
 
+BY, CALL = "system", "retention.run"
+"""As the audit has it."""
 KEYS_MAX = 5_000
 """Rows looked up at once, beside the writer."""
 ROWS_MAX = 100
@@ -50,6 +53,7 @@ class RetentionJob:
         after: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
         on_rows: Callable[[str, str, int], None] = lambda _rule, _do, _rows: None,
         on_end: Callable[[RetentionRun], None] = lambda _run: None,
+        noted: Callable[..., Work] = lambda *_entries: lambda _connection: None,
         pause: Pause = asyncio.sleep,
     ) -> None:
         """Make a job.
@@ -64,12 +68,13 @@ class RetentionJob:
             after: called once rows of the table of that name went.
             on_rows: told of (rule, action, rows) after each transaction.
             on_end: told of each run that ended.
+            noted: returns what writes entries into the audit.
             pause: waits between two transactions, seconds.
 
         """
         self._rules, self._databases, self._clock = rules, databases, clock
         self._pseudonyms, self._pause = pseudonyms, pause
-        self._on_rows, self._on_end = on_rows, on_end
+        self._on_rows, self._on_end, self._noted = on_rows, on_end, noted
         self._holds = read_holds(holds)
         self._elsewhere, self._after = elsewhere or {}, after or {}
         self._state = databases["state"]
@@ -94,7 +99,8 @@ class RetentionJob:
             before = progress.run.started_at - self._rules.term_ms(step)
             await self._carry_out(rule, step, before, progress)
         run = progress.ended(self._clock.wall_ms())
-        await self._state.write(lambda c: save(c, run, self._runner))
+        noted = self._noted(*entries_of(run))
+        await self._state.write(lambda c: save(c, run, self._runner), noted)
         self._on_end(run)
         rows = sum(one.rows for one in run.report)
         logger.info("retention: run %d ended, %d rows", run.id, rows)
@@ -216,6 +222,32 @@ class _Progress:
     def ended(self, now_ms: int) -> RetentionRun:
         """Return the run, ended."""
         return msgspec.structs.replace(self.run, ended_at=now_ms)
+
+
+def entries_of(run: RetentionRun) -> list[Entry]:
+    """Return what the audit is told of a run that ended: each step that anything went by.
+
+    Its counts were written with the rows that went, so a run that was cut off tells of all of them
+    once it ends.
+    """
+    return [
+        Entry(
+            recorded_at=run.ended_at,
+            by=BY,
+            call=CALL,
+            subject=f"data:{one.table}",
+            detail={
+                "what": one.do,
+                "rule": one.rule,
+                "rows": "uncounted" if one.outcome == "uncounted" else one.rows,
+                "since": one.since,
+                "before": iso(one.before),
+                "run": run.id,
+            },
+        )
+        for one in run.report
+        if one.rows or one.outcome == "uncounted"
+    ]
 
 
 def in_order(rules: DataRules) -> list[tuple[DataRule, Step]]:

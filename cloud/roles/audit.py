@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -9,8 +10,8 @@ from sqlalchemy import Connection
 from cloud.audit.book import AuditBook
 from cloud.audit.heads import HEADS_FILE, HeadsFile
 from cloud.audit.key import KEY_FILE, fits, is_begun, make_key, read_key
-from cloud.model.audit import TURN, is_proven, open_head, read_head
-from cloud.model.database import take_turn
+from cloud.model.audit import TURN, Entry, append, is_proven, open_head, read_head
+from cloud.model.database import Work, take_turn
 from cloud.roles.common import Common
 from cloud.settings import Settings
 from protocols.errors import RetryLater, StopService
@@ -65,6 +66,30 @@ class AuditPart:
             self._heads.follow(self._database)
         except (RetryLater, OSError) as error:
             logger.error("no head of the audit was kept: %s", error)  # noqa: TRY400
+
+
+def noting(data: Path, settings: Settings) -> Callable[..., Work]:
+    """Return what writes entries of work that is done whether or not the audit can be written.
+
+    A process that serves nobody may lack the key: it says so in the log, and goes on.
+    """
+    file = key_file(data, settings)
+
+    def noted(*entries: Entry) -> Work:
+        def work(connection: Connection) -> None:
+            try:
+                key = read_key(file)
+            except StopService as error:
+                logger.error("not noted in the audit: %s", error)  # noqa: TRY400
+                return
+            if fits(connection, key):
+                append(connection, key, *entries)
+            else:
+                logger.error("not noted in the audit: %s is another audit's key", file)
+
+        return work if entries else lambda _connection: None
+
+    return noted
 
 
 def _open(connection: Connection, key: bytes) -> bool:

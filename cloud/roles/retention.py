@@ -10,6 +10,7 @@ from cloud.model.database import Database
 from cloud.model.retention import RetentionRun
 from cloud.retention.job import Elsewhere, RetentionJob
 from cloud.retention.pseudonyms import open_pseudonyms
+from cloud.roles.audit import noting
 from cloud.roles.common import Common
 from cloud.trust.book import open_book
 from cloud.trust.setup import ca_folder, has_authority
@@ -34,6 +35,7 @@ class RetentionPart:
             after={"feed": common.feed.load},
             on_rows=common.metrics.count_retention,
             on_end=self._ended,
+            noted=noting(common.data, common.settings),
         )
 
     async def run(self) -> None:

@@ -4,13 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from cloud.access.codes import CODE_MS
 from cloud.access.desk import AccountDesk
 from cloud.access.keys import DAY_MS, DAYS_MAX
 from cloud.model.account import AccountChange, NewAccount
-from cloud.model.people_tables import api_key, one_time_code
+from cloud.model.people_tables import api_key, identity, one_time_code
 from cloud.model.principal import Granted
 from cloud.model.session import Session
 from protocols.errors import RefuseInput
@@ -162,6 +162,36 @@ async def test_who_is_disabled_is_signed_out_at_once(firm: Door, manager: int) -
     on = AccountChange(state="active")
     await desk(firm).change(account, on, granted(firm, manager), unnoted)
     assert firm.book.session(session.cookie) is None
+
+
+async def test_account_of_a_sign_on_alone_is_enabled_again(firm: Door, manager: int) -> None:
+    account = await firm.account("by-oidc", "enterprise_clerk", organisation="firm-a")
+    await firm.set_account(account, password=None)
+    row = {"issuer": "https://login.city.example", "subject": "x", "account": account}
+    firm.database.write_now(lambda c: c.execute(insert(identity).values(**row, created_at=1)))
+    off, on = AccountChange(state="disabled"), AccountChange(state="active")
+    await desk(firm).change(account, off, granted(firm, manager), unnoted)
+    with pytest.raises(RefuseInput, match="forbidden"):
+        await firm.opened(account)
+    changed = await desk(firm).change(account, on, granted(firm, manager), unnoted)
+    assert changed.state == firm.row(account).state == "active"
+    assert (await firm.opened(account)).principal.id == f"account:{account}"
+
+
+async def test_account_with_nothing_to_come_in_by_is_enabled_as_one_invited(
+    firm: Door, manager: int
+) -> None:
+    account = await firm.account("zhao", "enterprise_clerk", organisation="firm-a")
+    off, on = AccountChange(state="disabled"), AccountChange(state="active")
+    by = granted(firm, manager)
+    await desk(firm).reset(account, by, unnoted)
+    await desk(firm).change(account, off, by, unnoted)
+    assert (await desk(firm).change(account, on, by, unnoted)).state == "invited"
+    with pytest.raises(RefuseInput, match="invitation is taken first"):
+        await desk(firm).change(account, on, by, unnoted)
+    code = await desk(firm).reset(account, by, unnoted)
+    await desk(firm).redeem(code, "another long one", unnoted)
+    assert await firm.log_in("zhao", "another long one") is not None
 
 
 async def test_manager_hands_over_in_one_step(firm: Door, manager: int) -> None:

@@ -8,14 +8,17 @@ import pytest
 from sqlalchemy import select
 
 from cloud.access.attempts import (
+    ENTRIES_WINDOW_MS,
     FREE_FAILURES,
     KNOWN_FAILURES_MAX,
     LOCK_FIRST_MS,
     LOCK_MS_MAX,
 )
-from cloud.access.limiter import FAILURES_MAX
+from cloud.access.limiter import FAILURES_MAX, FailureLimiter
 from cloud.access.passwords import hash_password
 from cloud.access.second_factor import KEY_FILE
+from cloud.model.audit import Entry
+from cloud.model.database import Work
 from cloud.model.people_tables import session as session_table
 from cloud.model.session import Pending, Session
 from protocols.errors import RefuseInput, StopService
@@ -67,6 +70,48 @@ async def test_fifth_failure_locks_and_time_opens_again(firm: Door, manager: int
     firm.clock.advance(1)
     assert await firm.log_in("li") is not None
     assert (firm.row(manager).failures, firm.row(manager).locked_until) == (0, None)
+
+
+def noted_locks(door: Door) -> list[tuple[str, dict[str, object]]]:
+    """Have the locks told that are noted from now on: (subject, detail)."""
+    told: list[tuple[str, dict[str, object]]] = []
+
+    def noted(entry: Entry) -> Work:
+        if entry.detail["what"] == "locked":
+            return lambda _: told.append((entry.subject, dict(entry.detail)))
+        return lambda _: None
+
+    door.book.noted = noted
+    return told
+
+
+async def test_audit_tells_of_guessing_with_a_count_and_is_not_filled_by_it(
+    firm: Door, manager: int
+) -> None:
+    told = noted_locks(firm)
+    for number in range(50):  # each as soon as the lock lets it be looked at
+        await fail(firm, "li", 1, first=number)
+        firm.clock.advance(LOCK_MS_MAX)
+    subject = f"account:{manager}"
+    counts = [5, 10, 20, 40]
+    assert told == [(subject, {"what": "locked", "failures": count}) for count in counts]
+
+
+async def test_audit_has_a_bound_for_guessing_at_all_accounts_together(firm: Door) -> None:
+    firm.book.attempts._entries = FailureLimiter(ENTRIES_WINDOW_MS, 3)
+    told, accounts = noted_locks(firm), []
+    for number in range(6):
+        account = await firm.account(f"user-{number}", "enterprise_clerk", organisation="firm-a")
+        accounts.append(account)
+        await firm.set_account(account, failures=FREE_FAILURES)
+    for number in range(6):
+        await fail(firm, f"user-{number}", 1)
+    assert [subject for subject, _ in told] == [f"account:{one}" for one in accounts[:3]]
+    firm.clock.advance(ENTRIES_WINDOW_MS)
+    await firm.set_account(accounts[0], failures=2 * FREE_FAILURES + 1)
+    await fail(firm, "user-0", 1)
+    detail = {"what": "locked", "failures": 2 * FREE_FAILURES + 2, "left_out": 3}
+    assert told[3:] == [(f"account:{accounts[0]}", detail)]
 
 
 async def test_lock_of_a_clock_that_stepped_back_holds_nobody(firm: Door, manager: int) -> None:

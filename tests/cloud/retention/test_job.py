@@ -1,5 +1,7 @@
 """What must go goes, what must stay stays, whatever happens in between."""
 
+import asyncio
+import json
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,9 +9,11 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
+from cloud.audit.verify import verify
 from cloud.model import tables
+from cloud.model.audit import Entry, append
 from cloud.model.database import Database, Work
 from cloud.model.load_data_rules import METADATA
 from cloud.model.people_tables import retention_run
@@ -18,7 +22,7 @@ from cloud.retention import job as job_module
 from cloud.retention.job import is_due
 from cloud.retention.pseudonyms import Pseudonyms
 from cloud.retention.runs import TakenOver, claim, last_run, read_runs
-from protocols.clock import ManualClock
+from protocols.clock import ManualClock, iso
 from tests.support.postgres import Postgres
 from tests.support.random_rows import Content, expected, fill, read_all
 from tests.support.retention import DAY_MS, make_job, shipped_rules
@@ -297,3 +301,38 @@ def test_claim_goes_on_with_a_run_that_did_not_end(databases: dict[str, Database
     assert row == "b" * 32
     assert first == RetentionRun(id=first.id, started_at=5, ended_at=0, report=())
     assert StepReport(rule="r", table="t", do="delete", since="s", before=1).outcome == "done"
+
+
+async def test_audit_tells_what_went_once_though_a_run_was_cut_off(
+    databases: dict[str, Database],
+) -> None:
+    before, clock, key = fill(databases, RULES, NOW_MS, seed=4), ManualClock(NOW_MS), bytes(32)
+    assert before
+
+    def noted(*entries: Entry) -> Work:
+        return lambda connection: append(connection, key, *entries)
+
+    async def cut_off(_seconds: float) -> None:
+        raise asyncio.CancelledError
+
+    audit = METADATA["state"].tables["audit"]
+    state = databases["state"]
+    for table in ("audit", "audit_head"):  # what they were filled with is no chain
+        gone = delete(METADATA["state"].tables[table])
+        state.write_now(lambda c, gone=gone: c.execute(gone))  # type: ignore[misc]
+    with pytest.raises(asyncio.CancelledError):
+        await make_job(databases, clock, noted=noted, pause=cut_off).run()
+    assert state.read_now(lambda c: c.execute(select(audit)).all()) == []
+    run = await make_job(databases, clock, noted=noted).run()
+    rows = state.read_now(lambda c: c.execute(select(audit).order_by(audit.c.seq)).all())
+    told = [(row.subject, json.loads(row.detail)) for row in rows]
+    went = [one for one in run.report if one.rows]
+    assert went
+    assert [(subject, one["what"], one["rows"], one["before"]) for subject, one in told] == [
+        (f"data:{one.table}", one.do, one.rows, iso(one.before)) for one in went
+    ]
+    assert {(row.by, row.call) for row in rows} == {("system", "retention.run")}
+    assert state.read_now(lambda c: verify(c, key)).faults == []
+    again = await make_job(databases, clock, noted=noted).run()
+    assert again.id > run.id
+    assert len(state.read_now(lambda c: c.execute(select(audit)).all())) == len(rows)

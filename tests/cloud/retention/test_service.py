@@ -56,6 +56,8 @@ async def test_a_service_lets_go_of_what_fell_due_while_it_was_away(
             assert state.read_now(lambda c: c.execute(count).scalar()) == 2
             gone = await client.get("/api/v1/feed?after=1", timeout=5)
             assert gone.status_code == 410
+            noted = (await client.get("/api/v1/audit?subject=data:feed")).json()
+            assert [one["detail"]["rows"] for one in noted] == [2]
     finally:
         stop.set()
         await running
