@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from protocols.epcis.contexts import NAMES_MAX
+from protocols.epcis.contexts import PREFIXES_MAX
 from protocols.epcis.values import is_scheme
 from protocols.errors import RefuseInput
 
@@ -47,8 +47,10 @@ class Prefixes:
         """
         known = self._by_namespace.get(_JSON_FORMS.get(namespace, namespace))
         if known is None:
-            if len(self.declared) >= NAMES_MAX:
-                raise RefuseInput("bad_xml", f"expected at most {NAMES_MAX} namespaces, found more")
+            if len(self.declared) >= PREFIXES_MAX:
+                raise RefuseInput(
+                    "bad_xml", f"expected at most {PREFIXES_MAX} namespaces, found more"
+                )
             known = self._free(prefix)
             self.declared[known] = namespace
             self._by_namespace[namespace] = known
@@ -65,7 +67,7 @@ class Prefixes:
         taken = self._standard.keys() | self.declared.keys()
         if wanted is not None and wanted not in taken and not is_scheme(wanted):
             return wanted
-        return next(name for n in range(1, NAMES_MAX + 2) if (name := f"ns{n}") not in taken)
+        return next(name for n in range(1, PREFIXES_MAX + 2) if (name := f"ns{n}") not in taken)
 
 
 def xml_namespace(namespace: str) -> str:
