@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloud.trace.xml.read import read_xml
 from protocols.epcis.event_hash import event_hash
@@ -290,3 +292,15 @@ def test_too_many_namespaces_are_refused(where: str) -> None:
         data = wrapped(inside)
     with pytest.raises(RefuseInput, match="at most 200 namespaces"):
         read_xml(data, STANDARD, bytes_max=BYTES_MAX)
+
+
+@given(st.integers(0, len(V1_2)), st.integers(0, 40), st.binary(max_size=6) | st.text(max_size=6))
+def test_damaged_xml_is_refused_or_read(at: int, length: int, other: bytes | str) -> None:
+    put = other if isinstance(other, bytes) else other.encode()
+    data = V1_2.encode()
+    data = data[:at] + put + data[at + length :]
+    try:
+        found = read_xml(data, STANDARD, bytes_max=BYTES_MAX).document
+    except RefuseInput:
+        return
+    read_document(found, STANDARD, now_us=1_900_000_000_000_000)
