@@ -55,9 +55,7 @@ def read_xml(data: bytes, standard: Standard, *, bytes_max: int) -> XmlDocument:
         RefuseInput: `too_large`; `bad_xml`, with line and column where there is one.
 
     """
-    if len(data) > bytes_max:
-        raise RefuseInput("too_large", f"expected at most {bytes_max} bytes, found {len(data)}")
-    root = _parse(data)
+    root = _parse(data, bytes_max)
     type_ = _ROOTS.get(root.tag)
     if type_ is None:
         expected = "EPCISDocument or EPCISQueryDocument in a namespace of EPCIS 1.x or 2.x"
@@ -65,17 +63,35 @@ def read_xml(data: bytes, standard: Standard, *, bytes_max: int) -> XmlDocument:
     reader = _Reader(standard)
     reader.prefixes.declare_all(root.nsmap)
     document = {"type": type_, **reader.document(root)}
-    contexts = [next(iter(standard.contexts)), *_declarations(reader.prefixes)]
     return XmlDocument(
-        {"@context": contexts, **document}, {**standard.prefixes, **reader.prefixes.as_written}
+        {"@context": reader.contexts(), **document},
+        {**standard.prefixes, **reader.prefixes.as_written},
     )
 
 
-def _declarations(prefixes: Prefixes) -> list[dict[str, str]]:
-    return [prefixes.declared] if prefixes.declared else []
+def read_xml_event(data: bytes, standard: Standard, *, bytes_max: int) -> dict[str, Any]:
+    """Read one event, whose element is the root; with its `@context`.
+
+    Args:
+        data: as of `read_xml`.
+        standard: as of `read_xml`.
+        bytes_max: as of `read_xml`.
+
+    Raises:
+        RefuseInput: as of `read_xml`.
+
+    """
+    root = _parse(data, bytes_max)
+    if root.tag in _ROOTS:
+        raise _refused(root.sourceline or 1, 1, "expected an event, found a document")
+    reader = _Reader(standard)
+    event = reader.events.read(root)
+    return {"@context": reader.contexts(), **event}
 
 
-def _parse(data: bytes) -> etree._Element:
+def _parse(data: bytes, bytes_max: int) -> etree._Element:
+    if len(data) > bytes_max:
+        raise RefuseInput("too_large", f"expected at most {bytes_max} bytes, found {len(data)}")
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -109,7 +125,12 @@ class _Reader:
     def __init__(self, standard: Standard) -> None:
         self.prefixes = Prefixes(standard.prefixes)
         self._elements = Elements(self.prefixes)
-        self._events = EventReader(self._elements, standard)
+        self.events = EventReader(self._elements, standard)
+        self._epcis = next(iter(standard.contexts))
+
+    def contexts(self) -> list[str | dict[str, str]]:
+        """Return the `@context` for all that was read so far."""
+        return [self._epcis, self.prefixes.declared] if self.prefixes.declared else [self._epcis]
 
     def document(self, root: etree._Element) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -133,7 +154,7 @@ class _Reader:
         for child in children(element):
             name = self._elements.name(child)
             if name == "EventList":
-                add(found, "eventList", [self._events.read(one) for one in children(child)])
+                add(found, "eventList", [self.events.read(one) for one in children(child)])
             elif name == "VocabularyList":
                 add(found, "vocabularyList", self._vocabularies(child))
             elif name in {"QueryResults", "resultsBody"}:
