@@ -16,7 +16,11 @@ _CLASS = re.compile(
     r"|(?:253|255)/[0-9]{13}|8006/[0-9]{18}(?:/10/[^/]+)?|8010/[^/]+)"
     r"|urn:epc:(?:class|idpat):.*"
 )
-_INSTANCE = re.compile(r"https://id\.gs1\.org/(?:00|01|253|255|80[01][0-9])/.*")
+_OF_OBJECTS = tuple(
+    f"https://id.gs1.org/{ai}/"
+    for ai in ("00", "01", "253", "255", "8003", "8004", "8006", "8010", "8017", "8018")
+)
+"""Keys of objects; those of places and parties name neither one object nor a class."""
 
 
 class Identifier(NamedTuple):
@@ -39,9 +43,7 @@ def judge(text: str) -> Identifier:
         return Identifier(text, "bad_uri", "an absolute URI", None)
     canonical = canonical_id(text)
     fault = identifier_fault(text) if canonical == text else None
-    of_class = True if _CLASS.fullmatch(canonical) else None
-    if of_class is None and _INSTANCE.match(canonical):
-        of_class = False
+    of_class = _is_of_class(canonical)
     if fault is not None:
         return Identifier(canonical, fault.rule, fault.expected, of_class)
     if text.startswith("_:"):
@@ -49,6 +51,12 @@ def judge(text: str) -> Identifier:
     if not text.isascii():
         return Identifier(canonical, "non_ascii_uri", "other letters in percent form", of_class)
     return Identifier(canonical, None, "", of_class)
+
+
+def _is_of_class(canonical: str) -> bool | None:
+    if _CLASS.fullmatch(canonical):
+        return True
+    return False if canonical.startswith(_OF_OBJECTS) else None
 
 
 def identify(see: Inspection, at: str, value: object) -> Identifier | None:

@@ -58,9 +58,15 @@ def properties(
     return got
 
 
+_Trail = tuple[Any, str | int]
+"""Where a value stands: the trail to what holds it (at first its pointer), and its name in it."""
+
+
 def extension(see: Inspection, at: str, name: str, value: object) -> None:
     """Read a property with a prefix, or with its full name."""
-    _full_name(see, at, name)
+    prefix, _, local = name.partition(":")
+    if prefix not in see.namespaces or not local:
+        _full_name(see, at, name)
     if type(value) is dict or type(value) is list:
         _inside(see, at, value)
     elif type(value) is str and "\0" in value:
@@ -68,9 +74,8 @@ def extension(see: Inspection, at: str, name: str, value: object) -> None:
 
 
 def _full_name(see: Inspection, at: str, name: str) -> None:
+    """Note what is wrong with a name that does not begin with a declared prefix."""
     prefix, _, local = name.partition(":")
-    if prefix in see.namespaces and local:
-        return
     if is_scheme(prefix) or local.startswith("//"):
         if not URI.fullmatch(name):
             see.note(at, "bad_uri", "an absolute address as full name", name)
@@ -82,21 +87,31 @@ def _full_name(see: Inspection, at: str, name: str) -> None:
 
 def _inside(see: Inspection, at: str, value: Any) -> None:
     """Look at all that stands inside an extension, without recursion."""
-    left = [(at, value, 1)]
+    left: list[tuple[_Trail | str, Any, int]] = [(at, value, 1)]
     while left:
-        place, one, depth = left.pop()
+        trail, one, depth = left.pop()
         if depth > DEPTH_MAX:
             see.note(at, "too_deep", f"at most {DEPTH_MAX} levels", "more")
             return
         if type(one) is dict:
             for name, inner in one.items():
-                below = f"{place}/{token(name)}"
-                _name_inside(see, below, name)
-                left.append((below, inner, depth + 1))
+                prefix, _, local = name.partition(":")
+                if prefix not in see.namespaces or not local:
+                    _name_inside(see, _pointer((trail, name)), name)
+                left.append(((trail, name), inner, depth + 1))
         elif type(one) is list:
-            left.extend((f"{place}/{index}", inner, depth + 1) for index, inner in enumerate(one))
+            left.extend(((trail, index), inner, depth + 1) for index, inner in enumerate(one))
         elif type(one) is str and "\0" in one:
-            see.note(place, "control_character", "text without U+0000", one)
+            see.note(_pointer(trail), "control_character", "text without U+0000", one)
+
+
+def _pointer(trail: _Trail | str) -> str:
+    """Write the JSON pointer of a trail; most trails are never written."""
+    names = []
+    while not isinstance(trail, str):
+        trail, name = trail
+        names.append(token(str(name)))
+    return "/".join([trail, *reversed(names)])
 
 
 def _name_inside(see: Inspection, at: str, name: str) -> None:

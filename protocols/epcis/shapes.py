@@ -114,16 +114,21 @@ EVERY: Mapping[str, Read] = {name: one for table in TABLES.values() for name, on
 """Properties of any event type, and so of an extension's."""
 
 
-def _nothing(body: Mapping[str, Any], *names: str) -> bool:
-    """Tell whether none of some lists is there and says anything."""
-    return all(name not in body or body[name] == [] for name in names)
+def _empty(body: Mapping[str, Any], name: str) -> bool:
+    """Tell whether a list is not there, or says nothing."""
+    return name not in body or body[name] == []
+
+
+def _nothing(body: Mapping[str, Any], epcs: str, quantities: str) -> bool:
+    """Tell whether neither of two lists says anything."""
+    return _empty(body, epcs) and _empty(body, quantities)
 
 
 def _object_event(
     see: Inspection, at: str, body: Mapping[str, Any], got: Mapping[str, Any]
 ) -> None:
     if _nothing(body, "epcList", "quantityList") and (
-        _nothing(body, "sensorElementList") or "readPoint" not in body
+        _empty(body, "sensorElementList") or "readPoint" not in body
     ):
         expected = "epcList or quantityList, or sensorElementList with readPoint"
         see.note(at, "no_objects", expected, "none of them")
