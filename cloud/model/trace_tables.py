@@ -172,6 +172,7 @@ trace_job = Table(
     Column("duplicates", Integer, nullable=False),
     Column("refused", Integer, nullable=False),
     Column("faults", Text, nullable=False),  # JSON list
+    Column("restarts", Integer, nullable=False),  # it was under way when a service started
     Column("media_type", String(64), nullable=False),
     Column("document", LargeBinary),  # zstd
     Index("trace_job_by_organisation", "organisation", "job"),

@@ -1,9 +1,10 @@
 """What others may ask of the trace repository, as small Protocols and frozen types."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
+from sqlalchemy import Connection
 
 from cloud.model.database import Work
 from cloud.model.principal import Scope
@@ -28,6 +29,9 @@ class Captured(Struct, frozen=True):
     """Where it is now; None for a conflict, and for all of a capture that stored nothing."""
     event_id: str
     """As given, or its hash when nobody gave one."""
+
+
+Then = Callable[[Connection, Sequence[Captured]], object]
 
 
 class StoredEvent(Struct, frozen=True, kw_only=True):
@@ -127,13 +131,14 @@ class TraceStore(Protocol):
         behaviour: Behaviour = "rollback",
         job: int | None = None,
         master: Sequence[MasterElement] = (),
+        then: Then | None = None,
         also: Sequence[Work] = (),
     ) -> list[Captured]:
         """Store events, in one transaction; on return they are durable.
 
         The record time of all of them is `recorded_at_us`, or that of the newest event when that
         is later: it never falls. Under `rollback` one conflict leaves nothing stored: then every
-        `event_no` is None but those of duplicates, and `also` was not run.
+        `event_no` is None but those of duplicates, and neither `then` nor `also` was run.
 
         Args:
             events: valid ones; in order.
@@ -142,6 +147,7 @@ class TraceStore(Protocol):
             behaviour: whether a conflict lets the others through.
             job: number of the capture job that they belong to.
             master: what the document's header says, stored with them.
+            then: is told what became of each, in the same transaction.
             also: what stands or falls with them, in the same transaction.
 
         Returns:

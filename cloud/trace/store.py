@@ -15,6 +15,7 @@ from cloud.trace.base import (
     NamedQuery,
     Position,
     StoredEvent,
+    Then,
 )
 from cloud.trace.events import events_of_id
 from cloud.trace.insert import Conflicted, Insertion, head_of, write_master
@@ -46,6 +47,7 @@ class SqlTraceStore:
         behaviour: Behaviour = "rollback",
         job: int | None = None,
         master: Sequence[MasterElement] = (),
+        then: Then | None = None,
         also: Sequence[Work] = (),
     ) -> list[Captured]:
         """See `TraceStore`."""
@@ -55,6 +57,8 @@ class SqlTraceStore:
             insertion = Insertion(connection, self._memory, organisation)
             outcomes = insertion.write(ready, at_us=recorded_at_us, behaviour=behaviour, job=job)
             write_master(connection, organisation, master)
+            if then is not None:
+                then(connection, outcomes)
             return outcomes, insertion
 
         try:

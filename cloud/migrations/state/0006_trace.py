@@ -154,6 +154,7 @@ def _job() -> None:
         sa.Column("duplicates", sa.Integer(), nullable=False),
         sa.Column("refused", sa.Integer(), nullable=False),
         sa.Column("faults", sa.Text(), nullable=False),
+        sa.Column("restarts", sa.Integer(), nullable=False),
         sa.Column("media_type", sa.String(length=64), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("job"),
@@ -224,27 +225,27 @@ def _word() -> None:
         sa.PrimaryKeyConstraint("word_no"),
         sa.UniqueConstraint("kind", "word", name="one_word"),
     )
-    op.drop_table("one_time_code")
-    op.drop_table("audit_head")
-    op.drop_index(op.f("organisation_by_kind"), table_name="organisation")
-    op.drop_index(op.f("organisation_by_state"), table_name="organisation")
-    op.drop_table("organisation")
     op.drop_table("retention_run")
     op.drop_index(op.f("audit_by_caller"), table_name="audit")
     op.drop_index(op.f("audit_by_subject"), table_name="audit")
     op.drop_index(op.f("audit_by_time"), table_name="audit")
     op.drop_table("audit")
-    op.drop_index(op.f("session_by_account"), table_name="session")
-    op.drop_index(op.f("session_by_end"), table_name="session")
-    op.drop_index(op.f("session_by_use"), table_name="session")
-    op.drop_table("session")
-    op.drop_table("organisation_category")
+    op.drop_table("audit_head")
     op.drop_index(op.f("account_by_change"), table_name="account")
     op.drop_index(op.f("account_by_organisation"), table_name="account")
     op.drop_table("account")
     op.drop_table("api_key")
+    op.drop_index(op.f("organisation_by_kind"), table_name="organisation")
+    op.drop_index(op.f("organisation_by_state"), table_name="organisation")
+    op.drop_table("organisation")
+    op.drop_table("identity")
+    op.drop_index(op.f("session_by_account"), table_name="session")
+    op.drop_index(op.f("session_by_end"), table_name="session")
+    op.drop_index(op.f("session_by_use"), table_name="session")
+    op.drop_table("session")
     op.drop_index(op.f("device_by_organisation"), table_name="device")
     op.drop_table("device")
-    op.drop_table("identity")
+    op.drop_table("organisation_category")
+    op.drop_table("one_time_code")
     op.drop_index(op.f("organisation_of_district"), table_name="organisation_district")
     op.drop_table("organisation_district")
