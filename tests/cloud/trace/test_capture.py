@@ -160,7 +160,11 @@ async def test_job_that_ends_the_process_again_and_again_is_given_up(
 
 
 @pytest.mark.parametrize(
-    "kills", [pytest.param(4, id="quick"), pytest.param(200, id="whole", marks=pytest.mark.long)]
+    "kills",
+    [
+        pytest.param(4, id="quick"),
+        pytest.param(200, id="whole", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+    ],
 )
 async def test_killed_captures_leave_no_half_document_and_no_event_twice(
     tmp_path: Path, standard: Standard, kills: int

@@ -87,7 +87,9 @@ def _check_order(query: dict[str, Any], found: list[StoredEvent], expected: list
     ("events", "queries"),
     [
         pytest.param(300, QUICK, id="quick"),
-        pytest.param(EVENTS, QUERIES, id="whole", marks=pytest.mark.long),
+        pytest.param(
+            EVENTS, QUERIES, id="whole", marks=[pytest.mark.long, pytest.mark.timeout(1800)]
+        ),
     ],
 )
 async def test_queries_are_answered_as_the_oracle_says(
