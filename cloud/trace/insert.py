@@ -1,7 +1,6 @@
 """Writing prepared events, inside the one capture transaction of its time."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, func, select, update
@@ -10,12 +9,11 @@ from cloud.model.database import take_turn
 from cloud.model.rows import insert_tuples
 from cloud.model.trace_tables import (
     trace_event,
-    trace_facet,
     trace_holder,
     trace_master,
-    trace_use,
 )
 from cloud.trace.base import Behaviour, Captured
+from cloud.trace.event_rows import EventRows
 from cloud.trace.facets import storable
 from cloud.trace.numbers import Memory, Numbers
 from cloud.trace.prepare import Prepared, hash_text
@@ -71,10 +69,9 @@ class Insertion:
         outcomes, new = self._judge(events, head)
         if behaviour == "rollback" and any(one.outcome == "conflict" for one in outcomes):
             raise Conflicted([_unwritten(one, head) for one in outcomes])
-        self._learn(new)
-        self._write_events(new, head + 1, max(record_time_us, at_us), job)
-        self._write_uses(new, head + 1)
-        self._write_facets(new, head + 1)
+        rows = EventRows(self.numbers, self._organisation, first=head + 1)
+        for table, values in rows.of(new, max(record_time_us, at_us), job):
+            insert_tuples(self._connection, table, values)
         self._write_holders()
         for event_no, by in self._voids.items():
             change = update(trace_event).where(trace_event.c.event_no == event_no)
@@ -138,74 +135,6 @@ class Insertion:
                 self._voids[wrong.event_no] = right.event_no
         self._known.setdefault(one.id_key, []).append(known)
 
-    def _learn(self, new: Sequence[Prepared]) -> None:
-        words: set[tuple[str, str]] = set()
-        items: dict[str, int | None] = {}
-        for one in new:
-            words.update(_words(one))
-            for item, _, _use in one.uses:
-                items[item] = None
-        self.numbers.learn_words(words)
-        self.numbers.learn_items(items)
-        self.numbers.learn_contexts({one.context: one.contexts for one in new})
-
-    def _write_events(
-        self, new: Sequence[Prepared], first: int, record_time_us: int, job: int | None
-    ) -> None:
-        rows = [
-            self._row(one, event_no, record_time_us, job) for event_no, one in enumerate(new, first)
-        ]
-        insert_tuples(self._connection, trace_event, rows)
-
-    def _row(
-        self, one: Prepared, event_no: int, record_time_us: int, job: int | None
-    ) -> tuple[Any, ...]:
-        event, word = one.event, self._word
-        declaration, transformation = event.declaration, event.transformation_id
-        return (
-            event_no,
-            one.key,
-            event.event_time_us,
-            record_time_us,
-            one.id_key,
-            event.event_id,
-            one.digest,
-            word("type", event.type),
-            one.action,
-            word("biz_step", event.biz_step),
-            word("disposition", event.disposition),
-            word("place", event.read_point),
-            word("place", event.biz_location),
-            self._organisation,
-            storable(transformation) if transformation else None,
-            declaration.declared_at_us if declaration else None,
-            None,
-            job,
-            self.numbers.contexts[one.context],
-            one.body,
-        )
-
-    def _word(self, kind: str, word: str | None) -> int | None:
-        return self.numbers.words[kind, storable(word)] if word is not None else None
-
-    def _write_uses(self, new: Sequence[Prepared], first: int) -> None:
-        items = self.numbers.items
-        rows = [
-            (items[item], event_no, at, role, use.by_class, use.quantity, use.uom)
-            for event_no, one in enumerate(new, first)
-            for at, (item, role, use) in enumerate(one.uses)
-        ]
-        insert_tuples(self._connection, trace_use, rows)
-
-    def _write_facets(self, new: Sequence[Prepared], first: int) -> None:
-        words = self.numbers.words
-        rows = [
-            (event_no, at, words["facet", facet.name], facet.text, facet.number, facet.time_us)
-            for event_no, one in enumerate(new, first)
-            for at, facet in enumerate(one.facets)
-        ]
-        insert_tuples(self._connection, trace_facet, rows)
-
     def _write_holders(self) -> None:
         column = trace_holder.c
         for event_no in sorted(self._holds):
@@ -218,21 +147,6 @@ class Insertion:
 def _unwritten(one: Captured, head: int) -> Captured:
     number = one.event_no
     return Captured(one.outcome, None if (number or 0) > head else number, one.event_id)
-
-
-def _words(one: Prepared) -> Iterable[tuple[str, str]]:
-    event = one.event
-    yield "type", storable(event.type)
-    for kind, word in (
-        ("biz_step", event.biz_step),
-        ("disposition", event.disposition),
-        ("place", event.read_point),
-        ("place", event.biz_location),
-    ):
-        if word is not None:
-            yield kind, storable(word)
-    for facet in one.facets:
-        yield "facet", facet.name
 
 
 def _id_of(event_id: str | None, digest: bytes) -> str:

@@ -22,7 +22,7 @@ _LOOK_UP_MAX = 500
 class Remembered(Generic[K]):
     """Numbers that were committed; when full, the half that was first remembered is forgotten."""
 
-    def __init__(self, most: int = REMEMBERED_MAX) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
         self.known: dict[K, int] = {}
 
@@ -122,7 +122,7 @@ class Numbers:
 class Memory:
     """What one process remembers of committed numbers."""
 
-    def __init__(self) -> None:
-        self.words: Remembered[tuple[str, str]] = Remembered()
-        self.items: Remembered[str] = Remembered()
-        self.contexts: Remembered[bytes] = Remembered()
+    def __init__(self, most: int = REMEMBERED_MAX) -> None:
+        self.words: Remembered[tuple[str, str]] = Remembered(most)
+        self.items: Remembered[str] = Remembered(most)
+        self.contexts: Remembered[bytes] = Remembered(most)
