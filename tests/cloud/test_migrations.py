@@ -6,7 +6,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData
 
 from cloud.migrations import migrate
-from cloud.model import people_tables, tables, trust_tables
+from cloud.model import tables, trace_tables, trust_tables
 from cloud.model.database import open_engine
 from protocols.errors import StopService
 
@@ -15,7 +15,7 @@ from protocols.errors import StopService
     ("name", "metadata"),
     [
         ("log", tables.log_metadata),
-        ("state", people_tables.account.metadata),
+        ("state", trace_tables.trace_event.metadata),
         ("trust", trust_tables.trust_metadata),
     ],
 )

@@ -1,11 +1,11 @@
 """A real state database."""
 
 from cloud.model.database import Database
-from cloud.model.tables import state_metadata
+from cloud.model.trace_tables import trace_event
 
 
 def open_state(url: str) -> Database:
     """Open the database at `url`, making its tables when it is new."""
     database = Database(url, name="state")
-    state_metadata.create_all(database.engine)
+    trace_event.metadata.create_all(database.engine)
     return database
