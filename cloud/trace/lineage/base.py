@@ -39,9 +39,9 @@ Flags = NDArray[np.bool_]
 
 EPC, PARENT, CHILD, INPUT, OUTPUT = range(5)
 """Places in `trace_tables.ROLES`."""
-OTHER, TRANSFORMATION = 0, 1
+OTHER, TRANSFORMATION = 1, 2
 AGGREGATION, ASSOCIATION = 4, 8
-"""Kinds of events; of the last two the action is added, its place in `trace_tables.ACTIONS`."""
+"""Kinds of events, 0 is none; of the last two the action is added, its place in `trace_tables.ACTIONS`."""
 ADD, OBSERVE, DELETE = range(3)
 
 
@@ -177,7 +177,7 @@ class Index(Protocol):
         ...
 
     def uses_in(self, events: Numbers) -> Uses:
-        """Return the uses of distinct events, but those of role `epc`, which lead nowhere."""
+        """Return the uses of distinct events in the roles child, input and output."""
         ...
 
     def events(self, events: Numbers) -> Events:
