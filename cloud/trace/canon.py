@@ -30,11 +30,6 @@ def canonical_word(family: str, text: str, namespaces: Mapping[str, str]) -> str
     return MEASUREMENT + name if prefix == "gs1" else text
 
 
-def canonical_id(text: str) -> str:
-    """Return an identifier as a GS1 Digital Link at id.gs1.org, where it is a GS1 key."""
-    return text
-
-
 def expand_name(text: str, namespaces: Mapping[str, str]) -> str:
     """Return the full name of `prefix:name`; any other as it stands."""
     prefix, colon, name = text.partition(":")

@@ -20,7 +20,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from cloud.trace.canon import canonical_id, canonical_word
+from cloud.trace.canon import canonical_word
+from protocols.codes.epc_uri import canonical_id
 from protocols.epcis.event import Event
 
 TEXT_MAX = 400

@@ -14,7 +14,7 @@ from protocols.epcis.event import Action, ErrorDeclaration, Event, Role, Use
 CBV = "https://ref.gs1.org/cbv/"
 CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
 NAMESPACES = {"ex": "https://ns.example.com/epcis/", "cbvmda": "urn:epcglobal:cbv:mda:"}
-CONTEXTS = [CONTEXT, {"ex": NAMESPACES["ex"]}]
+CONTEXTS: list[str | Mapping[str, Any]] = [CONTEXT, {"ex": NAMESPACES["ex"]}]
 _LISTS: tuple[tuple[str, Role], ...] = (
     ("epcList", "epc"),
     ("childEPCs", "child"),

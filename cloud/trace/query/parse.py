@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from cloud.trace.canon import canonical_id, canonical_word, expand_name
+from cloud.trace.canon import canonical_word, expand_name
 from cloud.trace.facets import MEASURES, extension_name
 from cloud.trace.query.base import (
     PARAMETERS_MAX,
@@ -29,6 +29,7 @@ from cloud.trace.query.base import (
 )
 from cloud.trace.query.patterns import read_pattern
 from cloud.trace.query.values import Given
+from protocols.codes.epc_uri import canonical_id
 from protocols.epcis.event import Role
 
 KNOWN_NAMESPACES = {
@@ -286,7 +287,7 @@ def _match(given: Given) -> Condition | None:
     ids: list[str] = []
     spans: list[Span] = []
     for one in given.texts():
-        id_, ranges = read_pattern(given.name, one)
+        id_, ranges = read_pattern(given.name, one, by_class=by_class)
         ids.extend([id_] if id_ is not None else [])
         spans.extend(ranges)
     return Match(roles, by_class, tuple(ids), tuple(spans))

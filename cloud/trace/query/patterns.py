@@ -6,8 +6,8 @@ the end. Beginnings of Digital Links end in `*`.
 
 from collections.abc import Iterable
 
-from cloud.trace.canon import canonical_id
 from cloud.trace.query.base import BadParameter, Span
+from protocols.codes.epc_uri import canonical_id
 
 PATTERN = "urn:epc:idpat:"
 CLASS = "https://id.gs1.org"
@@ -33,21 +33,23 @@ _SCHEMES = {
 and what every one of them holds."""
 
 
-def read_pattern(name: str, text: str) -> tuple[str | None, tuple[Span, ...]]:
+def read_pattern(name: str, text: str, *, by_class: bool) -> tuple[str | None, tuple[Span, ...]]:
     """Return the identifier that a value names, canonical, or the ranges that it spans.
+
+    Of classes and lots an EPC pattern matches those whose objects all match it.
 
     Raises:
         BadParameter: an EPC pattern that the Tag Data Standard does not know.
 
     """
     if text.startswith(PATTERN):
-        return _epc_pattern(name, text)
+        return _epc_pattern(name, text, by_class)
     if text.endswith("*") and "/" in text:
         return None, (_beginning(text[:-1]),)
     return canonical_id(text), ()
 
 
-def _epc_pattern(name: str, text: str) -> tuple[str | None, tuple[Span, ...]]:
+def _epc_pattern(name: str, text: str, by_class: bool) -> tuple[str | None, tuple[Span, ...]]:
     scheme, _, rest = text[len(PATTERN) :].partition(":")
     parts = rest.split(".")
     stars = [part == "*" for part in parts]
@@ -57,12 +59,16 @@ def _epc_pattern(name: str, text: str) -> tuple[str | None, tuple[Span, ...]]:
     if not any(stars):
         return canonical_id(f"urn:epc:id:{scheme}:{rest}"), ()
     base, has_indicator, within = _SCHEMES[scheme]
+    within = None if by_class else within
     start = CLASS + base
     if stars[0]:
         return None, (_span(start, within),)
     if stars[1]:
         firsts = _INDICATORS if has_indicator else ("",)
         return None, tuple(_span(f"{start}{first}{parts[0]}", within) for first in firsts)
+    if by_class:
+        one = canonical_id(text)
+        return one, (_span(f"{one}/", None),)
     return None, tuple(_of_class(scheme, parts[:-1]))
 
 

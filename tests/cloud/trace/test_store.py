@@ -9,7 +9,7 @@ from cloud.model.people_tables import organisation_category, organisation_distri
 from cloud.model.principal import EVERYTHING, NOTHING, Remit, Scope
 from cloud.model.rows import insert_rows
 from cloud.model.trace_tables import trace_party
-from cloud.trace.base import NamedQuery, Position, StoredEvent
+from cloud.trace.base import Captured, NamedQuery, Position, StoredEvent
 from cloud.trace.query.base import EventQuery, TooLarge
 from cloud.trace.query.parse import read_query
 from cloud.trace.store import SqlTraceStore
@@ -34,7 +34,7 @@ def body(**more: Any) -> dict[str, Any]:
 
 async def capture(
     store: SqlTraceStore, *bodies: dict[str, Any], organisation: str = "a", **more: Any
-):  # type: ignore[no-untyped-def]
+) -> list[Captured]:
     events = [event_of(one) for one in bodies]
     return await store.capture(events, organisation=organisation, recorded_at_us=1_000, **more)
 
