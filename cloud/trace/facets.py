@@ -1,13 +1,13 @@
 """What can be asked of an event beside its columns and uses, as flat rows.
 
-A facet has a name and a value. Names, where `{…}` is a namespace and `local` a name of it:
+A facet has a name and a value. Names, where `full` is the full name of an extension:
 
     bizTransaction:TYPE source:TYPE destination:TYPE   TYPE canonical, or empty
     disposition.set  disposition.unset                 persistent dispositions
     errorDeclaration.reason  errorDeclaration.correctiveEventIDs
     sensorElementList                                  there is one
     sensor.FIELD                                       of a metadata or report, such as sensor.type
-    FAMILY:{…}local  inner FAMILY:{…}local             extensions, at the top or within another one
+    FAMILY:full  inner FAMILY:full                     extensions, at the top or within another one
 
 where FAMILY is `event`, `ilmd`, `error`, `sensorElement`, `sensorMetadata`, `sensorReport`,
 `readPoint` or `bizLocation`. A text of more than `TEXT_MAX` characters is cut, see `storable`.
@@ -20,9 +20,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from cloud.trace.canon import canonical_word
+from cloud.trace.canon import canonical_word, expand_name
 from protocols.codes.epc_uri import canonical_id
 from protocols.epcis.event import Event
+from protocols.epcis.standard import Standard
 
 TEXT_MAX = 400
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
@@ -45,15 +46,27 @@ class Facet(NamedTuple):
     time_us: int | None = None
 
 
-def facets(event: Event) -> list[Facet]:
+class Said(NamedTuple):
+    """What holds for all of an event's body."""
+
+    standard: Standard
+    namespaces: Mapping[str, str]
+
+    def word(self, list_id: str, text: str) -> str:
+        """Return a vocabulary value, canonical and storable."""
+        return storable(canonical_word(self.standard, list_id, text, self.namespaces))
+
+
+def facets(event: Event, standard: Standard) -> list[Facet]:
     """Return the facets of an event, in the order in which its body says them."""
     found: list[Facet] = []
+    said = Said(standard, event.namespaces)
     for key, value in event.body.items():
         reader = _READERS.get(key)
         if reader is not None:
-            found.extend(reader(value, event.namespaces))
+            found.extend(reader(value, said))
         elif ":" in key:
-            found.extend(_extension("event", key, value, event.namespaces))
+            found.extend(_extension("event", key, value, said))
     return found
 
 
@@ -87,34 +100,33 @@ def as_instant(text: str) -> int | None:
         return None
 
 
-def extension_name(family: str, namespace: str, local: str, *, inner: bool = False) -> str:
-    """Return the facet name of an extension."""
-    return storable(f"{'inner ' if inner else ''}{family}:{{{namespace}}}{local}")
+def extension_name(family: str, full: str, *, inner: bool = False) -> str:
+    """Return the facet name of an extension with a full name."""
+    return storable(f"{'inner ' if inner else ''}{family}:{full}")
 
 
 def _extension(
-    family: str, key: str, value: Any, namespaces: Mapping[str, str], *, inner: bool = False
+    family: str, key: str, value: Any, said: Said, *, inner: bool = False
 ) -> Iterator[Facet]:
-    prefix, _, local = key.partition(":")
-    name = extension_name(family, namespaces.get(prefix, prefix), local, inner=inner)
+    name = extension_name(family, expand_name(key, said.namespaces), inner=inner)
     for one in value if isinstance(value, list) else [value]:
         if isinstance(one, dict):
             yield Facet(name)
-            yield from _inner(family, one, namespaces)
+            yield from _inner(family, one, said)
         elif isinstance(one, list):
-            yield from _extension(family, key, one, namespaces, inner=inner)
+            yield from _extension(family, key, one, said, inner=inner)
         else:
             yield _value(name, one)
 
 
-def _inner(family: str, value: Mapping[str, Any], namespaces: Mapping[str, str]) -> Iterator[Facet]:
+def _inner(family: str, value: Mapping[str, Any], said: Said) -> Iterator[Facet]:
     for key, one in value.items():
         if ":" in key:
-            yield from _extension(family, key, one, namespaces, inner=True)
+            yield from _extension(family, key, one, said, inner=True)
         else:  # no name to ask for, but what is within may have one
             for part in one if isinstance(one, list) else [one]:
                 if isinstance(part, dict):
-                    yield from _inner(family, part, namespaces)
+                    yield from _inner(family, part, said)
 
 
 def _value(name: str, value: object) -> Facet:
@@ -133,74 +145,72 @@ def number_text(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
 
 
-def _of(family: str, value: Any, namespaces: Mapping[str, str]) -> Iterator[Facet]:
+def _of(family: str, value: Any, said: Said) -> Iterator[Facet]:
     """Read the extensions of an object of the standard."""
     if isinstance(value, dict):
         for key, one in value.items():
             if ":" in key:
-                yield from _extension(family, key, one, namespaces)
+                yield from _extension(family, key, one, said)
 
 
-def _ilmd(value: Any, namespaces: Mapping[str, str]) -> Iterator[Facet]:
-    return _of("ilmd", value, namespaces)
+def _ilmd(value: Any, said: Said) -> Iterator[Facet]:
+    return _of("ilmd", value, said)
 
 
-def _read_point(value: Any, namespaces: Mapping[str, str]) -> Iterator[Facet]:
-    return _of("readPoint", value, namespaces)
+def _read_point(value: Any, said: Said) -> Iterator[Facet]:
+    return _of("readPoint", value, said)
 
 
-def _biz_location(value: Any, namespaces: Mapping[str, str]) -> Iterator[Facet]:
-    return _of("bizLocation", value, namespaces)
+def _biz_location(value: Any, said: Said) -> Iterator[Facet]:
+    return _of("bizLocation", value, said)
 
 
-def _transactions(value: Any, namespaces: Mapping[str, str]) -> Iterator[Facet]:
-    return _typed(value, "bizTransaction", "bizTransaction", namespaces)
+def _transactions(value: Any, said: Said) -> Iterator[Facet]:
+    return _typed(value, "bizTransaction", "bizTransactionType", said)
 
 
-def _sources(value: Any, namespaces: Mapping[str, str]) -> Iterator[Facet]:
-    return _typed(value, "source", "party", namespaces)
+def _sources(value: Any, said: Said) -> Iterator[Facet]:
+    return _typed(value, "source", "sourceDestinationType", said)
 
 
-def _destinations(value: Any, namespaces: Mapping[str, str]) -> Iterator[Facet]:
-    return _typed(value, "destination", "party", namespaces)
+def _destinations(value: Any, said: Said) -> Iterator[Facet]:
+    return _typed(value, "destination", "sourceDestinationType", said)
 
 
-def _typed(value: Any, key: str, vocabulary: str, namespaces: Mapping[str, str]) -> Iterator[Facet]:
+def _typed(value: Any, key: str, list_id: str, said: Said) -> Iterator[Facet]:
     for one in value:
         kind = one.get("type")
-        word = canonical_word(vocabulary, kind, namespaces) if kind else ""
+        word = said.word(list_id, kind) if kind else ""
         yield Facet(storable(f"{key}:{word}"), storable(canonical_id(one[key])))
 
 
-def _persistent(value: Any, namespaces: Mapping[str, str]) -> Iterator[Facet]:
+def _persistent(value: Any, said: Said) -> Iterator[Facet]:
     for key in ("set", "unset"):
         for one in value.get(key, ()):
-            word = canonical_word("disposition", one, namespaces)
-            yield Facet(f"disposition.{key}", storable(word))
+            yield Facet(f"disposition.{key}", said.word("disposition", one))
 
 
-def _declaration(value: Any, namespaces: Mapping[str, str]) -> Iterator[Facet]:
+def _declaration(value: Any, said: Said) -> Iterator[Facet]:
     if value.get("reason"):
-        word = canonical_word("reason", value["reason"], namespaces)
-        yield Facet("errorDeclaration.reason", storable(word))
+        yield Facet("errorDeclaration.reason", said.word("errorReason", value["reason"]))
     for one in value.get("correctiveEventIDs", ()):
         yield Facet("errorDeclaration.correctiveEventIDs", storable(one))
-    yield from _of("error", value, namespaces)
+    yield from _of("error", value, said)
 
 
-def _sensors(value: Any, namespaces: Mapping[str, str]) -> Iterator[Facet]:
+def _sensors(value: Any, said: Said) -> Iterator[Facet]:
     yield Facet("sensorElementList")
     for element in value:
-        yield from _of("sensorElement", element, namespaces)
+        yield from _of("sensorElement", element, said)
         metadata = element.get("sensorMetadata", {})
-        yield from _sensor(metadata, namespaces)
-        yield from _of("sensorMetadata", metadata, namespaces)
+        yield from _sensor(metadata, said)
+        yield from _of("sensorMetadata", metadata, said)
         for report in element.get("sensorReport", ()):
-            yield from _sensor(report, namespaces)
-            yield from _of("sensorReport", report, namespaces)
+            yield from _sensor(report, said)
+            yield from _of("sensorReport", report, said)
 
 
-def _sensor(value: Mapping[str, Any], namespaces: Mapping[str, str]) -> Iterator[Facet]:
+def _sensor(value: Mapping[str, Any], said: Said) -> Iterator[Facet]:
     for key, one in value.items():
         name = f"sensor.{key}"
         if key in MEASURES:
@@ -212,7 +222,7 @@ def _sensor(value: Mapping[str, Any], namespaces: Mapping[str, str]) -> Iterator
         elif key in _TEXTS:
             yield Facet(name, storable(one))
         elif key == "type":
-            yield Facet(name, storable(canonical_word("measurement", one, namespaces)))
+            yield Facet(name, said.word("measurementType", one))
         elif key == "booleanValue":
             yield Facet(name, "true" if one else "false")
         elif key == "percRank":

@@ -15,10 +15,11 @@ from cloud.model.trace_tables import (
     trace_master,
     trace_use,
 )
-from cloud.trace.base import Behaviour, Captured, MasterElement
+from cloud.trace.base import Behaviour, Captured
 from cloud.trace.facets import storable
 from cloud.trace.numbers import Memory, Numbers
 from cloud.trace.prepare import Prepared, hash_text
+from protocols.epcis.document import MasterElement
 
 TURN = "trace"
 _LOOK_UP_MAX = 500

@@ -10,6 +10,7 @@ from cloud.model.trace_tables import ACTIONS, ROLES
 from cloud.trace.bodies import Packer
 from cloud.trace.facets import Facet, facets, storable
 from protocols.epcis.event import Event, Use
+from protocols.epcis.standard import Standard
 
 HASH_START, HASH_END = "ni:///sha-256;", "?ver=CBV2.0"
 _ROLE = {role: at for at, role in enumerate(ROLES)}
@@ -35,13 +36,13 @@ class Prepared(NamedTuple):
     facets: list[Facet]
 
 
-def prepare(events: Sequence[Event]) -> list[Prepared]:
+def prepare(events: Sequence[Event], standard: Standard) -> list[Prepared]:
     """Make events ready; about 25 us each for short ones."""
     packer = Packer()
-    return [_prepared(event, packer) for event in events]
+    return [_prepared(event, standard, packer) for event in events]
 
 
-def _prepared(event: Event, packer: Packer) -> Prepared:
+def _prepared(event: Event, standard: Standard, packer: Packer) -> Prepared:
     event_id = event.event_id or event.hash
     contexts = _encoder.encode(event.contexts)
     return Prepared(
@@ -55,7 +56,7 @@ def _prepared(event: Event, packer: Packer) -> Prepared:
         contexts=contexts.decode(),
         body=packer.pack(event.body),
         uses=[(storable(use.id), _ROLE[use.role], use) for use in event.uses],
-        facets=facets(event),
+        facets=facets(event, standard),
     )
 
 

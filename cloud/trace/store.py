@@ -12,7 +12,6 @@ from cloud.trace.base import (
     Captured,
     EventPage,
     Listing,
-    MasterElement,
     NamedQuery,
     Position,
     StoredEvent,
@@ -25,16 +24,17 @@ from cloud.trace.numbers import Memory
 from cloud.trace.prepare import prepare
 from cloud.trace.query.base import EventQuery
 from cloud.trace.query.find import find_page
-from cloud.trace.query.units import Units
+from protocols.epcis.document import MasterElement
 from protocols.epcis.event import Event
+from protocols.epcis.standard import Standard
 from protocols.errors import RefuseInput
 
 
 class SqlTraceStore:
     """A `TraceStore`."""
 
-    def __init__(self, database: Database, *, units: Units) -> None:
-        self._database, self._units = database, units
+    def __init__(self, database: Database, *, standard: Standard) -> None:
+        self._database, self._standard = database, standard
         self._memory = Memory()
 
     async def capture(
@@ -49,7 +49,7 @@ class SqlTraceStore:
         also: Sequence[Work] = (),
     ) -> list[Captured]:
         """See `TraceStore`."""
-        ready = await asyncio.to_thread(prepare, events)
+        ready = await asyncio.to_thread(prepare, events, self._standard)
 
         def work(connection: Connection) -> tuple[list[Captured], Insertion]:
             insertion = Insertion(connection, self._memory, organisation)
@@ -69,7 +69,7 @@ class SqlTraceStore:
     ) -> EventPage:
         """See `TraceStore`."""
         return await self._database.read(
-            lambda connection: find_page(connection, query, self._units, scope, after, limit)
+            lambda connection: find_page(connection, query, self._standard, scope, after, limit)
         )
 
     async def event(self, event_id: str, *, scope: Scope) -> list[StoredEvent]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-CONVERSIONS = Path(__file__).parents[2] / "firmware_config" / "epcis" / "conversions.toml"
+UNITS_FILE = Path(__file__).parents[2] / "firmware_config" / "epcis" / "units.toml"
 STANDARD_KEYS = {
     "epc": ("epcList", "childEPCs"),
     "parentID": ("parentID",),
@@ -300,13 +300,10 @@ def _bare(word: str | None) -> str | None:
 
 
 def _units() -> Iterator[tuple[str, tuple[str, float, float]]]:
-    data = tomllib.loads(CONVERSIONS.read_text(encoding="utf-8"))
-    for dimension, units in data.items():
-        for code, one in units.items() if isinstance(units, dict) else ():
-            if isinstance(one, dict):
-                yield code, (dimension, one["factor"], one["offset"])
-            else:
-                yield code, (dimension, one, 0.0)
+    data = tomllib.loads(UNITS_FILE.read_text(encoding="utf-8"))
+    for kind in data["kinds"]:
+        for one in kind["units"]:
+            yield one["code"], (kind["id"], one["factor"], one.get("offset", 0.0))
 
 
 UNITS = dict(_units())

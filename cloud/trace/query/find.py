@@ -23,14 +23,14 @@ from cloud.trace.facets import storable
 from cloud.trace.insert import head_of
 from cloud.trace.query.base import EventQuery, Order, TooLarge
 from cloud.trace.query.sql import holds
-from cloud.trace.query.units import Units
 from cloud.trace.visible import sees_event
+from protocols.epcis.standard import Standard
 
 
 def find_page(
     connection: Connection,
     query: EventQuery,
-    units: Units,
+    standard: Standard,
     scope: Scope,
     after: Position | None,
     limit: int,
@@ -44,7 +44,7 @@ def find_page(
     asked = select(event.c.event_no, *keys).where(
         event.c.event_no <= bound, sees_event(scope, event)
     )
-    asked = asked.where(*(holds(one, event, units) for one in query.conditions))
+    asked = asked.where(*(holds(one, event, standard) for one in query.conditions))
     if after is None and query.max_event_count is not None:
         _count(connection, asked, query.max_event_count)
     rows = list(connection.execute(_sorted(asked, keys, query.order, after).limit(size + 1)))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from cloud.trace.canon import canonical_word, expand_name
+from cloud.trace.canon import expand_name
 from cloud.trace.facets import MEASURES, extension_name
 from cloud.trace.query.base import (
     PARAMETERS_MAX,
@@ -31,13 +31,9 @@ from cloud.trace.query.patterns import read_pattern
 from cloud.trace.query.values import Given
 from protocols.codes.epc_uri import canonical_id
 from protocols.epcis.event import Role
+from protocols.epcis.standard import Standard
+from protocols.epcis.values import is_scheme
 
-KNOWN_NAMESPACES = {
-    "cbv": "https://ref.gs1.org/cbv/",
-    "cbvmda": "urn:epcglobal:cbv:mda:",
-    "gs1": "https://gs1.org/voc/",
-}
-"""Prefixes that the standard's own context declares."""
 _ACTIONS = ("ADD", "OBSERVE", "DELETE")
 _ALL_ROLES: tuple[Role, ...] = ("epc", "parent", "child", "input", "output")
 _MATCHES: Mapping[str, tuple[tuple[Role, ...], bool]] = {
@@ -63,8 +59,8 @@ _IDS: Mapping[str, Column] = {
 _FACET_WORDS = {
     "EQ_persistentDisposition_set": ("disposition.set", "disposition"),
     "EQ_persistentDisposition_unset": ("disposition.unset", "disposition"),
-    "EQ_errorReason": ("errorDeclaration.reason", "reason"),
-    "EQ_type": ("sensor.type", "measurement"),
+    "EQ_errorReason": ("errorDeclaration.reason", "errorReason"),
+    "EQ_type": ("sensor.type", "measurementType"),
 }
 _FACET_IDS = {
     "EQ_deviceID": "sensor.deviceID",
@@ -122,21 +118,26 @@ _ARRANGING = frozenset(("orderBy", "orderDirection", "eventCountLimit", "maxEven
 
 
 def read_query(
-    query: Mapping[str, Any], *, namespaces: Mapping[str, str] | None = None
+    query: Mapping[str, Any],
+    standard: Standard,
+    *,
+    namespaces: Mapping[str, str] | None = None,
 ) -> EventQuery:
     """Read the `query` object of the JSON binding.
 
     Args:
         query: parameters by name; `@context` may declare prefixes.
+        standard: vocabulary, and contexts that are known.
         namespaces: prefixes that hold besides, such as those of the header GS1-Extensions.
 
     Raises:
         BadParameter, TooComplex: it is refused.
 
     """
-    known = {**KNOWN_NAMESPACES, **(namespaces or {}), **_declared_in(query.get("@context", []))}
+    declared = _declared_in(query.get("@context", []), standard)
+    known = {**standard.prefixes, **(namespaces or {}), **declared}
     given = [
-        Given(name, value, in_url=False, namespaces=known)
+        Given(name, value, in_url=False, namespaces=known, standard=standard)
         for name, value in query.items()
         if name != "@context"
     ]
@@ -144,7 +145,10 @@ def read_query(
 
 
 def read_url(
-    parameters: Iterable[tuple[str, str]], *, namespaces: Mapping[str, str] | None = None
+    parameters: Iterable[tuple[str, str]],
+    standard: Standard,
+    *,
+    namespaces: Mapping[str, str] | None = None,
 ) -> EventQuery:
     """Read URL parameters, without those of pagination, decoded; lists are divided by `|`.
 
@@ -152,12 +156,12 @@ def read_url(
         BadParameter, TooComplex: it is refused.
 
     """
-    known = {**KNOWN_NAMESPACES, **(namespaces or {})}
+    known = {**standard.prefixes, **(namespaces or {})}
     given: dict[str, Given] = {}
     for name, value in parameters:
         if name in given:
             raise BadParameter(f"{name}: expected once, with | between values, found twice")
-        given[name] = Given(name, value, in_url=True, namespaces=known)
+        given[name] = Given(name, value, in_url=True, namespaces=known, standard=standard)
     return _read(list(given.values()))
 
 
@@ -177,11 +181,13 @@ def read_extensions(header: str) -> dict[str, str]:
     return found
 
 
-def _declared_in(context: Any) -> dict[str, str]:
+def _declared_in(context: Any, standard: Standard) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in context if isinstance(context, list) else [context]:
         if isinstance(one, dict):
             found.update({k: v for k, v in one.items() if isinstance(v, str)})
+        elif isinstance(one, str) and one in standard.contexts:
+            found.update(standard.contexts[one].prefixes)
         elif not isinstance(one, str):
             raise BadParameter("@context: expected addresses and objects of prefixes")
     return found
@@ -257,7 +263,7 @@ def _column(given: Given) -> Condition | None:
         return OneOf("event_id", tuple(given.texts()))
     if name in _WORDS:
         column, family = _WORDS[name]
-        words = (canonical_word(family, one, namespaces) for one in given.texts())
+        words = given.words(family)
         return OneOf(cast("Column", column), tuple(words))
     if name in _IDS:
         return OneOf(_IDS[name], tuple(map(canonical_id, given.texts())))
@@ -314,7 +320,7 @@ def _facet(given: Given) -> Condition | None:
     name = given.name
     if name in _FACET_WORDS:
         facet, family = _FACET_WORDS[name]
-        words = (canonical_word(family, one, given.namespaces) for one in given.texts())
+        words = given.words(family)
         return Facet((facet,), texts=tuple(words))
     if name in _FACET_IDS:
         return Facet((_FACET_IDS[name],), texts=tuple(map(canonical_id, given.texts())))
@@ -330,8 +336,10 @@ def _typed(given: Given) -> Condition | None:
     match = _TYPED.fullmatch(given.name)
     if match is None:
         return None
-    family = "bizTransaction" if match["list"] == "bizTransaction" else "party"
-    kind = canonical_word(family, match["type"], given.namespaces)
+    list_id = "sourceDestinationType"
+    if match["list"] == "bizTransaction":
+        list_id = "bizTransactionType"
+    kind = given.word(list_id, match["type"])
     return Facet((f"{match['list']}:{kind}",), texts=tuple(map(canonical_id, given.texts())))
 
 
@@ -354,9 +362,7 @@ def _field_and_name(given: Given, text: str) -> tuple[str, str]:
     while at > 0:
         field, name = _attribute_field(given, text[:at]), text[at + 1 :]
         prefix = name.partition(":")[0]
-        resolves = (
-            ":" not in name or prefix in given.namespaces or prefix in ("urn", "http", "https")
-        )
+        resolves = ":" not in name or prefix in given.namespaces or is_scheme(prefix)
         if field is not None and name and resolves:
             return field, expand_name(name, given.namespaces)
         at = text.find("_", at + 1)
@@ -368,7 +374,8 @@ def _attribute_field(given: Given, text: str) -> str | None:
         return _ATTRIBUTE_FIELDS[text]
     match = _ORDER.fullmatch(text)
     prefix = match["field"].partition(":")[0] if match else ""
-    return _field(given, match) if match and prefix in given.namespaces else None
+    known = prefix in given.namespaces or is_scheme(prefix)
+    return _field(given, match) if match and known else None
 
 
 def _extension(given: Given, match: re.Match[str]) -> Condition | None:
@@ -387,16 +394,16 @@ def _extension(given: Given, match: re.Match[str]) -> Condition | None:
 
 
 def _field(given: Given, match: re.Match[str]) -> str:
-    prefix, _, local = match["field"].partition(":")
-    namespace = given.namespaces.get(prefix)
-    if namespace is None:
+    prefix = match["field"].partition(":")[0]
+    if prefix not in given.namespaces and not is_scheme(prefix):
         known = ", ".join(sorted(given.namespaces))
         raise BadParameter(
             f"{given.name[:200]}: expected a prefix that GS1-Extensions or @context declares "
             f"({known}), found {prefix[:200]!r}"
         )
     family = _FAMILIES[match["family"] or ""]
-    return extension_name(family, namespace, local, inner=match["inner"] is not None)
+    full = expand_name(match["field"], given.namespaces)
+    return extension_name(family, full, inner=match["inner"] is not None)
 
 
 _READERS: tuple[Callable[[Given], Condition | None], ...] = (

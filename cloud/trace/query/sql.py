@@ -34,7 +34,8 @@ from cloud.trace.query.base import (
     Time,
     Within,
 )
-from cloud.trace.query.units import Units
+from cloud.trace.query.units import in_all_units
+from protocols.epcis.standard import Standard
 
 _KINDS = {
     "type": "type",
@@ -57,12 +58,12 @@ _TIMES = {
 }
 
 
-def holds(condition: Condition, event: FromClause, units: Units) -> ColumnElement[bool]:
+def holds(condition: Condition, event: FromClause, standard: Standard) -> ColumnElement[bool]:
     """Return the SQL of a condition on `trace_event` under an alias."""
     if isinstance(condition, Measured):
-        return _measured(condition, event, units)
+        return _measured(condition, event, standard)
     if isinstance(condition, Quantity):
-        return _quantity(condition, event, units)
+        return _quantity(condition, event, standard)
     return _COMPILERS[type(condition)](condition, event)
 
 
@@ -129,16 +130,16 @@ def _match(one: Match, event: FromClause) -> ColumnElement[bool]:
     return event.c.event_no.in_(uses)
 
 
-def _quantity(one: Quantity, event: FromClause, units: Units) -> ColumnElement[bool]:
+def _quantity(one: Quantity, event: FromClause, standard: Standard) -> ColumnElement[bool]:
     use = trace_use.alias().c
-    compared = _compared(use.quantity, use.uom, one.operator, one.values, one.uom, units)
+    compared = _compared(use.quantity, use.uom, one.operator, one.values, one.uom, standard)
     here = (use.event_no == event.c.event_no, use.by_class.is_(True))
     return exists(select(use.event_no).where(*here, compared))
 
 
-def _measured(one: Measured, event: FromClause, units: Units) -> ColumnElement[bool]:
+def _measured(one: Measured, event: FromClause, standard: Standard) -> ColumnElement[bool]:
     facet = trace_facet.alias().c
-    compared = _compared(facet.number, facet.text, one.operator, one.values, one.uom, units)
+    compared = _compared(facet.number, facet.text, one.operator, one.values, one.uom, standard)
     named = _named((f"sensor.{one.field}",), facet.name)
     here = (facet.event_no == event.c.event_no, named)
     return exists(select(facet.event_no).where(*here, compared))
@@ -150,7 +151,7 @@ def _compared(
     operator: Operator,
     values: Sequence[float],
     uom: str | None,
-    units: Units,
+    standard: Standard,
 ) -> ColumnElement[bool]:
     compare = _COMPARE[operator]
     if uom is None:
@@ -158,7 +159,7 @@ def _compared(
     parts = [
         and_(unit == code, compare(number, converted))
         for value in values
-        for code, converted in units.in_all(value, uom).items()
+        for code, converted in in_all_units(standard, value, uom).items()
     ]
     return or_(false(), *parts)
 

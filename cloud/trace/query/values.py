@@ -6,8 +6,10 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from cloud.trace.canon import canonical_word
 from cloud.trace.facets import as_instant, as_number
 from cloud.trace.query.base import VALUES_MAX, BadParameter, TooComplex
+from protocols.epcis.standard import Standard
 
 T = TypeVar("T")
 WORDS: Mapping[str, bool] = {"true": True, "false": False, "1": True, "0": False}
@@ -21,10 +23,25 @@ class Given(Struct, frozen=True):
     """From JSON as it is; from a URL a text, whose `|` divide a list."""
     in_url: bool
     namespaces: Mapping[str, str]
+    standard: Standard
 
     def bad(self, expected: str) -> BadParameter:
         """Return the fault of a value that is not what is expected."""
         return BadParameter(f"{self.name}: expected {expected}, found {str(self.value)[:200]!r}")
+
+    def words(self, list_id: str) -> list[str]:
+        """Return a list of values of one of the standard's lists, or of others' addresses."""
+        return [self.word(list_id, one) for one in self.texts()]
+
+    def word(self, list_id: str, text: str) -> str:
+        """Return one such value, canonical."""
+        word = canonical_word(self.standard, list_id, text, self.namespaces)
+        if ":" not in word:
+            raise BadParameter(
+                f"{self.name}: expected a standard value of {list_id}, or the address of "
+                f"another, found {text[:200]!r}"
+            )
+        return word
 
     def texts(self) -> list[str]:
         """Return a list of texts."""

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from cloud.model.database import Database
-from cloud.trace.query.units import Units, load_units
 from cloud.trace.store import SqlTraceStore
+from protocols.epcis.standard import Standard, load_standard
 from tests.support.state_database import open_state
 
-CONVERSIONS = Path(__file__).parents[3] / "firmware_config" / "epcis" / "conversions.toml"
+EPCIS = Path(__file__).parents[3] / "firmware_config" / "epcis"
 
 
 @pytest.fixture(scope="session")
-def units() -> Units:
-    return load_units(CONVERSIONS)
+def standard() -> Standard:
+    return load_standard(EPCIS)
 
 
 @pytest.fixture
@@ -26,5 +26,5 @@ def state(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def store(state: Database, units: Units) -> SqlTraceStore:
-    return SqlTraceStore(state, units=units)
+def store(state: Database, standard: Standard) -> SqlTraceStore:
+    return SqlTraceStore(state, standard=standard)

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from cloud.model.principal import EVERYTHING
-from cloud.trace.base import MasterElement, StoredEvent
+from cloud.trace.base import StoredEvent
 from cloud.trace.query.parse import read_query
 from cloud.trace.store import SqlTraceStore
+from protocols.epcis.document import MasterElement
+from protocols.epcis.standard import Standard
 from tests.support.trace_events import NAMESPACES, event_of
 from tests.support.trace_generator import ATTRIBUTES, CHILDREN, Events, Queries
 from tests.support.trace_oracle import Seen, World, admits
@@ -41,9 +43,11 @@ async def _fill(store: SqlTraceStore, events: Events, count: int) -> list[Seen]:
     return seen
 
 
-async def _answer(store: SqlTraceStore, query: dict[str, Any]) -> list[StoredEvent]:
+async def _answer(
+    store: SqlTraceStore, standard: Standard, query: dict[str, Any]
+) -> list[StoredEvent]:
     found: list[StoredEvent] = []
-    asked, position = read_query(query, namespaces=NAMES), None
+    asked, position = read_query(query, standard, namespaces=NAMES), None
     while True:
         page = await store.find(asked, scope=EVERYTHING, after=position, limit=400)
         found += page.events
@@ -87,12 +91,12 @@ def _check_order(query: dict[str, Any], found: list[StoredEvent], expected: list
     ],
 )
 async def test_queries_are_answered_as_the_oracle_says(
-    store: SqlTraceStore, events: int, queries: int
+    store: SqlTraceStore, standard: Standard, events: int, queries: int
 ) -> None:
     made = Events(SEED)
     seen = await _fill(store, made, events)
     asked, answered = Queries(SEED, made), 0
     for _ in range(queries):
         query = asked.next()
-        answered += _check(query, await _answer(store, query), seen) > 0
+        answered += _check(query, await _answer(store, standard, query), seen) > 0
     assert answered > queries / 4

@@ -13,11 +13,18 @@ from cloud.trace.base import Captured, NamedQuery, Position, StoredEvent
 from cloud.trace.query.base import EventQuery, TooLarge
 from cloud.trace.query.parse import read_query
 from cloud.trace.store import SqlTraceStore
+from protocols.epcis.standard import load_standard
 from protocols.errors import RefuseInput
-from tests.support.trace_events import event_of
+from tests.cloud.trace.conftest import EPCIS
+from tests.support.trace_events import NAMESPACES, event_of
 
 ITEM = "https://id.gs1.org/01/06901234567892/21/"
 EVERY = EventQuery()
+STANDARD = load_standard(EPCIS)
+
+
+def read(query: dict[str, Any]) -> EventQuery:
+    return read_query(query, STANDARD, namespaces=NAMESPACES)
 
 
 def body(**more: Any) -> dict[str, Any]:
@@ -63,7 +70,7 @@ async def test_event_without_id_is_found_by_its_hash(store: SqlTraceStore) -> No
     assert outcome.event_id == event.hash
     [stored] = await store.event(event.hash, scope=EVERYTHING)
     assert "eventID" not in stored.body
-    query = read_query({"EQ_eventID": [event.hash]})
+    query = read({"EQ_eventID": [event.hash]})
     assert len((await store.find(query, scope=EVERYTHING, limit=9)).events) == 1
 
 
@@ -180,7 +187,7 @@ async def test_listings_hold_what_visible_events_say(store: SqlTraceStore) -> No
 
 
 async def test_pages_hold_every_event_once_while_others_come_in(store: SqlTraceStore) -> None:
-    for query in (EVERY, read_query({"orderBy": "eventTime", "orderDirection": "ASC"})):
+    for query in (EVERY, read({"orderBy": "eventTime", "orderDirection": "ASC"})):
         before = {one.event_no for one in await found(store)}
         await capture(store, *(body(**{"ex:n": [len(before), n]}) for n in range(7)))
         every = {one.event_no for one in await found(store)}
@@ -198,7 +205,7 @@ async def test_pages_hold_every_event_once_while_others_come_in(store: SqlTraceS
 
 async def test_event_count_limit_holds_over_pages(store: SqlTraceStore) -> None:
     await capture(store, *(body(**{"ex:n": n}) for n in range(9)))
-    query = read_query({"orderBy": "recordTime", "eventCountLimit": 5})
+    query = read({"orderBy": "recordTime", "eventCountLimit": 5})
     first = await store.find(query, scope=EVERYTHING, limit=3)
     second = await store.find(query, scope=EVERYTHING, after=first.next, limit=3)
     assert [one.event_no for one in first.events] == [9, 8, 7]
@@ -208,11 +215,9 @@ async def test_event_count_limit_holds_over_pages(store: SqlTraceStore) -> None:
 
 async def test_more_than_max_event_count_is_refused(store: SqlTraceStore) -> None:
     await capture(store, *(body(**{"ex:n": n}) for n in range(4)))
-    assert len(
-        (await store.find(read_query({"maxEventCount": 4}), scope=EVERYTHING, limit=2)).events
-    )
+    assert len((await store.find(read({"maxEventCount": 4}), scope=EVERYTHING, limit=2)).events)
     with pytest.raises(TooLarge):
-        await store.find(read_query({"maxEventCount": 3}), scope=EVERYTHING, limit=2)
+        await store.find(read({"maxEventCount": 3}), scope=EVERYTHING, limit=2)
 
 
 async def test_named_queries_are_each_organisations_own(store: SqlTraceStore) -> None:
@@ -239,5 +244,5 @@ async def test_texts_longer_than_an_index_takes_are_found(store: SqlTraceStore) 
         {"MATCH_epc": [f"urn:x:{long}"]},
         {"EQ_readPoint": [f"https://example.com/{long}"]},
     ):
-        asked = read_query(query, namespaces={"ex": "https://ns.example.com/epcis/"})
+        asked = read(query)
         assert len((await store.find(asked, scope=EVERYTHING, limit=9)).events) == 1
