@@ -8,6 +8,7 @@ from msgspec import Struct
 from cloud.model.database import Work
 from cloud.model.principal import Scope
 from cloud.trace.query.base import EventQuery
+from protocols.epcis.document import MasterElement
 from protocols.epcis.event import Event
 
 Behaviour = Literal["rollback", "proceed"]
@@ -71,19 +72,6 @@ class EventPage(Struct, frozen=True):
     events: list[StoredEvent]
     next: Position | None
     """None: this was the last page."""
-
-
-class MasterElement(Struct, frozen=True, kw_only=True):
-    """What a document's header says about one vocabulary element."""
-
-    type: str
-    """Of the vocabulary, such as `urn:epcglobal:epcis:vtype:ReadPoint`."""
-    id: str
-    """Canonical."""
-    attributes: Sequence[tuple[str, str]] = ()
-    """Full name of the attribute and its value; a structured value as JSON."""
-    children: Sequence[str] = ()
-    """Canonical ids of its direct descendants."""
 
 
 class NamedQuery(Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ FNC1 = "\x1d"
 _ANY_DATE = ParseConfig(gs1_element_strings_verify_date=False)
 _BRACKETED = re.compile(r"\((\d{2,4})\)([^()]+)")
 _DATE = re.compile(r"(?:1[1-35-7]|432[4-6]|700[367]|7011|8008)[0-9]{6}")
-_CHECKED: Mapping[str, tuple[int, int]] = {
+CHECKED_DIGITS: Mapping[str, tuple[int, int]] = {
     **dict.fromkeys(("00", "8017", "8018"), (0, 18)),
     **dict.fromkeys(("01", "02", "03", "8006", "8026"), (0, 14)),
     **dict.fromkeys(("253", "255"), (0, 13)),
@@ -149,9 +149,9 @@ def _refused(field: str, error: BiipException) -> RefuseInput:
 
 
 def _check_digit(one: Element) -> None:
-    if one.ai not in _CHECKED:
+    if one.ai not in CHECKED_DIGITS:
         return
-    first, end = _CHECKED[one.ai]
+    first, end = CHECKED_DIGITS[one.ai]
     digits = one.value[first:end]
     if str(gs1_standard_check_digit(digits[:-1])) != digits[-1]:
         raise RefuseInput("bad_check_digit", f"({one.ai}){one.value}")

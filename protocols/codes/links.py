@@ -55,7 +55,7 @@ def parse_digital_link(text: str) -> Elements | None:
     first = found[0]
     if not host or (first.ai.ai == "01" and not _GTIN.search(urlsplit(plain).path)):
         return None
-    if first.ai.ai in _UNCHECKED and not _has_prefix(first.value):
+    if first.ai.ai in _UNCHECKED and not has_company_prefix(first.value):
         return None
     if any(name in _PATH_ONLY for name, _ in pairs):
         raise RefuseInput("bad_digital_link", "a key or its qualifier in the query")
@@ -87,7 +87,7 @@ def parse_asset_link(text: str) -> Code | None:
     return Code(found[1], found[2])
 
 
-def _has_prefix(value: str) -> bool:
+def has_company_prefix(value: str) -> bool:
     """Tell whether a key begins with a company prefix that GS1 has given out."""
     digits = re.match("[0-9]{4,}", value)
     return digits is not None and GS1CompanyPrefix.extract(digits[0]) is not None

@@ -75,12 +75,12 @@ class Time(Struct, frozen=True, tag=True):
 
 
 class Span(Struct, frozen=True):
-    """A range of canonical ids: those from `low` to before `high` that fit the pattern."""
+    """A range of canonical ids: those from `low` to before `high`."""
 
     low: str
     high: str
-    like: str | None
-    """GLOB with `*` for any characters of one path segment; None: all of the range."""
+    holds: str | None = None
+    """What each of them holds too, such as `/21/`."""
 
 
 class Match(Struct, frozen=True, tag=True):
@@ -109,13 +109,11 @@ class Facet(Struct, frozen=True, tag=True):
     """
 
     names: tuple[str, ...]
-    """Any of these."""
+    """Any of these; what exists for `EXISTS_`."""
     operator: Operator = "EQ"
     texts: tuple[str, ...] = ()
     numbers: tuple[float, ...] = ()
     instants: tuple[int, ...] = ()
-    prefix: bool = False
-    """The names are beginnings of facet names: any facet of that family."""
 
 
 class Measured(Struct, frozen=True, tag=True):
@@ -139,7 +137,8 @@ class Attribute(Struct, frozen=True, tag=True):
     """
 
     field: str
-    """Name of a column, a role, or a facet."""
+    """`biz_step`, `disposition`, `read_point`, `biz_location`, `epc_class`, the name of a facet,
+    or with a colon at the end the beginning of such names."""
     names: tuple[str, ...]
     values: tuple[str, ...] = ()
     """Empty: any value."""
@@ -149,7 +148,7 @@ Condition = OneOf | Within | Time | Match | Quantity | Facet | Measured | Declar
 
 
 class Order(Struct, frozen=True):
-    """By what the events are sorted, ties by event number."""
+    """By what the events are sorted; among equal ones the order is fixed, but says nothing."""
 
     by: str = ""
     """`event_time`, `record_time`, the name of a facet, or empty for the order of record."""
