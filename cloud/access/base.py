@@ -1,6 +1,6 @@
 """What others may ask of those who come in, as small Protocols."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from cloud.model.account import (
@@ -16,7 +16,7 @@ from cloud.model.account import (
 from cloud.model.audit import Entry
 from cloud.model.database import Work
 from cloud.model.principal import Granted, Principal, Scope
-from cloud.model.session import Pending, Session
+from cloud.model.session import Browser, Pending, Session
 
 Noting = Callable[[str], Work]
 """Writes a call into the audit; the argument is its subject, such as `account:12`."""
@@ -58,6 +58,14 @@ class Access(Protocol):
 
     def known(self, account_id: int) -> str:
         """Return the cookie of a browser by which this account came in."""
+        ...
+
+    def seal(self, page: str, content: Mapping[str, str], *, session: str) -> str:
+        """Seal what a page of a session will show once, for a cookie; empty: of no session."""
+        ...
+
+    def unseal(self, page: str, sealed: str, *, session: str) -> Mapping[str, str] | None:
+        """Return it, None when it is not for this page and session, or too old."""
         ...
 
 
@@ -153,7 +161,9 @@ class OwnAccount(Protocol):
         """End one of the own sessions."""
         ...
 
-    async def change_password(self, session: Session, old: str, new: str, *, also: Work) -> None:
+    async def change_password(
+        self, session: Session, old: str, new: str, *, browser: Browser, also: Work
+    ) -> None:
         """Change the password; every other session ends."""
         ...
 
@@ -162,11 +172,20 @@ class OwnAccount(Protocol):
         ...
 
     async def confirm_factor(
-        self, session: Session, sealed: str, code: str, *, password: str, also: Work
+        self,
+        session: Session,
+        sealed: str,
+        code: str,
+        *,
+        password: str,
+        browser: Browser,
+        also: Work,
     ) -> list[str]:
         """Keep a second factor; returns recovery codes, shown once."""
         ...
 
-    async def drop_factor(self, session: Session, password: str, *, also: Work) -> None:
+    async def drop_factor(
+        self, session: Session, password: str, *, browser: Browser, also: Work
+    ) -> None:
         """Give the second factor up, where no role asks for one."""
         ...

@@ -21,6 +21,7 @@ from cloud.access.passwords import Verifier
 from cloud.access.principals import principal_of
 from cloud.access.second_factor import SecondFactor, is_the_key, open_second_factor, without
 from cloud.access.sessions import ID_CHARS, Kept, SessionBook
+from cloud.access.shown_once import ShownOnce
 from cloud.model import tables
 from cloud.model.account import Account, by_text
 from cloud.model.audit import Entry
@@ -29,7 +30,7 @@ from cloud.model.organisation import Organisation
 from cloud.model.people_tables import session as session_table
 from cloud.model.permissions import administrator, load_calls
 from cloud.model.principal import Principal
-from cloud.model.session import Pending, Session
+from cloud.model.session import Browser, Pending, Session
 from protocols.clock import Clock
 from protocols.errors import RefuseInput, StopService
 
@@ -73,6 +74,7 @@ class AccessBook:
         """Writes into the audit; the composition root sets it."""
         self._tokens, self.attempts = AdminTokens(), Attempts(self.accounts, clock)
         self._signer = _signer(secrets.token_bytes(32))
+        self._shown_once = ShownOnce(secrets.token_bytes(32))
         self._principals: dict[tuple[int, bool], _Known] = {}
 
     async def load(self) -> None:
@@ -87,7 +89,8 @@ class AccessBook:
                 connection.execute(ended)
             return _secret(connection)
 
-        self._signer = _signer(await self._database.write(work))
+        secret = await self._database.write(work)
+        self._signer, self._shown_once = _signer(secret), ShownOnce(secret)
         for part in (self.accounts, self.sessions, self.keys):
             await part.load()
         await self.devices.refresh()
@@ -224,6 +227,16 @@ class AccessBook:
         account = self.accounts.get(account_id)
         return "" if account is None else self._sign("known", account, at_ms=0)
 
+    def seal(self, page: str, content: Mapping[str, str], *, session: str) -> str:
+        """Seal what a page will show once."""
+        now_ms = self._clock.wall_ms()
+        return self._shown_once.seal(page, content, session=session, now_ms=now_ms)
+
+    def unseal(self, page: str, sealed: str, *, session: str) -> Mapping[str, str] | None:
+        """Return it, None when it is not for this page and session, or no longer."""
+        now_ms = self._clock.wall_ms()
+        return self._shown_once.unseal(page, sealed, session=session, now_ms=now_ms)
+
     def principal(self, account_id: int) -> Principal | None:
         """Return whom an account stands for, None when it may not come in."""
         account = self.accounts.get(account_id)
@@ -244,17 +257,25 @@ class AccessBook:
         organisation = self._organisation(account.organisation)
         return [account.username, account.name, *([organisation.name] if organisation else [])]
 
-    async def check_password(self, account: Account, password: str) -> None:
-        """Refuse somebody signed in who does not know the password; guesses are counted.
+    async def check_password(self, account: Account, password: str, browser: Browser) -> None:
+        """Refuse somebody signed in who does not know the password.
+
+        It counts as an attempt to come in does: a session that was stolen is no way to guess on.
 
         Raises:
-            RefuseInput: `wrong_password`.
+            RefuseInput: `wrong_password`; `too_many_attempts` as of `log_in`.
             RetryLater: too many passwords are looked at.
 
         """
-        may = await self._count(account, known=True)
-        if not await self.verifier.verify(password, account.password) or not may:
+        self.attempts.check(browser.address)
+        known = self._is_known(account, browser.known)
+        may, right = await asyncio.gather(
+            self._count(account, known=known), self.verifier.verify(password, account.password)
+        )
+        if not (may and right):
+            self.attempts.failed(browser.address)
             raise RefuseInput("wrong_password", "the present password is not right")
+        await self.attempts.take_back(account, known=known)
         self.attempts.forgive(account)
 
     def _session(self, cookie: str, kept: Kept) -> Session | None:

@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 from sqlalchemy import Connection, select
 
 from cloud.access.base import Noting
@@ -85,11 +84,7 @@ class AccountDesk:
         """Change an account; who is shut out is signed out at once. Errors as of `open`."""
         account = self.get(account_id, granted.scope)
         organisation = self._organisation(account.organisation, granted.scope)
-        fields = {
-            name: value
-            for name, value in msgspec.structs.asdict(asked).items()
-            if value is not UNSET and not (value is None and name in ("name", "roles", "state"))
-        }
+        fields = asked.given()
         after = msgspec.structs.replace(account, **fields)
         if asked.state == "active" and account.password is None:
             raise RefuseInput("bad_request", "state: expected that the invitation is taken first")

@@ -5,7 +5,7 @@ from cloud.access.principals import needs_second_factor
 from cloud.access.second_factor import address_of, new_recovery_codes
 from cloud.model.account import Account, NewFactor, OpenSession
 from cloud.model.database import Work
-from cloud.model.session import Session
+from cloud.model.session import Browser, Session
 from protocols.clock import Clock
 from protocols.errors import RefuseInput
 
@@ -31,15 +31,18 @@ class OwnAccount:
         """End one of the own sessions."""
         await self._access.sessions.end(account=session.principal.account or 0, only=session_id)
 
-    async def change_password(self, session: Session, old: str, new: str, *, also: Work) -> None:
+    async def change_password(
+        self, session: Session, old: str, new: str, *, browser: Browser, also: Work
+    ) -> None:
         """Change the password; every other session ends.
 
         Raises:
-            RefuseInput: `wrong_password`, `weak_password`.
+            RefuseInput: `wrong_password`, `too_many_attempts`, `weak_password`.
+            RetryLater: too many passwords are looked at.
 
         """
         account = self.get(session.principal.account)
-        await self._access.check_password(account, old)
+        await self._access.check_password(account, old, browser)
         hashed = await self._access.verifier.hash(new, own=self._access.names(account))
         ending = self._access.sessions.ending(account=account.id, but=session.id)
         await self._access.accounts.change(account.id, ending, also, password=hashed)
@@ -51,18 +54,26 @@ class OwnAccount:
         return NewFactor(secret, address_of(secret, account.username), sealed)
 
     async def confirm_factor(
-        self, session: Session, sealed: str, code: str, *, password: str, also: Work
+        self,
+        session: Session,
+        sealed: str,
+        code: str,
+        *,
+        password: str,
+        browser: Browser,
+        also: Work,
     ) -> list[str]:
         """Keep a second factor after its first code; returns recovery codes, shown once.
 
         Every session ends, this one too: who comes in now shows both.
 
         Raises:
-            RefuseInput: `wrong_code`, `wrong_password`.
+            RefuseInput: `wrong_code`, `wrong_password`, `too_many_attempts`.
+            RetryLater: too many passwords are looked at.
 
         """
         account = self.get(session.principal.account)
-        await self._access.check_password(account, password)
+        await self._access.check_password(account, password, browser)
         now_ms = self._clock.wall_ms()
         step = self._access.second_factor.step_of(sealed, code, now_ms, after=None)
         if step is None:
@@ -78,17 +89,20 @@ class OwnAccount:
         )
         return codes
 
-    async def drop_factor(self, session: Session, password: str, *, also: Work) -> None:
+    async def drop_factor(
+        self, session: Session, password: str, *, browser: Browser, also: Work
+    ) -> None:
         """Give the second factor up, where no role asks for one.
 
         Raises:
-            RefuseInput: `wrong_password`, `forbidden`.
+            RefuseInput: `wrong_password`, `too_many_attempts`, `forbidden`.
+            RetryLater: too many passwords are looked at.
 
         """
         account = self.get(session.principal.account)
         if needs_second_factor(account.roles):
             raise RefuseInput("forbidden", "the account's role asks for a second factor")
-        await self._access.check_password(account, password)
+        await self._access.check_password(account, password, browser)
         await self._access.accounts.change(
             account.id, also, second_factor=None, second_factor_step=None, recovery=()
         )

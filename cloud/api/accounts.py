@@ -12,7 +12,7 @@ from cloud.api.bodies import read_body
 from cloud.api.guard import Guard, open_to_all
 from cloud.api.parameters import check_names, number_in_path
 from cloud.api.render import answer, page, timed_fields
-from cloud.model.account import Account, AccountChange, ApiKey, NewAccount
+from cloud.model.account import Account, AccountChange, ApiKey, NewAccount, what_changes
 from cloud.model.principal import Granted
 
 SECRET = ("password", "second_factor", "second_factor_step", "recovery")
@@ -71,8 +71,10 @@ def router(services: Services, guard: Guard) -> APIRouter:
         account_id: str, request: Request, granted: Annotated[Granted, writer]
     ) -> Response:
         body = read_body(await request.body(), AccountChange)
-        note = _note(services, granted, "changed")
-        changed = await accounts.change(number_in_path(account_id), body, granted, note)
+        number = number_in_path(account_id)
+        fields = what_changes(accounts.get(number, granted.scope), body)
+        note = _note(services, granted, "changed", **fields)
+        changed = await accounts.change(number, body, granted, note)
         return answer(account_fields(changed))
 
     @routes.post("/accounts/{account_id}/reset")

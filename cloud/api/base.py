@@ -77,8 +77,8 @@ class Registry(Protocol):
         """Tell whether the scope admits an asset that names this gateway, or the gateway itself."""
         ...
 
-    def few_gateways(self, scope: Scope) -> list[str] | None:
-        """Return the gateways that the scope admits if they are few, else None."""
+    def gateways_in(self, scope: Scope) -> frozenset[str] | None:
+        """Return the gateways that the scope admits, None for everything."""
         ...
 
     def peek(self, asset_id: str) -> Asset | None:
@@ -145,15 +145,17 @@ class Scans(Protocol):
     async def __call__(
         self,
         *,
-        scope: Scope,
-        among: Sequence[str] | None = None,
+        among: frozenset[str] | None,
         gateway: str | None = None,
         reader: str | None = None,
         code: str | None = None,
         before_id: int | None = None,
         limit: int = 100,
     ) -> list[KeptScan]:
-        """Return scans, the latest first; `code`: exactly this value in any scheme."""
+        """Return scans of gateways, None for all, the latest first.
+
+        `code`: exactly this value in any scheme.
+        """
         ...
 
 

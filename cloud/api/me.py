@@ -13,7 +13,7 @@ from cloud.api.guard import Guard
 from cloud.api.parameters import check_names
 from cloud.api.render import answer, page, timed_fields
 from cloud.model.principal import Granted
-from cloud.model.session import SESSION_COOKIE, Session
+from cloud.model.session import SESSION_COOKIE, Browser, Session, browser_of
 from protocols.errors import RefuseInput
 
 Secret = Annotated[str, Meta(max_length=400)]
@@ -56,7 +56,9 @@ def router(services: Services, guard: Guard) -> APIRouter:
         session = _session(services, request)
         body = read_body(await request.body(), PasswordBody)
         noted = services.noted(granted, granted.principal.id, changed=["password"])
-        await services.own.change_password(session, body.old, body.new, also=noted)
+        await services.own.change_password(
+            session, body.old, body.new, browser=_browser(request), also=noted
+        )
         return Response(status_code=204)
 
     _add_second_factor(routes, services, guard)
@@ -81,6 +83,7 @@ def _add_second_factor(routes: APIRouter, services: Services, guard: Guard) -> N
             body.sealed,
             body.code,
             password=body.password,
+            browser=_browser(request),
             also=services.noted(granted, granted.principal.id, changed=["second_factor"]),
         )
         return answer({"recovery_codes": codes})
@@ -90,7 +93,9 @@ def _add_second_factor(routes: APIRouter, services: Services, guard: Guard) -> N
         session = _session(services, request)
         body = read_body(await request.body(), DropBody)
         noted = services.noted(granted, granted.principal.id, changed=["second_factor"])
-        await services.own.drop_factor(session, body.password, also=noted)
+        await services.own.drop_factor(
+            session, body.password, browser=_browser(request), also=noted
+        )
         return Response(status_code=204)
 
 
@@ -123,3 +128,7 @@ def _session(services: Services, request: Request) -> Session:
         if session is not None:
             return session
     raise RefuseInput("forbidden", "expected the session of a person who signed in, not a token")
+
+
+def _browser(request: Request) -> Browser:
+    return browser_of(request.client.host if request.client else None, request.cookies)

@@ -27,8 +27,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
         limit = whole(query, "limit", 100, low=1, high=LIMIT)
         before = whole(query, "before_id", ID_MAX, low=1, high=ID_MAX)
         found = await services.scans(
-            scope=granted.scope,
-            among=services.registry.few_gateways(granted.scope),
+            among=services.registry.gateways_in(granted.scope),
             gateway=query.get("gateway"),
             reader=query.get("reader"),
             code=query.get("code"),

@@ -1,6 +1,6 @@
 """An account of a person, and what is asked of it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -69,6 +69,26 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     districts: Places | UnsetType | None = UNSET
     categories: Places | UnsetType | None = UNSET
     state: Literal["active", "disabled"] | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return the fields that change."""
+        fields = msgspec.structs.asdict(self)
+        stays = {name: UNSET if name in ("districts", "categories") else None for name in fields}
+        return {name: value for name, value in fields.items() if value is not stays[name]}
+
+
+def what_changes(earlier: Account, asked: AccountChange) -> dict[str, list[str]]:
+    """Return for the audit which fields a change is about, and the roles when they are others."""
+    given = asked.given()
+    fields = [name for name, value in given.items() if not _same(value, getattr(earlier, name))]
+    return {"fields": fields} | ({"roles": list(given["roles"])} if "roles" in fields else {})
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether two values say the same; roles and places have no order."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return set(one) == set(other)
+    return bool(one == other)
 
 
 class OpenSession(msgspec.Struct, frozen=True, kw_only=True):

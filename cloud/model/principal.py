@@ -21,12 +21,16 @@ class Remit(msgspec.Struct, frozen=True):
 
     def admits(self, asset: Asset) -> bool:
         """Tell whether the asset is of this remit; one only heard of has no place and no kind."""
-        if self.unplaced and not asset.district:
-            return True
         if not asset.registered:
-            return False
-        in_district = self.districts is None or asset.district in self.districts
-        return in_district and (self.categories is None or asset.category in self.categories)
+            return self.unplaced and not asset.district
+        return self.admits_place(asset.district, asset.category)
+
+    def admits_place(self, district: str, category: str) -> bool:
+        """Tell whether registered assets of a district and a category are of this remit."""
+        if self.unplaced and not district:
+            return True
+        in_district = self.districts is None or district in self.districts
+        return in_district and (self.categories is None or category in self.categories)
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -49,6 +53,10 @@ class Scope(msgspec.Struct, frozen=True):
         if self.everything or not self.organisations.isdisjoint(asset.parties.values()):
             return True
         return any(remit.admits(asset) for remit in self.remits)
+
+    def admits_place(self, district: str, category: str) -> bool:
+        """Tell whether any registered asset of a district and a category may be touched."""
+        return self.everything or any(one.admits_place(district, category) for one in self.remits)
 
     def __or__(self, other: "Scope") -> "Scope":
         """Return the union."""

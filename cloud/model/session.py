@@ -1,5 +1,7 @@
 """A person at a page."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from cloud.model.principal import Principal
@@ -31,6 +33,23 @@ class Pending(msgspec.Struct, frozen=True):
 
     token: str
     """Comes back with the code."""
+
+
+class Browser(msgspec.Struct, frozen=True):
+    """From where somebody shows a password or a code."""
+
+    address: str
+    known: str = ""
+    """The cookie of a browser by which an account came in before."""
+
+    def __repr__(self) -> str:
+        """Leave the cookie out."""
+        return f"Browser({self.address})"
+
+
+def browser_of(host: str | None, cookies: Mapping[str, str]) -> Browser:
+    """Return it as a request tells it."""
+    return Browser(host or "", cookies.get(KNOWN_COOKIE, ""))
 
 
 SESSION_COOKIE = "suyuan_session"

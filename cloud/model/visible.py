@@ -1,10 +1,10 @@
 """Row-level visibility as SQL: what a scope admits, said inside the queries."""
 
-from sqlalchemy import ColumnElement, and_, exists, false, literal, not_, or_, select, true
+from sqlalchemy import ColumnElement, and_, exists, false, not_, or_, select, true
 
 from cloud.model.people_tables import organisation_category, organisation_district
 from cloud.model.principal import Remit, Scope
-from cloud.model.tables import asset, asset_gateway, asset_party
+from cloud.model.tables import asset, asset_party
 
 
 def sees_asset(scope: Scope, asset_id: ColumnElement[str]) -> ColumnElement[bool]:
@@ -19,18 +19,6 @@ def sees_asset(scope: Scope, asset_id: ColumnElement[str]) -> ColumnElement[bool
         mine = party.organisation.in_(sorted(scope.organisations))
         parts.append(asset_id.in_(select(party.asset_id).where(mine)))
     return parts[0] if len(parts) == 1 else or_(false(), *parts)
-
-
-def sees_gateway(scope: Scope, gateway_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """Hold where the scope admits an asset that names this gateway, or `gateway:{id}` itself."""
-    if scope.everything:
-        return true()
-    named = asset_gateway.alias().c
-    seen = sees_asset(scope, named.asset_id)
-    by_asset = exists(select(named.asset_id).where(named.gateway_id == gateway_id, seen))
-    itself, registered = literal("gateway:") + gateway_id, asset.alias().c
-    is_registered = exists(select(registered.asset_id).where(registered.asset_id == itself))
-    return or_(by_asset, and_(is_registered, sees_asset(scope, itself)))
 
 
 def _of_remit(remit: Remit, asset_id: ColumnElement[str]) -> ColumnElement[bool]:

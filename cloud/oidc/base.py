@@ -33,6 +33,14 @@ class Arrived(msgspec.Struct, frozen=True):
     target: str
 
 
+class Linked(msgspec.Struct, frozen=True):
+    """A sign-on by which an account comes in."""
+
+    way: str
+    since: int
+    """ms since 1970."""
+
+
 class Sessions(Protocol):
     """Opens sessions of accounts."""
 
@@ -98,8 +106,22 @@ class SignOn(Protocol):
         Raises:
             RefuseInput: `bad_state`: this browser did not begin that, or too long ago, or it was
                 used; `denied`: the sign-on said no; `bad_token`: what it sent proves nothing;
-                `not_linked`: nobody here; `forbidden`: an account that is not active.
+                `not_linked`: nobody here; `linked_elsewhere`: the identity is another account's;
+                `forbidden`: an account that is not active.
             RetryLater: the sign-on cannot be reached.
+
+        """
+        ...
+
+    async def links(self, account: int) -> Sequence[Linked]:
+        """Return by which of them an account comes in."""
+        ...
+
+    async def unlink(self, way: str, account: int, *, also: Work) -> None:
+        """Let an account no longer come in by a sign-on; `also` notes it.
+
+        Raises:
+            RefuseInput: `not_found`; `last_way`: it has no password, and nothing else is left.
 
         """
         ...

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from itsdangerous import BadData, URLSafeSerializer
 
-from cloud.model.database import Database
-from cloud.oidc.base import Arrived, Begun, Sessions, Way
+from cloud.model.database import Database, Work
+from cloud.oidc.base import Arrived, Begun, Linked, Sessions, Way
 from cloud.oidc.people import People, person_of
 from cloud.oidc.provider import LiveProvider
 from cloud.oidc.settings import Provider
@@ -114,6 +114,18 @@ class SignOnDesk:
         if session is None:
             raise RefuseInput("forbidden", "the account may not come in")
         return Arrived(session, flow.target)
+
+    async def links(self, account: int) -> Sequence[Linked]:
+        """Return by which sign-ons an account comes in."""
+        since = await self._people.links(account)
+        known = [live.settings for live in self._live.values()]
+        return [Linked(one.id, since[one.issuer]) for one in known if one.issuer in since]
+
+    async def unlink(self, way: str, account: int, *, also: Work) -> None:
+        """Let an account no longer come in by a sign-on; see `SignOn`."""
+        issuer = self._provider(way).settings.issuer
+        others = {live.settings.issuer for live in self._live.values()} - {issuer}
+        await self._people.unlink(issuer, account, others=others, also=also)
 
     def _provider(self, way: str) -> LiveProvider:
         if way not in self._live:

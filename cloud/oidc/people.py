@@ -2,17 +2,17 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from cloud.audit.base import Audit
 from cloud.model.account import Account
 from cloud.model.audit import Entry
 from cloud.model.database import Database, Work, take_turn
-from cloud.model.people_tables import identity
+from cloud.model.people_tables import account, identity
 from cloud.model.permissions import load_roles
 from cloud.oidc.base import Accounts, Organisations
 from cloud.oidc.settings import Provider
@@ -97,8 +97,33 @@ class People:
             return found
 
         if await self._database.write(work) not in (None, account_id):
-            raise RefuseInput("not_linked", "that identity belongs to another account")
+            raise RefuseInput("linked_elsewhere", "that identity belongs to another account")
         return account_id
+
+    async def links(self, account_id: int) -> dict[str, int]:
+        """Return since when an account comes in by identities of which issuers."""
+        query = select(identity.c.issuer, func.min(identity.c.created_at))
+        mine = query.where(identity.c.account == account_id).group_by(identity.c.issuer)
+        found = await self._database.read(lambda c: c.execute(mine).all())
+        return {str(issuer): int(since) for issuer, since in found}
+
+    async def unlink(
+        self, issuer: str, account_id: int, *, others: Collection[str], also: Work
+    ) -> None:
+        """Forget an account's identities of an issuer; `others`: issuers that are known, too."""
+        mine = identity.c.account == account_id
+
+        def work(connection: Connection) -> None:
+            take_turn(connection, TURN)
+            gone = delete(identity).where(mine, identity.c.issuer == issuer)
+            if not connection.execute(gone).rowcount:
+                raise RefuseInput("not_found", "the account is not linked with that")
+            left = select(func.count()).where(mine, identity.c.issuer.in_(others))
+            password = select(account.c.password).where(account.c.id == account_id)
+            if not (connection.scalar(left) or connection.scalar(password)):
+                raise RefuseInput("last_way", "the account has no password: nothing would be left")
+
+        await self._database.write(work, also)
 
     async def _linked(self, person: Person) -> int | None:
         return await self._database.read(lambda c: _linked(c, person))

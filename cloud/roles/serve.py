@@ -28,7 +28,7 @@ from cloud.roles.common import Common
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trust import TrustPart
 from cloud.rules.follower import ValuesFollower
-from cloud.scans.store import find_scans
+from cloud.scans.find import find_scans
 from cloud.telemetry.base import TelemetryStore
 from cloud.web import pages
 

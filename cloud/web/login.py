@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from cloud.api.base import Services
-from cloud.model.session import KNOWN_COOKIE, SESSION_COOKIE, Pending, Session
+from cloud.model.session import SESSION_COOKIE, Pending, Session
 from cloud.web.texts import LANGUAGES
 from cloud.web.visit import LANGUAGE_COOKIE, YEAR_S, Visit, local_path
 from protocols.errors import RefuseInput, RetryLater
@@ -78,9 +78,8 @@ async def _come_in(
     services: Services, visit: Visit, form: Mapping[str, str]
 ) -> Session | Pending | None:
     """Try the way in that the form is filled for: a code, the token, or name and password."""
-    client, access = visit.request.client, services.access
-    address = client.host if client else ""
-    known = visit.request.cookies.get(KNOWN_COOKIE, "")
+    access = services.access
+    address, known = visit.browser.address, visit.browser.known
     if pending := form.get("pending", ""):
         code = form.get("code", "").strip()
         return await access.log_in_second(pending, code, address=address, known=known)

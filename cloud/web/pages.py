@@ -62,8 +62,8 @@ def mount(app: FastAPI, services: Services) -> None:
     if services.sign_on is not None:
         app.include_router(sign_on.router(services.sign_on, anyone))
     firms = (organisations, first_steps)
-    persons = (own_account, people)
-    for pages in (console, alarms, assets, fleet, scans, *firms, *persons, audit, data_rules):
+    app.include_router(own_account.router(services, anyone, signed_in))
+    for pages in (console, alarms, assets, fleet, scans, *firms, people, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))
 

@@ -17,8 +17,8 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
 
     async def shown(request: Request, visit: Visit) -> dict[str, Any]:
         code = request.query_params.get("code", "").strip()
-        among = services.registry.few_gateways(visit.scope)
-        found = await services.scans(scope=visit.scope, among=among, code=code or None, limit=SHOWN)
+        among = services.registry.gateways_in(visit.scope)
+        found = await services.scans(among=among, code=code or None, limit=SHOWN)
         return {"code": code, "scans": found}
 
     @routes.get("/scans")

@@ -13,7 +13,13 @@ from protocols.errors import RefuseInput, RetryLater
 
 COOKIE = "suyuan_sign_on"
 COOKIE_S = 600
-STATUS_OF = {"not_found": 404, "denied": 401, "not_linked": 403, "forbidden": 403}
+STATUS_OF = {
+    "not_found": 404,
+    "denied": 401,
+    "not_linked": 403,
+    "linked_elsewhere": 409,
+    "forbidden": 403,
+}
 PREFIX = "/login/with"
 
 _log = logging.getLogger(__name__)
@@ -42,7 +48,7 @@ def router(desk: SignOn, anyone: Callable[[Request], Visit]) -> APIRouter:
         if account is None:
             raise RefuseInput("forbidden", "only an account can be linked")
         try:
-            begun = await desk.begin(way, target="/", link=account)
+            begun = await desk.begin(way, target="/account?done=linked", link=account)
         except (RefuseInput, RetryLater) as error:
             return _stay(visit, way, "/", error)
         response = visit.render("sign_on.html", url=begun.url)

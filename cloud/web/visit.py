@@ -16,7 +16,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from cloud.api.base import Services
 from cloud.model.granting import OPEN, check_call, grant, mark
 from cloud.model.principal import NOTHING, Granted, Scope
-from cloud.model.session import CSRF_HEADER, KNOWN_COOKIE, SESSION_COOKIE, Session
+from cloud.model.session import (
+    CSRF_HEADER,
+    KNOWN_COOKIE,
+    SESSION_COOKIE,
+    Browser,
+    Session,
+    browser_of,
+)
 from cloud.web.format import clock_time, duration
 from cloud.web.texts import LANGUAGES, Texts, load_texts
 from protocols.clock import iso
@@ -114,14 +121,21 @@ class Visit:
         """Return how far another call reaches: for a part of the page."""
         return self.session.principal.scope(call) if self.session else NOTHING
 
+    @property
+    def browser(self) -> Browser:
+        """From where the visitor comes."""
+        client = self.request.client
+        return browser_of(client.host if client else None, self.request.cookies)
+
     def set_session(self, response: Response, session: Session) -> None:
         """Hand the session to the browser."""
-        self._set_cookie(response, SESSION_COOKIE, session.cookie, None)
+        self.set_cookie(response, SESSION_COOKIE, session.cookie, None)
         if session.principal.account is not None:
             known = self.services.access.known(session.principal.account)
-            self._set_cookie(response, KNOWN_COOKIE, known, YEAR_S)
+            self.set_cookie(response, KNOWN_COOKIE, known, YEAR_S)
 
-    def _set_cookie(self, response: Response, name: str, text: str, age_s: int | None) -> None:
+    def set_cookie(self, response: Response, name: str, text: str, age_s: int | None) -> None:
+        """Hand a cookie to the browser that no script reads; `age_s` None: until it is closed."""
         response.set_cookie(
             name,
             text,

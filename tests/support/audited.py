@@ -26,7 +26,7 @@ from cloud.model import tables
 from cloud.model.audit import open_head
 from cloud.model.granting import OPEN
 from cloud.model.organisation import Contact
-from cloud.model.people_tables import account, audit, device
+from cloud.model.people_tables import account, audit, device, identity
 from cloud.model.principal import Principal
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
 from cloud.model.transition import Transition
@@ -38,12 +38,16 @@ from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
 from tests.support.firms import DISTRICT, PASSWORD, People, district_details, firm_details, put
 from tests.support.http_services import AUDIT_KEY, LIFT, TOKEN, World, open_world
+from tests.support.sign_on import desk_of, provider
 from tests.support.wheels import make_release
 
 MARK = "13844440000"
 """Stands in whatever tells of a person; the audit must never hold it."""
 GATEWAY = "gw-jilin-0001"
-DEVICE = "0" * 16
+DEVICE, OWN_DEVICE = "0" * 16, "1" * 16
+"""Handhelds of the clerk and of the manager of firm-a."""
+ISSUER = "http://localhost:1"
+"""Of a sign-on that nobody calls."""
 SITE = f'schema = 1\ngateway_id = "{GATEWAY}"\n[uplink]\nbroker = "mqtt://x"\n# {MARK}\n'
 PARAMETERS = {
     "asset_id": LIFT,
@@ -58,6 +62,7 @@ PARAMETERS = {
     "serial": "1",
     "name": "suyuan-9.0.0-py3-none-any.whl",
     "session_id": "0",
+    "key_id": "1",
 }
 """What stands in the paths of safe calls; further names belong here."""
 OF_FIRMS = {"organisations.export", "organisations.leave", "keys.write", "account.use"}
@@ -135,7 +140,10 @@ def is_open(calls: set[str]) -> bool:
 async def open_stage(folder: Path) -> AsyncIterator[Stage]:
     """Build it, with one of each thing."""
     bureau = open_bureau(folder)
-    world = await open_world(folder, clock=bureau.clock, trust=bureau.desk, pages=False)
+    sign_on, _ = desk_of(provider(folder, ISSUER), clock=bureau.clock)
+    world = await open_world(
+        folder, clock=bureau.clock, trust=bureau.desk, pages=False, sign_on=sign_on
+    )
     feed = FeedStore(world.database, world.clock)
     desk = AlarmDesk(
         database=world.database,
@@ -254,17 +262,25 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
         }
         for number, role in ((1, "enterprise_clerk"), (7, "enterprise_manager"))
     ]
-    held = {
-        "id": DEVICE,
-        "sha256": "0",
-        "name": MARK,
-        "account": 1,
-        "organisation": "firm-a",
-        "issued_at": now_ms,
-        "renewed_at": now_ms,
-        "expires_at": now_ms + 10**9,
-    }
-    accounts = [*((account, one) for one in people), (device, held)]
+    held = [
+        {
+            "id": id_,
+            "sha256": "0",
+            "name": MARK,
+            "account": number,
+            "organisation": "firm-a",
+            "issued_at": now_ms,
+            "renewed_at": now_ms,
+            "expires_at": now_ms + 10**9,
+        }
+        for id_, number in ((DEVICE, 1), (OWN_DEVICE, 7))
+    ]
+    linked = {"issuer": ISSUER, "subject": MARK, "account": 7, "created_at": now_ms}
+    accounts = [
+        *((account, one) for one in people),
+        *((device, one) for one in held),
+        (identity, linked),
+    ]
     return [(tables.scan, scan), (tables.command, command), *accounts]
 
 

@@ -1,6 +1,7 @@
 """Organisations of the tests, and people who speak for them."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -112,6 +113,14 @@ class People:
     def known(self, account_id: int) -> str:
         """Return what the service gives a browser."""
         return self.world.services.access.known(account_id)
+
+    def seal(self, page: str, content: Mapping[str, str], *, session: str) -> str:
+        """Seal as the service does."""
+        return self.world.services.access.seal(page, content, session=session)
+
+    def unseal(self, page: str, sealed: str, *, session: str) -> Mapping[str, str] | None:
+        """Unseal as the service does."""
+        return self.world.services.access.unseal(page, sealed, session=session)
 
     def session(self, cookie: str) -> Session | None:
         """Return an open session, as long as its organisation is active."""

@@ -40,7 +40,7 @@ from cloud.remote.book import RemoteBook
 from cloud.remote.releases import Releases
 from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
-from cloud.scans.store import find_scans
+from cloud.scans.find import find_scans
 from cloud.telemetry.base import Aggregate, Series
 from cloud.trust import signing
 from cloud.web.pages import mount
@@ -254,10 +254,11 @@ async def open_world(
     trust: Trust | None = None,
     rates: Rates | None = None,
     sign_on: Callable[[AccessBook, OrganisationBook, Audit], SignOn] | None = None,
+    database_url: str | None = None,
 ) -> World:
-    """Build an application over a fresh state database in `folder`."""
+    """Build an application over a fresh state database, without a URL a file in `folder`."""
     clock = clock or SystemClock()
-    database = open_state(f"sqlite:///{folder / 'state.sqlite'}")
+    database = open_state(database_url or f"sqlite:///{folder / 'state.sqlite'}")
     registry, gateways = AssetRegistry(database, clock), GatewayBook(database)
     organisations = OrganisationBook(database, clock)
     access = AccessBook(database, clock, admin_token=TOKEN, organisations=organisations.peek)

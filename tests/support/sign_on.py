@@ -25,10 +25,16 @@ from sqlalchemy import insert
 
 from cloud.access.accounts import AccountBook
 from cloud.access.book import AccessBook
+from cloud.audit.base import Audit
 from cloud.model.account import Account, AccountState
 from cloud.model.people_tables import identity, organisation
 from cloud.model.session import Session
+from cloud.oidc.desk import SignOnDesk
+from cloud.oidc.people import People
 from cloud.oidc.settings import Provider
+from cloud.organisations.book import OrganisationBook
+from cloud.outbound.caller import Caller
+from cloud.outbound.policy import read_policy
 from protocols.clock import Clock
 from tests.support.browser import serve
 from tests.support.http_services import World
@@ -229,6 +235,30 @@ class OpenedSessions:
         return session
 
 
+def desk_of(
+    *providers: Provider, clock: Clock, base_url: str = PUBLIC
+) -> tuple[Callable[[AccessBook, OrganisationBook, Audit], SignOnDesk], list[OpenedSessions]]:
+    """Return what builds a desk for `open_world`, and where the sessions that it opens are told."""
+    ports = [urlsplit(one.issuer).port or 443 for one in providers]
+    caller = Caller(read_policy(ports, ["127.0.0.1", "::1"]), timeout_s=5, answer_bytes_max=100_000)
+    opening: list[OpenedSessions] = []
+
+    def make(access: AccessBook, organisations: OrganisationBook, audit: Audit) -> SignOnDesk:
+        opening.append(OpenedSessions(access))
+        database = access._database
+        return SignOnDesk(
+            providers,
+            base_url=base_url,
+            database=database,
+            outbound=caller,
+            people=People(database, access.accounts, organisations, audit, clock),
+            sessions=opening[0],
+            clock=clock,
+        )
+
+    return make, opening
+
+
 async def add_people(world: World, issuer: str) -> int:
     """Add the city's department, and an account linked with subject `u-1`; return its id."""
     fields = {
@@ -247,7 +277,11 @@ async def add_people(world: World, issuer: str) -> int:
 
 
 async def add_account(
-    world: World, username: str, identities: list[tuple[str, str]], state: AccountState = "active"
+    world: World,
+    username: str,
+    identities: list[tuple[str, str]],
+    state: AccountState = "active",
+    password: str | None = None,
 ) -> int:
     """Add an account with its identities; return its id."""
     new = Account(
@@ -256,6 +290,7 @@ async def add_account(
         name="李四",
         organisation=CITY,
         roles=("regulator",),
+        password=password,
         state=state,
         created_at=0,
         updated_at=0,

@@ -27,7 +27,7 @@ def quick_passwords(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     """Spare the tests that are about something else the cost of a hash."""
     if "slow_passwords" not in request.keywords:
         monkeypatch.setattr(passwords, "_hasher", QUICK)
-        monkeypatch.setattr(passwords, "_DUMMY", HASH)
+        monkeypatch.setattr(passwords, "NOBODYS", HASH)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from tests.support.audited import (
     DEVICE,
     GATEWAY,
     MARK,
+    OWN_DEVICE,
     PARAMETERS,
     QUERIES,
     SITE,
@@ -211,6 +212,12 @@ EXAMPLES = {
         )
         for verb in ("enable", "disable", "reset")
     },
+    "POST /accounts/{account_id}/change": Example(
+        "/accounts/1/change",
+        "account:1",
+        {"name": f"{MARK}2", "role": "enterprise_manager"},
+        form=True,
+    ),
     "POST /accounts/{account_id}/hand-over": Example(
         "/accounts/7/hand-over", "account:7 account:1", {"to": "1"}, form=True
     ),
@@ -266,6 +273,12 @@ EXAMPLES = {
     "POST /account/keys/{key_id}/revoke": Example(
         "/account/keys/1/revoke", "key:1", form=True, before=("/api/v1/keys", KEY), **FIRMS_OWN
     ),
+    "POST /account/handhelds/{device_id}/revoke": Example(
+        f"/account/handhelds/{OWN_DEVICE}/revoke", f"device:{OWN_DEVICE}", form=True, **FIRMS_OWN
+    ),
+    "POST /account/sign-on/{way}/unlink": Example(
+        "/account/sign-on/city/unlink", "account:7", form=True, **FIRMS_OWN
+    ),
     "DELETE /api/v1/keys/{key_id}": Example(
         "/api/v1/keys/1", "key:1", before=("/api/v1/keys", KEY), **FIRMS_OWN
     ),
@@ -288,6 +301,7 @@ NOT_NOTED = {
     "POST /api/v1/enroll/renew": "the same",
     "POST /api/v1/devices/renew": "a handheld's own doing: its row tells when",
     "POST /login": "opens a session in the visitor's cookie and writes nothing here",
+    "POST /login/with/{way}/link": "leads away; what comes back is noted",
     "POST /logout": "takes the cookie away and writes nothing here",
 }
 """Open to everybody, and why it makes no entry; an open one that makes one is in EXAMPLES."""
@@ -345,7 +359,7 @@ async def test_call_that_changes_something_is_noted_without_what_is_personal(
 
 def issued(stage: Stage) -> str:
     """Return the id of the handheld that was issued."""
-    query = select(device.c.id).where(device.c.id != DEVICE)
+    query = select(device.c.id).where(device.c.id.notin_((DEVICE, OWN_DEVICE)))
     return str(stage.world.database.read_now(lambda c: c.execute(query).scalar()))
 
 

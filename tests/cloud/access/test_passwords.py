@@ -7,6 +7,7 @@ from cloud.access.passwords import (
     CHARS_MAX,
     CHARS_MIN,
     DIFFERENT_MIN,
+    NOBODYS,
     Verifier,
     check_password,
     hash_password,
@@ -103,3 +104,8 @@ async def test_few_are_looked_at_at_once_and_a_flood_is_told_to_come_again(
     assert all(await asyncio.gather(*flood))
     assert most == passwords.AT_ONCE_MAX
     assert await desk.verify("x", "kept")
+
+
+def test_a_name_that_does_not_exist_costs_what_one_costs_that_does() -> None:
+    parameters = [text.split("$")[1:4] for text in (NOBODYS, hash_password("correct horse 9"))]
+    assert parameters[0] == parameters[1]

@@ -11,7 +11,7 @@ from cloud.model import tables
 from cloud.model.asset import Asset
 from cloud.model.database import Database
 from cloud.model.principal import EVERYTHING, NOTHING, Remit, Scope
-from cloud.model.visible import sees_asset, sees_gateway
+from cloud.model.visible import sees_asset
 from cloud.registry.assets import AssetRegistry
 from protocols.clock import ManualClock
 from tests.support.state_database import open_state
@@ -88,6 +88,8 @@ async def test_scope_in_memory_and_in_sql_admit_the_same(database: Database) -> 
         assert seen == _assets(database, scope)
         gateways = {name for name in GATEWAYS if again.admits_gateway(scope, name)}
         assert gateways == _gateways(database, scope)
+        in_memory = again.gateways_in(scope)
+        assert gateways == (set(GATEWAYS) if in_memory is None else in_memory)
 
 
 def _assets(database: Database, scope: Scope) -> set[str]:
@@ -98,8 +100,13 @@ def _assets(database: Database, scope: Scope) -> set[str]:
 
 
 def _gateways(database: Database, scope: Scope) -> set[str]:
-    gateway = tables.gateway.c.gateway_id
-    return {*_column(database, select(gateway).where(sees_gateway(scope, gateway)))}
+    """Those that an asset in the scope names, and those registered in it themselves."""
+    known, named = tables.gateway.c.gateway_id, tables.asset_gateway.c
+    if scope.everything:
+        return {*_column(database, select(known))}
+    by_asset = select(named.gateway_id).where(sees_asset(scope, named.asset_id))
+    gateways = [one for one in _assets(database, scope) if one.startswith("gateway:")]
+    return {*_column(database, by_asset), *(one.removeprefix("gateway:") for one in gateways)}
 
 
 def _column(database: Database, query: Select[Any]) -> list[str]:
@@ -125,6 +132,7 @@ async def test_parties_and_gateways_change_with_the_asset(database: Database) ->
     await put("gw-2", "firm-b")
     assert not registry.admits_gateway(mine, "gw-1")
     assert not registry.admits_gateway(mine, "gw-2")
+    assert registry.gateways_in(mine) == frozenset()
     assert not _assets(database, mine)
     rows = database.read_now(lambda c: c.execute(select(tables.asset_gateway.c.gateway_id)).all())
     assert [row[0] for row in rows] == ["gw-2"]

@@ -17,17 +17,12 @@ from joserfc.jwk import OctKey, RSAKey
 from sqlalchemy import select
 
 from cloud.access.book import AccessBook
-from cloud.audit.base import Audit
 from cloud.model.people_tables import audit, identity
 from cloud.model.session import SESSION_COOKIE
 from cloud.oidc.desk import FLOW_MS, SignOnDesk
-from cloud.oidc.people import People
 from cloud.oidc.provider import KEPT_MS, KEYS_AGAIN_MS
 from cloud.oidc.settings import Provider
 from cloud.oidc.token import ALGORITHMS, SKEW_S
-from cloud.organisations.book import OrganisationBook
-from cloud.outbound.caller import Caller
-from cloud.outbound.policy import read_policy
 from cloud.web.sign_on import COOKIE
 from protocols.clock import Clock, ManualClock, SystemClock
 from protocols.errors import RefuseInput
@@ -40,6 +35,7 @@ from tests.support.sign_on import (
     add_account,
     add_people,
     consent,
+    desk_of,
     mock_provider,
     new_key,
     provider,
@@ -88,26 +84,11 @@ class Hall:
 async def hall(
     folder: Path, *providers: Provider, clock: Clock, base_url: str = PUBLIC
 ) -> AsyncIterator[Hall]:
-    ports = [urlsplit(one.issuer).port or 443 for one in providers]
-    caller = Caller(read_policy(ports, ["127.0.0.1", "::1"]), timeout_s=5, answer_bytes_max=100_000)
-    opening: list[OpenedSessions] = []
-
-    def make(access: AccessBook, organisations: OrganisationBook, audit_: Audit) -> SignOnDesk:
-        opening.append(OpenedSessions(access))
-        database = access._database
-        access.noted = audit_.noted
-        people = People(database, access.accounts, organisations, audit_, clock)
-        return SignOnDesk(
-            providers,
-            base_url=base_url,
-            database=database,
-            outbound=caller,
-            people=people,
-            sessions=opening[0],
-            clock=clock,
-        )
-
+    make, opening = desk_of(*providers, clock=clock, base_url=base_url)
     world = await open_world(folder, clock=clock, sign_on=make)
+    access = world.services.access
+    assert isinstance(access, AccessBook)
+    access.noted = world.services.audit.noted
     transport = httpx.ASGITransport(world.app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=PUBLIC) as visitor:
         found = Hall(world, visitor, opening[0])
@@ -655,7 +636,7 @@ async def test_account_links_itself_and_only_while_signed_in(city: Hall, liar: L
 async def test_identity_of_another_account_is_not_taken_over(city: Hall, liar: Liar) -> None:
     other = await add_account(city.world, "zhao", [])
     begun = await city.desk.begin("city", target="/", link=other)
-    with pytest.raises(RefuseInput, match="another account"):
+    with pytest.raises(RefuseInput, match="linked_elsewhere"):
         await city.desk.finish(
             "city", cookie=begun.cookie, query=liar.authorize(begun.url), account=other
         )
@@ -683,3 +664,54 @@ async def test_linking_begins_only_from_a_page_of_ones_own(city: Hall, liar: Lia
         answer = await city.visitor.post("/login/with/city/link", data=form)
         assert answer.status_code == 403
     assert liar.asked == []
+
+
+async def _signed_in(city: Hall, account: int) -> str:
+    """Sign the visitor in; return what its forms must bring."""
+    session = await city.people.open_session(account, second_factor=True)
+    assert session is not None
+    city.visitor.cookies.clear()
+    city.visitor.cookies.set(f"__Host-{SESSION_COOKIE}", session.cookie)
+    return session.csrf
+
+
+async def test_own_page_links_and_undoes_a_link(city: Hall, liar: Liar) -> None:
+    other = await add_account(city.world, "zhao", [], password="$argon2id$of-zhao")
+    form = {"csrf": await _signed_in(city, other)}
+    link, unlink = "/login/with/city/link", "/account/sign-on/city/unlink"
+    page = await city.visitor.get("/account")
+    assert f'action="{link}"' in page.text
+    assert f'action="{unlink}"' not in page.text
+    begun = await city.visitor.post(link, data=form)
+    url = re.search(r'<a class="big way" href="([^"]+)"', begun.text)
+    assert url
+    liar.claims = {"sub": "u-7"}
+    answer = await city.back(liar.authorize(html.unescape(url[1])))
+    assert answer.headers["location"] == "/account?done=linked"
+    page = await city.visitor.get("/account?done=linked")
+    assert "已与统一登录关联" in page.text
+    assert f'action="{unlink}"' in page.text
+    form = {"csrf": await _signed_in(city, other)}
+    answer = await city.visitor.post(unlink, data=form)
+    assert answer.headers["location"] == "/account?done=unlinked"
+    assert city.entries()[-1][1:] == (f"account:{other}", {"what": "unlinked", "way": "city"})
+    assert (await city.visitor.post(unlink, data=form)).status_code == 404
+    city.visitor.cookies.clear()
+    assert (await city.through(liar)).status_code == 403
+    liar.claims = {"sub": "u-1"}  # of somebody else, whose link stayed
+    assert (await city.through(liar)).status_code == 303
+
+
+async def test_link_is_undone_only_by_a_page_of_ones_own_and_never_the_last_way_in(
+    city: Hall, liar: Liar
+) -> None:
+    csrf, unlink = await _signed_in(city, 1), "/account/sign-on/city/unlink"
+    for form in ({}, {"csrf": "made-up"}):
+        assert (await city.visitor.post(unlink, data=form)).status_code == 403
+    answer = await city.visitor.post("/account/sign-on/nowhere/unlink", data={"csrf": csrf})
+    assert answer.status_code == 404
+    answer = await city.visitor.post(unlink, data={"csrf": csrf})
+    assert answer.status_code == 409
+    assert "没有密码" in answer.text
+    city.visitor.cookies.clear()
+    assert (await city.through(liar)).status_code == 303

@@ -10,7 +10,8 @@ from cloud.model.database import Database
 from cloud.model.follower import LogFollower
 from cloud.model.logged import LogGroup, Positions
 from cloud.model.scan import KeptScan
-from cloud.scans.store import MARK, NAME, find_scans, keep_scans
+from cloud.scans.find import find_scans
+from cloud.scans.store import MARK, NAME, keep_scans
 from protocols.records import Code, Scan, Verdict
 from tests.support.log_groups import NOON_MS, batch, group, readings
 from tests.support.state_database import open_state

@@ -140,6 +140,8 @@ async def test_first_steps_tell_how_far_a_firm_is(
     manager: httpx.AsyncClient, world: World, office: httpx.AsyncClient
 ) -> None:
     page = await manager.get("/first-steps")
+    for way in ("/accounts#invite", "/account#keys"):
+        assert f'href="{way}"' in page.text
     assert page.text.count('class="done"') == 1  # somebody can be called
     path = "/first-steps/thing"
     thing = {"kind": "stall", "code": "A-1", "name": "摊位", "district": DISTRICT, "address": "1"}

@@ -11,7 +11,7 @@ from cloud.model.remote import CommandState, ConfigState, MemberState, RolloutSt
 from cloud.organisations.base import Progress
 from cloud.web.first_steps import THINGS
 from cloud.web.organisations import DECISIONS
-from cloud.web.own_account import DONE
+from cloud.web.own_page import DONE
 from cloud.web.texts import FOLDER, LANGUAGES, load_texts
 from cloud.web.visit import STATIC
 from edge.decode.barcode import Finding as TextFinding
