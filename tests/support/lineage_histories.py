@@ -112,7 +112,7 @@ def segment(
 
 def _event_rows(live: Sequence[Happening]) -> EventRows:
     parents = [[n.item for n in h.named if n.role == "parent"] for h in live]
-    kinds = [KINDS[h.type] + (ACTIONS.index(h.action or "ADD")) * ("A" == h.type[0]) for h in live]
+    kinds = [KINDS[h.type] + (ACTIONS.index(h.action or "ADD")) * (h.type[0] == "A") for h in live]
     groups = [0 if h.transformation is None else int(h.transformation[1:]) + 10**6 for h in live]
     childless = [not any(n.role == "child" for n in h.named) for h in live]
     return EventRows(

@@ -88,7 +88,7 @@ class History:
         key: tuple[int, int, bool, bool],
         words: list[tuple[int, str, Named | None]],
     ) -> list[Span]:
-        child, parent, lasting, by_class = key
+        by_class = key[3]
         emptied = {(one.time, "emptied", None) for one in self.live if self._empties(one, key)}
         spans: list[Span] = []
         since: int | None = None
@@ -231,10 +231,10 @@ class Oracle:
                 if known and (item not in mine or self._better(time, mine[item])):
                     mine[item] = time
                     changed = True
-        for mine_, theirs_ in ((self.carried, found.carried), (self.opened, found.opened)):
-            fresh = {row for row in theirs_ if row[0] in self.depths and row not in mine_}
+        for known_, new_ in ((self.carried, found.carried), (self.opened, found.opened)):
+            fresh = {row for row in new_ if row[0] in self.depths and row not in known_}
             changed |= bool(fresh)
-            mine_ |= fresh
+            known_.update(fresh)
         return changed
 
     def _follow(self, step: int) -> "_Found":

@@ -5,17 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cloud.trace.lineage.base import (
-    FIRST_US,
     REASONS,
-    Bounds,
+    Column,
     Cut,
     Direction,
     Finding,
     Flags,
-    Index,
     Link,
     LinkKind,
     Node,
@@ -37,7 +34,7 @@ _REASONS = tuple(
     tuple(reason for bit, reason in enumerate(REASONS) if bits >> bit & 1)
     for bits in range(1 << len(REASONS))
 )
-NO_ENDS = Ends(*[NONE] * 4, *[NONE > 0] * 2, NONE / 1, NONE)
+NO_ENDS = Ends(NONE, NONE, NONE, NONE, NONE > 0, NONE > 0, NONE / 1, NONE)
 
 
 def answer(walk: Walk, start: tuple[int, ...], direction: Direction, at_us: int) -> Trace:
@@ -165,7 +162,7 @@ def _links(
     number = names.numbers(ends.group)
     source = np.where(ends.output, number, ends.item)
     target = np.where(ends.output, ends.item, number)
-    kind: NDArray[Any] = np.concatenate([ends.output * 1, 2 + spans.lasting])
+    kind: Column = np.concatenate([ends.output * 1, 2 + spans.lasting])
     bits = np.concatenate([end_bits, span_bits])
     columns = [
         *(kind, np.append(source, spans.child), np.append(target, spans.parent)),
@@ -210,6 +207,3 @@ def _steps(walk: Walk, ends: Ends) -> tuple[Step, ...]:
     time_us = np.append(time_us[kept], ends.time_us)[first]
     order = np.lexsort((event, time_us))
     return tuple(map(Step, event[order].tolist(), time_us[order].tolist()))
-
-
-__all__ = ["FIRST_US", "Bounds", "Index", "answer"]

@@ -4,7 +4,7 @@ The rules are those of docs/lineage.md, whose words are used here. Objects, clas
 `item_no`s, events `event_no`s; times are us since 1970 UTC.
 """
 
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from msgspec import Struct
@@ -36,12 +36,15 @@ FIRST_US, LAST_US = -(2**62), 2**62
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Column = NDArray[Any]
+"""Of another type, which is said where it stands."""
 
 EPC, PARENT, CHILD, INPUT, OUTPUT = range(5)
 """Places in `trace_tables.ROLES`."""
 OTHER, TRANSFORMATION = 1, 2
 AGGREGATION, ASSOCIATION = 4, 8
-"""Kinds of events, 0 is none; of the last two the action is added, its place in `trace_tables.ACTIONS`."""
+"""Kinds of events, 0 is none; to the last two the action is added, its place in
+`trace_tables.ACTIONS`."""
 ADD, OBSERVE, DELETE = range(3)
 
 
@@ -145,10 +148,11 @@ class Uses(NamedTuple):
 
     item: Numbers
     event: Numbers
-    role: NDArray[np.uint8]
+    role: Column
+    """uint8."""
     by_class: Flags
-    quantity: NDArray[np.float64]
-    """NaN: not said."""
+    quantity: Column
+    """float64; NaN: not said."""
     uom: Numbers
     """`code_of` the unit; 0: pieces."""
 
@@ -157,7 +161,8 @@ class Events(NamedTuple):
     """Events, as columns."""
 
     time_us: Numbers
-    kind: NDArray[np.uint8]
+    kind: Column
+    """uint8."""
     parent: Numbers
     """`item_no`; -1: none."""
     group: Numbers

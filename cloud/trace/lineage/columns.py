@@ -18,7 +18,9 @@ def taken(columns: Columns, rows: Numbers | Flags) -> Columns:
 
 def joined(parts: list[Columns]) -> Columns:
     """Return the rows of all parts, which are not none."""
-    return parts[0] if len(parts) == 1 else type(parts[0])._make(map(np.concatenate, zip(*parts)))
+    if len(parts) == 1:
+        return parts[0]
+    return type(parts[0])._make(map(np.concatenate, zip(*parts, strict=True)))
 
 
 def pairs(left: Numbers, right: Numbers) -> tuple[Numbers, Numbers]:

@@ -6,7 +6,6 @@ What the events of one pair say at one time is one row; docs/lineage.md, "In wha
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cloud.trace.lineage.base import (
     ADD,
@@ -18,6 +17,7 @@ from cloud.trace.lineage.base import (
     LAST_US,
     OBSERVE,
     PARENT,
+    Column,
     Events,
     Flags,
     Numbers,
@@ -38,7 +38,7 @@ class Spans(NamedTuple):
     until_us: Numbers
     event: Numbers
     """That begins it; nothing begins it: that shows it."""
-    quantity: NDArray[np.float64]
+    quantity: Column
     uom: Numbers
     missing_add: Flags
 
@@ -51,9 +51,9 @@ class _Rows(NamedTuple):
     lasting: Flags
     by_class: Flags
     time_us: Numbers
-    action: NDArray[np.uint8]
+    action: Column
     event: Numbers
-    quantity: NDArray[np.float64]
+    quantity: Column
     uom: Numbers
 
 
@@ -64,7 +64,8 @@ class _Emptied(NamedTuple):
     time_us: Numbers
 
 
-NO_SPANS = Spans(*[NONE] * 2, *[NONE > 0] * 2, *[NONE] * 3, NONE / 1, NONE, NONE > 0)
+_NEVER: Flags = NONE > 0
+NO_SPANS = Spans(NONE, NONE, _NEVER, _NEVER, NONE, NONE, NONE, NONE / 1, NONE, _NEVER)
 
 
 def holders(seen: Remembered, children: Numbers) -> Spans:
@@ -117,7 +118,7 @@ def _spans(rows: _Rows, emptied: _Emptied) -> Spans:
         return NO_SPANS
     keys = (rows.event, rows.action, rows.time_us, rows.by_class, rows.lasting, rows.parent)
     rows = taken(rows, np.lexsort((*keys, rows.child)))
-    pair = np.cumsum(_changes(rows.child, rows.parent, rows.lasting, rows.by_class))
+    pair: Numbers = np.cumsum(_changes(rows.child, rows.parent, rows.lasting, rows.by_class))
     moment = np.flatnonzero(_changes(pair, rows.time_us))  # first row of each pair and time
     said = [_said(rows.action == action, moment) for action in (ADD, OBSERVE, DELETE)]
     out_at, out_next = _next_emptied(rows, moment, emptied)
@@ -126,7 +127,7 @@ def _spans(rows: _Rows, emptied: _Emptied) -> Spans:
     return _cut(rows, moment, pair[moment], said, out_next)
 
 
-def _changes(*columns: NDArray[np.generic]) -> Flags:
+def _changes(*columns: Column) -> Flags:
     """Return where a row differs from the one before it; True for the first."""
     changed = np.zeros(len(columns[0]), dtype=np.bool_)
     changed[:1] = True
@@ -171,7 +172,8 @@ def _cut(
     row = moment[first]
     spans = Spans(
         *(rows.child[row], rows.parent[row], rows.lasting[row], rows.by_class[row]),
-        *(since, until, rows.event[row], rows.quantity[row], rows.uom[row], ~added),
+        *(since, until, rows.event[row], rows.quantity[row], rows.uom[row]),
+        missing_add=~added,
     )
     return taken(spans, since < until)
 

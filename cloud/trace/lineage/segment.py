@@ -1,12 +1,11 @@
 """A stretch of events as compact columns: from items to events and from events to items."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cloud.trace.lineage.base import CHILD, Events, Flags, Numbers, Uses
+from cloud.trace.lineage.base import CHILD, Column, Events, Flags, Numbers, Uses
 from cloud.trace.lineage.columns import NONE, places, ranges
 
 _CLASS, _SAID = 8, 16
@@ -18,7 +17,7 @@ class EventRows(NamedTuple):
 
     event: Numbers
     time_us: Numbers
-    kind: NDArray[np.uint8]
+    kind: Column
     parent: Numbers
     group: Numbers
     childless: Flags
@@ -35,7 +34,7 @@ class Segment:
     earlier segments that declarations of this one void.
     """
 
-    def __init__(self, first: int, end: int, columns: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, first: int, end: int, columns: Mapping[str, Column]) -> None:
         self.first, self.end, self.columns = first, end, columns
         self.voided: Numbers = columns["voided"].astype(np.int64)
 
@@ -98,12 +97,10 @@ class Segment:
         return (events >= self.first) & (events < self.end)
 
 
-def build(
-    first: int, end: int, events: EventRows, uses: Uses, voided: Numbers = NONE
-) -> Segment:
+def build(first: int, end: int, events: EventRows, uses: Uses, voided: Numbers = NONE) -> Segment:
     """Make a segment of the live events of a stretch and their uses, in any order."""
     row = events.event - first
-    columns: dict[str, NDArray[Any]] = {"voided": voided}
+    columns: dict[str, Column] = {"voided": voided}
     columns["time_us"] = _spread(row, end - first, events.time_us, 0)
     kind = events.kind | (events.childless * np.uint8(128))
     columns["kind"] = _spread(row, end - first, kind, 0)
@@ -112,13 +109,13 @@ def build(
     return Segment(first, end, columns)
 
 
-def _spread(row: Numbers, size: int, values: NDArray[Any], empty: int) -> NDArray[Any]:
+def _spread(row: Numbers, size: int, values: Column, empty: int) -> Column:
     column = np.full(size, empty, dtype=values.dtype)
     column[row] = values
     return column
 
 
-def _by_item(first: int, uses: Uses) -> dict[str, NDArray[Any]]:
+def _by_item(first: int, uses: Uses) -> dict[str, Column]:
     order = np.lexsort((uses.event, uses.item))
     ordered = uses.item[order]
     item, start = np.unique(ordered, return_index=True)
@@ -130,18 +127,18 @@ def _by_item(first: int, uses: Uses) -> dict[str, NDArray[Any]]:
     return columns | _said("use", uses, order)
 
 
-def _by_event(first: int, end: int, uses: Uses) -> dict[str, NDArray[Any]]:
+def _by_event(first: int, end: int, uses: Uses) -> dict[str, Column]:
     rows = np.flatnonzero(uses.role >= CHILD)
     order = rows[np.argsort(uses.event[rows], kind="stable")]
     counts = np.bincount(uses.event[order] - first, minlength=end - first)
-    columns: dict[str, NDArray[Any]] = {
+    columns: dict[str, Column] = {
         "event_first": np.append(0, np.cumsum(counts)).astype(np.uint32),
         "end_item": uses.item[order].astype(np.int32),
     }
     return columns | _said("end", uses, order)
 
 
-def _said(name: str, uses: Uses, order: Numbers) -> dict[str, NDArray[Any]]:
+def _said(name: str, uses: Uses, order: Numbers) -> dict[str, Column]:
     quantity, uom = uses.quantity[order], uses.uom[order]
     said = ~np.isnan(quantity) | (uom != 0)
     role = uses.role[order] | uses.by_class[order] * np.uint8(_CLASS) | said * np.uint8(_SAID)
@@ -154,7 +151,7 @@ def _said(name: str, uses: Uses, order: Numbers) -> dict[str, NDArray[Any]]:
     }
 
 
-def _groups(events: EventRows) -> dict[str, NDArray[Any]]:
+def _groups(events: EventRows) -> dict[str, Column]:
     rows = np.flatnonzero(events.group)
     event, group = events.event[rows], events.group[rows]
     order = np.argsort(group, kind="stable")

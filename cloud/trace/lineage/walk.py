@@ -4,13 +4,13 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cloud.trace.lineage.base import (
     INPUT,
     OUTPUT,
     TRANSFORMATION,
     Bounds,
+    Column,
     Flags,
     Index,
     Numbers,
@@ -30,7 +30,7 @@ class Ends(NamedTuple):
     time_us: Numbers
     output: Flags
     by_class: Flags
-    quantity: NDArray[np.float64]
+    quantity: Column
     uom: Numbers
 
 
