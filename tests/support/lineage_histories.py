@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,11 @@ KINDS = {
 
 def history(random: Random, *, items: int, events: int, times: int) -> list[Happening]:
     """Return events numbered from 1; few times, so that many fall together."""
+    made = _history(random, items, events, times)
+    return [h if h.declares else replace(h, name=h.number) for h in made]
+
+
+def _history(random: Random, items: int, events: int, times: int) -> list[Happening]:
     made: list[Happening] = []
     voided: set[int] = set()
     while len(made) < events:
@@ -39,7 +45,7 @@ def history(random: Random, *, items: int, events: int, times: int) -> list[Happ
             wrong = random.choice(made)
             if not wrong.declares and wrong.number not in voided:
                 voided.add(wrong.number)
-                made.append(replace(wrong, number=number, declares=True))
+                made.append(replace(wrong, number=number, declares=True, name=wrong.number))
                 if random.random() < 0.7:  # the corrective event
                     made.append(_event(random, number + 1, items, times))
                 continue
@@ -155,3 +161,57 @@ def told(trace: Trace, lots: frozenset[int] = frozenset({0, 1})) -> Answer:
     answer.steps = {step.event_no for step in trace.steps}
     answer.cut_items, answer.beyond = trace.cut.items, trace.cut.beyond
     return answer
+
+
+def renumbered(happenings: Sequence[Happening], order: Sequence[int]) -> list[Happening]:
+    """Return the events as if they had been captured in another order of their places."""
+    return [replace(happenings[place], number=n) for n, place in enumerate(order, 1)]
+
+
+def body(happening: Happening) -> dict[str, Any]:
+    """Return an event as it is captured; items are named by `item_id`."""
+    made: dict[str, Any] = {
+        "type": happening.type,
+        "eventTime": f"2026-11-26T08:{happening.time // 60:02}:{happening.time % 60:02}.000+00:00",
+        "eventTimeZoneOffset": "+00:00",
+        "eventID": f"urn:x:event:{happening.name}",
+    }
+    if happening.action:
+        made["action"] = happening.action
+    if happening.transformation:
+        made["transformationID"] = f"urn:x:{happening.transformation}"
+    if happening.declares:
+        made["errorDeclaration"] = {"declarationTime": "2026-11-26T10:00:00.000+00:00"}
+    for named in happening.named:
+        if named.role == "parent":
+            made["parentID"] = item_id(named.item)
+        elif named.by_class:
+            element = {
+                "epcClass": item_id(named.item),
+                "quantity": named.quantity,
+                "uom": named.uom,
+            }
+            told = {key: value for key, value in element.items() if value is not None}
+            made.setdefault(_QUANTITY_LISTS[named.role], []).append(told)
+        else:
+            made.setdefault(_LISTS[named.role], []).append(item_id(named.item))
+    return made
+
+
+def item_id(item: int) -> str:
+    """Return the identifier of an item."""
+    return f"urn:x:item:{item}"
+
+
+_LISTS = {
+    "epc": "epcList",
+    "child": "childEPCs",
+    "input": "inputEPCList",
+    "output": "outputEPCList",
+}
+_QUANTITY_LISTS = {
+    "epc": "quantityList",
+    "child": "childQuantityList",
+    "input": "inputQuantityList",
+    "output": "outputQuantityList",
+}

@@ -24,7 +24,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Happening:
-    """An event; `voided` are the numbers of the events that it declares wrong."""
+    """An event; one that `declares` is the same as the event that it declares wrong."""
 
     number: int
     time: int
@@ -33,6 +33,8 @@ class Happening:
     named: tuple[Named, ...]
     transformation: str | None = None
     declares: bool = False
+    name: int = 0
+    """Of the event: its declaration has the same."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
+from msgspec import Struct
 from sqlalchemy import Connection, func, select
 
 from cloud.model.database import Database
@@ -18,18 +19,23 @@ from cloud.trace.lineage.layers import Layers
 from cloud.trace.lineage.segment import Segment, build, content
 from cloud.trace.lineage.sql import SqlIndex, read_stretch
 
-SMALL_EVENTS = 20_000
-"""Up to so many events the tables themselves are asked, and nothing is kept beside them."""
-FRESH_EVENTS_MAX = 20_000
-"""What a trace reads of what is new before it asks the tables themselves instead."""
-FILE_EVENTS = 50_000
-"""So many new events become a file."""
-READ_EVENTS = 500_000
-"""Read at once when the files are made anew."""
-MERGED_EVENTS_MAX = 4_000_000
-"""No file of more events is made of smaller ones: making it takes about 150 bytes per use."""
-LAYERS_MAX = 8
-"""In memory; then they become one."""
+
+class Sizes(Struct, frozen=True, kw_only=True):
+    """From how many events on what is done."""
+
+    small: int = 20_000
+    """Up to so many the tables themselves are asked, and nothing is kept beside them."""
+    fresh: int = 20_000
+    """More that are new than these are not read by a trace: it asks the tables themselves."""
+    file: int = 50_000
+    """So many new ones become a file."""
+    read: int = 500_000
+    """Read at once when files are made anew."""
+    merged: int = 4_000_000
+    """No file of more is made of smaller ones: making it takes about 150 bytes per use."""
+    layers: int = 8
+    """Segments in memory; then they become one."""
+
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +46,8 @@ class Keeper:
     `index` may be called by several threads; `keep` by one, again and again.
     """
 
-    def __init__(self, database: Database, folder: Path) -> None:
-        self._database, self._folder = database, folder
+    def __init__(self, database: Database, folder: Path, sizes: Sizes | None = None) -> None:
+        self._database, self._folder, self._sizes = database, folder, sizes or Sizes()
         self._lock = Lock()
         self._files: tuple[Segment, ...] = ()
         self._fresh: tuple[Segment, ...] = ()
@@ -67,14 +73,14 @@ class Keeper:
     def index(self, connection: Connection) -> Index:
         """Return an index of all that the connection's transaction sees committed."""
         head = _head(connection)
-        if head <= SMALL_EVENTS:
+        if head <= self._sizes.small:
             return SqlIndex(connection)
         with self._lock:
             end = self._end()
             if end - 1 > head:  # the repository was put back
                 self._set((), ())
                 return SqlIndex(connection)
-            if head - end >= FRESH_EVENTS_MAX:
+            if head - end >= self._sizes.fresh:
                 return SqlIndex(connection)
             if head >= end:
                 self._add(_read(connection, end, head + 1))
@@ -84,12 +90,12 @@ class Keeper:
         """Bring what is in memory, or not read yet, into files; tell whether there is more."""
         head = self._database.read_now(_head)
         start = self._files[-1].end if self._files else 1
-        end = min(head + 1, start + READ_EVENTS)
-        if head <= SMALL_EVENTS or end - start < FILE_EVENTS:
+        end = min(head + 1, start + self._sizes.read)
+        if head <= self._sizes.small or end - start < self._sizes.file:
             return False
         segment = self._database.read_now(lambda c: _read(c, start, end))
         files = list(self._files)
-        while files and _belong_together(files[-1], segment):
+        while files and self._belong_together(files[-1], segment):
             segment = merged([files.pop(), segment])
         key = self._database.read_now(lambda c: _key(c, end - 1))
         path = self._folder / f"{segment.first}-{segment.end}.segment"
@@ -100,13 +106,17 @@ class Keeper:
         self._tidy({self._folder / f"{s.first}-{s.end}.segment" for s in self._files})
         return True
 
+    def _belong_together(self, older: Segment, newer: Segment) -> bool:
+        counts = older.end - older.first, newer.end - newer.first
+        return counts[0] < 4 * counts[1] and sum(counts) <= self._sizes.merged
+
     def _end(self) -> int:
         layers = self._layers.segments
         return layers[-1].end if layers else 1
 
     def _add(self, segment: Segment) -> None:
         fresh = (*self._fresh, segment)
-        if len(fresh) > LAYERS_MAX:
+        if len(fresh) > self._sizes.layers:
             fresh = (merged(fresh),)
         self._set(self._files, fresh)
 
@@ -131,11 +141,6 @@ def merged(segments: Sequence[Segment]) -> Segment:
     parts = [content(segment, voided) for segment in segments]
     events, uses = joined([one for one, _ in parts]), joined([other for _, other in parts])
     return build(first, end, events, uses, voided[voided < first])
-
-
-def _belong_together(older: Segment, newer: Segment) -> bool:
-    sizes = older.end - older.first, newer.end - newer.first
-    return sizes[0] < 4 * sizes[1] and sum(sizes) <= MERGED_EVENTS_MAX
 
 
 def _read(connection: Connection, first: int, end: int) -> Segment:
