@@ -78,7 +78,9 @@ class SqlIndex:
         place = np.searchsorted(distinct, events)
         types = (np.int64, np.uint8, np.int64, np.int64, np.bool_)
         rows: Any = zip(*facts, strict=True) if facts else [()] * len(types)
-        columns: list[Column] = [np.array(one, type_) for one, type_ in zip(rows, types, strict=True)]
+        columns: list[Column] = [
+            np.array(one, type_) for one, type_ in zip(rows, types, strict=True)
+        ]
         return Events._make(column[place] for column in columns)
 
     def _learn(self, events: list[int]) -> None:
