@@ -23,6 +23,7 @@ CbvXmlFormat = Literal["No_Preference", "Always_Web_URI", "Always_URN", "Never_T
 Binding = Literal["json", "xml"]
 CHUNK_BYTES = 65_536
 """At least, of all chunks of a document but the last."""
+_RESOURCE_WORDS = {"bizSteps": "bizStep", "dispositions": "disposition"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IDENTIFIERS = ("parentID", "transformationID")
 _LISTS = ("epcList", "childEPCs", "inputEPCList", "outputEPCList")
@@ -116,6 +117,14 @@ class Renderer:
         """Return one event as an element."""
         namespaces = self._namespaces_of(event.contexts)
         return write_event(self._body(event), namespaces, self._standard, words=self._words)
+
+    def value(self, kind: str, value: str) -> str:
+        """Return a value of a top-level resource, such as `bizSteps`, as events have it."""
+        if kind in _RESOURCE_WORDS:
+            values = self._standard.lists[_RESOURCE_WORDS[kind]]
+            word = value.removeprefix(values.namespace)
+            return word if values.by_word.get(word) == value else value
+        return self._translate(value) if self._translate and kind != "eventTypes" else value
 
     def _body(self, event: Renderable) -> dict[str, Any]:
         body = translated(event.body, self._translate) if self._translate else event.body

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from protocols.epcis.inspection import Inspection
-from protocols.epcis.values import URI, is_scheme, token
+from protocols.epcis.values import URI, deeper_than, is_scheme, token
 
 ENTRIES_MAX = 100
-NAMES_MAX = 1000
-"""In all contexts that hold for one event."""
+PREFIXES_MAX = 200
+"""In all contexts that hold for one event: each event keeps what holds for it."""
+DEPTH_MAX = 8
+"""Levels of definitions in a context."""
 _NAME = re.compile(r"[^\W\d][\w.\-]*")
 
 
@@ -32,6 +34,9 @@ def read_contexts(
     if len(entries) > ENTRIES_MAX:
         see.note(at, "too_many", f"at most {ENTRIES_MAX} contexts", str(len(entries)))
         return entries, held
+    if deeper_than(entries, DEPTH_MAX):
+        see.note(at, "too_deep", f"at most {DEPTH_MAX} levels", "more")
+        return entries, held
     namespaces = dict(held)
     for index, entry in enumerate(entries):
         place = f"{at}/{index}" if type(value) is list else at
@@ -43,8 +48,8 @@ def read_contexts(
             _read_definitions(see, place, entry, namespaces)
         else:
             see.wrong_type(place, "an address or an object", entry)
-    if len(namespaces) > NAMES_MAX:
-        see.note(at, "too_many", f"at most {NAMES_MAX} names", str(len(namespaces)))
+    if len(namespaces) > PREFIXES_MAX:
+        see.note(at, "too_many", f"at most {PREFIXES_MAX} prefixes", str(len(namespaces)))
     return entries, namespaces
 
 

@@ -8,7 +8,7 @@ import msgspec
 from protocols.epcis.document import MasterElement
 from protocols.epcis.identifiers import Read, uri
 from protocols.epcis.inspection import Inspection
-from protocols.epcis.properties import properties
+from protocols.epcis.properties import inside, properties, text
 
 _Elements = list[MasterElement]
 
@@ -64,12 +64,8 @@ def _attributes(see: Inspection, at: str, value: object) -> list[tuple[str, str]
         if "id" not in one:
             see.missing(place, "id")
         elif got["id"] is not None:
-            found.append((got["id"], _told(one.get("attribute"))))
+            found.append((got["id"], got.get("attribute") or ""))
     return found
-
-
-def _told(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _children(see: Inspection, at: str, value: object) -> list[str]:
@@ -80,9 +76,18 @@ def _children(see: Inspection, at: str, value: object) -> list[str]:
     return [one for one in found if one is not None]
 
 
-def _attribute(see: Inspection, at: str, value: object) -> None:
-    if value is None or type(value) is bool or type(value) is list:
-        see.wrong_type(at, "a text, a number or an object", value)
+def _attribute(see: Inspection, at: str, value: object) -> str | None:
+    """Read an attribute; one that is no text is told as JSON."""
+    if type(value) is str:
+        return text(see, at, value)
+    if type(value) is dict:
+        errors = see.refused
+        inside(see, at, value)
+        return msgspec.json.encode(value).decode() if see.refused == errors else None
+    if type(value) is int or type(value) is float:
+        return msgspec.json.encode(value).decode()
+    see.wrong_type(at, "a text, a number or an object", value)
+    return None
 
 
 def _later(see: Inspection, at: str, value: object) -> None:

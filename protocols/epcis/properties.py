@@ -68,7 +68,7 @@ def extension(see: Inspection, at: str, name: str, value: object) -> None:
     if prefix not in see.namespaces or not local:
         _full_name(see, at, name)
     if type(value) is dict or type(value) is list:
-        _inside(see, at, value)
+        inside(see, at, value)
     elif type(value) is str and "\0" in value:
         see.note(at, "control_character", "text without U+0000", value)
 
@@ -85,8 +85,8 @@ def _full_name(see: Inspection, at: str, name: str) -> None:
         see.note(at, "undeclared_prefix", f"a context that declares {prefix}", name)
 
 
-def _inside(see: Inspection, at: str, value: Any) -> None:
-    """Look at all that stands inside an extension, without recursion."""
+def inside(see: Inspection, at: str, value: Any) -> None:
+    """Read what no table says how to read, without recursion."""
     left: list[tuple[_Trail | str, Any, int]] = [(at, value, 1)]
     while left:
         trail, one, depth = left.pop()

@@ -43,6 +43,20 @@ def is_scheme(text: str) -> bool:
     return text == "_" or text.lower() in _SCHEMES
 
 
+def deeper_than(value: object, levels: int) -> bool:
+    """Tell whether objects and lists are nested to more than some levels, without recursion."""
+    left = [value]
+    for _ in range(levels):
+        inner: list[object] = []
+        for one in left:
+            if isinstance(one, dict):
+                inner.extend(one.values())
+            elif isinstance(one, list):
+                inner.extend(one)
+        left = inner
+    return any(isinstance(one, dict | list) for one in left)
+
+
 def show(value: object) -> str:
     """Return at most 200 characters of a found value."""
     if isinstance(value, str):

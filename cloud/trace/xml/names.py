@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping
 
+from protocols.epcis.contexts import PREFIXES_MAX
 from protocols.epcis.values import is_scheme
+from protocols.errors import RefuseInput
 
 EVENT_NAMESPACES = ("urn:epcglobal:epcis:xsd:2", "urn:epcglobal:epcis:xsd:1")
 QUERY_NAMESPACES = ("urn:epcglobal:epcis-query:xsd:2", "urn:epcglobal:epcis-query:xsd:1")
@@ -37,9 +39,18 @@ class Prefixes:
         """Namespace by prefix, all, each as the XML has it."""
 
     def declare(self, prefix: str | None, namespace: str) -> str:
-        """Return the prefix for a namespace, if it can be that which the XML has for it."""
+        """Return the prefix for a namespace, if it can be that which the XML has for it.
+
+        Raises:
+            RefuseInput: `bad_xml`; there are too many.
+
+        """
         known = self._by_namespace.get(_JSON_FORMS.get(namespace, namespace))
         if known is None:
+            if len(self.declared) >= PREFIXES_MAX:
+                raise RefuseInput(
+                    "bad_xml", f"expected at most {PREFIXES_MAX} namespaces, found more"
+                )
             known = self._free(prefix)
             self.declared[known] = namespace
             self._by_namespace[namespace] = known
@@ -56,10 +67,7 @@ class Prefixes:
         taken = self._standard.keys() | self.declared.keys()
         if wanted is not None and wanted not in taken and not is_scheme(wanted):
             return wanted
-        number = 1
-        while f"ns{number}" in taken:
-            number += 1
-        return f"ns{number}"
+        return next(name for n in range(1, PREFIXES_MAX + 2) if (name := f"ns{n}") not in taken)
 
 
 def xml_namespace(namespace: str) -> str:

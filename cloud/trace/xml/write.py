@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from lxml import etree
 
+from cloud.trace.xml.lists import REPEATED, REPORT_WORDS, TYPES, WORDS
 from cloud.trace.xml.names import XSD, XSI, split_name, xml_name, xml_namespace, xml_text
 from protocols.epcis.standard import Standard
 
@@ -61,25 +62,6 @@ _EMPTY_LISTS = {
     "TransactionEvent": "epcList",
 }
 """Lists that the schema wants even where they say nothing."""
-_REPEATED = {
-    **dict.fromkeys(("epcList", "childEPCs", "inputEPCList", "outputEPCList"), "epc"),
-    **dict.fromkeys(("quantityList", "childQuantityList"), "quantityElement"),
-    **dict.fromkeys(("inputQuantityList", "outputQuantityList"), "quantityElement"),
-    "bizTransactionList": "bizTransaction",
-    "sourceList": "source",
-    "destinationList": "destination",
-    "sensorElementList": "sensorElement",
-    "correctiveEventIDs": "correctiveEventID",
-}
-"""Lists, and the element that XML has for each of what is in them."""
-_TYPES = {
-    "bizTransactionList": "bizTransactionType",
-    "sourceList": "sourceDestinationType",
-    "destinationList": "sourceDestinationType",
-}
-"""Lists of texts with a type, and the list of standard values that the type is of."""
-_WORDS = {"bizStep": "bizStep", "disposition": "disposition", "reason": "errorReason"}
-_REPORT_WORDS = {"type": "measurementType", "exception": "exception", "component": "component"}
 _QUANTITY = ("epcClass", "quantity", "uom")
 _OBJECTS: Mapping[str, tuple[str, ...]] = {
     "errorDeclaration": ("declarationTime", "reason", "correctiveEventIDs"),
@@ -133,7 +115,7 @@ class _Writer:
         return written
 
     def _property(self, parent: etree._Element, name: str, value: Any) -> None:
-        if name in _REPEATED:
+        if name in REPEATED:
             element = etree.SubElement(parent, name)
             for one in value:
                 self._repeated(element, name, one)
@@ -141,18 +123,18 @@ class _Writer:
             self._object(etree.SubElement(parent, name), value, _OBJECTS[name])
         elif name == "persistentDisposition":
             self._dispositions(etree.SubElement(parent, name), value)
-        elif name in _WORDS:
-            self._leaf(parent, name, self._word(_WORDS[name], value))
+        elif name in WORDS:
+            self._leaf(parent, name, self._word(WORDS[name], value))
         else:
             self._free(parent, name, value)
 
     def _repeated(self, parent: etree._Element, name: str, value: Any) -> None:
         """Write one of a list, under the name that it has in XML."""
-        of = _REPEATED[name]
-        if name in _TYPES:
+        of = REPEATED[name]
+        if name in TYPES:
             element = self._leaf(parent, of, value[of])
             if "type" in value:
-                element.set("type", xml_text(self._word(_TYPES[name], value["type"])))
+                element.set("type", xml_text(self._word(TYPES[name], value["type"])))
         elif of == "sensorElement":
             self._sensor_element(etree.SubElement(parent, of), value)
         elif of == "quantityElement":
@@ -192,7 +174,7 @@ class _Writer:
             if isinstance(one, (dict, list)):
                 self._free(element, name, one)
             elif one is not None:
-                text = self._word(_REPORT_WORDS[name], one) if name in _REPORT_WORDS else _text(one)
+                text = self._word(REPORT_WORDS[name], one) if name in REPORT_WORDS else _text(one)
                 element.set(self._tag(name), xml_text(text))
 
     def _free(self, parent: etree._Element, name: str, value: Any) -> None:
@@ -209,10 +191,12 @@ class _Writer:
                     element.set(self._tag(key), xml_text(_text(one)))
                 elif key != "#text":
                     self._free(element, key, one)
+        elif isinstance(value, str) or name in _QUANTITY:
+            self._leaf(parent, self._tag(name), _text(value))
         elif value is not None:
-            element = self._leaf(parent, self._tag(name), _text(value))
-            if not isinstance(value, str) and name not in _QUANTITY:
-                element.set(f"{{{XSI}}}type", f"xsd:{_xsd_type(value)}")
+            element = etree.SubElement(parent, self._tag(name), nsmap={"xsi": XSI, "xsd": XSD})
+            element.text = _text(value)
+            element.set(f"{{{XSI}}}type", f"xsd:{_xsd_type(value)}")
 
     def _leaf(self, parent: etree._Element, tag: str, text: str) -> etree._Element:
         element = etree.SubElement(parent, tag)
@@ -239,7 +223,7 @@ class _Writer:
             prefix, colon, _ = text.partition(":")
             if colon and prefix in self._namespaces and _PREFIX.fullmatch(prefix):
                 found[prefix] = xml_namespace(self._namespaces[prefix])
-        return {**found, "xsi": XSI, "xsd": XSD}
+        return found
 
 
 def _all_texts(value: Any) -> Iterator[str]:

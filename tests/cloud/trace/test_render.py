@@ -166,6 +166,22 @@ def test_standard_values_are_urns_where_asked_for() -> None:
     assert b'type="https://gs1.org/voc/Speed"' in found
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("bizSteps", "https://ref.gs1.org/cbv/BizStep-shipping", "shipping"),
+        ("bizSteps", "https://ref.gs1.org/cbv/BizStep-own", "https://ref.gs1.org/cbv/BizStep-own"),
+        ("bizSteps", "shipping", "shipping"),
+        ("dispositions", "https://ref.gs1.org/cbv/Disp-recalled", "recalled"),
+        ("epcs", LINK, URN),
+        ("readPoints", "https://a.cn/gate", "https://a.cn/gate"),
+        ("eventTypes", "ObjectEvent", "ObjectEvent"),
+    ],
+)
+def test_value_of_a_resource(kind: str, value: str, expected: str) -> None:
+    assert Renderer(STANDARD, Formats(epc="Always_EPC_URN")).value(kind, value) == expected
+
+
 def test_document_comes_in_chunks() -> None:
     rows = [Row({**body_with(URN), "ex:n": str(number)}) for number in range(1000)]
     chunks = list(Renderer(STANDARD, Formats()).document("json", iter(rows), created_us=0))

@@ -147,6 +147,7 @@ def test_each_gs1_document_with_each_fault_besides_its_events() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 def test_every_event_of_every_document_with_each_fault() -> None:
     wrong = [
         f"{path.name}: {one}"

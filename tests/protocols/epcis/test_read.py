@@ -319,7 +319,7 @@ def test_no_address_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_contexts_beyond_the_limits_are_refused() -> None:
     for contexts in (
         [CONTEXT, *({f"p{index}": "https://example.org/"} for index in range(100))],
-        [CONTEXT, {f"p{index}": "https://example.org/" for index in range(1000)}],
+        [CONTEXT, {f"p{index}": "https://example.org/" for index in range(200)}],
     ):
         read = _read(document_of(minimal_event(), **{"@context": contexts}))
         assert _rules(read.faults) == ["too_many"]
@@ -330,6 +330,31 @@ def test_document_without_epcis_context_is_read_with_a_warning() -> None:
     read = _read(document_of(minimal_event(), **{"@context": {"ex": "https://example.org/"}}))
     assert _rules(read.faults) == ["missing_epcis_context"]
     assert read.events[0].event is not None
+
+
+def _deep(levels: int) -> Any:
+    found: Any = {}
+    for _ in range(levels):
+        found = {"ex:a": found}
+    return found
+
+
+def test_deep_objects_are_refused_wherever_they_stand() -> None:
+    deep = _deep(800)
+    element = {"id": "urn:x:1", "attributes": [{"id": "urn:x:2", "attribute": deep}]}
+    listed = [{"type": "urn:x:t", "vocabularyElementList": [element]}]
+    for changes in (
+        {"@context": [CONTEXT, deep, deep]},
+        {"epcisHeader": {"epcisMasterData": {"vocabularyList": listed}}},
+        {"ex:a": deep},
+    ):
+        read = _read({**document_of(minimal_event()), **changes})
+        assert "too_deep" in _rules(read.faults)
+    for changes in ({"@context": [deep, deep]}, {"ex:a": deep}, {"ilmd": {"ex:a": deep}}):
+        reading = _one({**minimal_event(action="ADD"), **changes})
+        assert _rules(reading.faults) == ["too_deep"]
+    for name in ("bizStep", "type", "epcList", "eventTime", "readPoint", "certificationInfo"):
+        assert _one({**minimal_event(), name: deep}).event is None
 
 
 JSON = st.recursive(

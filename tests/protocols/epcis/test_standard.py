@@ -1,11 +1,14 @@
 """The data of firmware_config/epcis, and what is refused in it."""
 
+import ast
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+import protocols
 from protocols.catalog.files import data_root
 from protocols.epcis.standard import load_standard, load_tolerances
 from protocols.errors import FixConfiguration
@@ -87,6 +90,36 @@ def test_units_convert(value: float, uom: str, kind: str, expected: float) -> No
 
 def test_unknown_unit_does_not_convert() -> None:
     assert STANDARD.convert(1.0, "ZZ9") is None
+
+
+def _words(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.IfExp):
+        yield from _words(node.body)
+        yield from _words(node.orelse)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
+def _noted(path: Path) -> Iterator[str]:
+    """Yield the rule words that a module notes."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            at = {"note": 1, "Judged": 1, "Identifier": 1, "IdentifierFault": 0}.get(name)
+            if at is not None and len(node.args) > at:
+                yield from _words(node.args[at])
+        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "rule":
+            yield from _words(node.value)
+
+
+def test_rules_are_those_that_are_noted() -> None:
+    folder = Path(protocols.__file__).parent
+    noted = {
+        word
+        for path in (*folder.glob("epcis/*.py"), folder / "codes" / "epc_uri.py")
+        for word in _noted(path)
+    }
+    assert set(STANDARD.rules) == noted
 
 
 def test_rules_say_what_holds() -> None:

@@ -46,6 +46,12 @@ EVENT: dict[str, Any] = {
 }
 
 
+XSI = (
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+    'xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
+)
+
+
 def back(xml: bytes) -> tuple[dict[str, Any], dict[str, str]]:
     root = b'<e:EPCISDocument xmlns:e="urn:epcglobal:epcis:xsd:2"><EPCISBody><EventList>'
     end = b"</EventList></EPCISBody></e:EPCISDocument>"
@@ -57,15 +63,13 @@ def test_event_in_the_order_of_the_schema() -> None:
     written = write_event(EVENT, NAMES, STANDARD, words="urn")
     assert written.decode() == (
         '<TransformationEvent xmlns:ex="https://ns.example.com/" '
-        'xmlns:cbvmda="urn:epcglobal:cbv:mda" '
-        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
-        'xmlns:xsd="http://www.w3.org/2001/XMLSchema">'
+        'xmlns:cbvmda="urn:epcglobal:cbv:mda">'
         "<eventTime>2026-04-02T15:00:00Z</eventTime>"
         "<eventTimeZoneOffset>+08:00</eventTimeZoneOffset>"
         "<errorDeclaration><declarationTime>2026-04-03T15:00:00Z</declarationTime>"
         "<reason>urn:epcglobal:cbv:er:did_not_occur</reason><correctiveEventIDs>"
         "<correctiveEventID>urn:uuid:2</correctiveEventID></correctiveEventIDs>"
-        '<ex:by><ex:who xsi:type="xsd:boolean">true</ex:who></ex:by></errorDeclaration>'
+        f'<ex:by><ex:who {XSI} xsi:type="xsd:boolean">true</ex:who></ex:by></errorDeclaration>'
         "<inputEPCList><epc>urn:epc:id:sgtin:6901234.056789.&lt;&amp;&gt;</epc></inputEPCList>"
         "<outputQuantityList><quantityElement><epcClass>urn:x:1</epcClass>"
         "<quantity>20.5</quantity><uom>KGM</uom></quantityElement></outputQuantityList>"
@@ -75,12 +79,13 @@ def test_event_in_the_order_of_the_schema() -> None:
         "</sourceList><sensorElementList><sensorElement>"
         '<sensorMetadata time="2026-04-02T14:00:00Z" ex:probe="3"/>'
         '<sensorReport type="https://gs1.org/voc/Temperature" value="26">'
-        '<ex:k>a</ex:k><ex:k>b</ex:k></sensorReport><ex:set xsi:type="xsd:double">1.5</ex:set>'
+        "<ex:k>a</ex:k><ex:k>b</ex:k></sensorReport>"
+        f'<ex:set {XSI} xsi:type="xsd:double">1.5</ex:set>'
         "</sensorElement></sensorElementList><persistentDisposition>"
         "<unset>urn:epcglobal:cbv:disp:active</unset><set>urn:epcglobal:cbv:disp:recalled</set>"
         "</persistentDisposition><ilmd><cbvmda:lotNumber>L</cbvmda:lotNumber>"
         '<ex:net unit="KGM">3.5</ex:net></ilmd>'
-        '<ex:pallet>1</ex:pallet><ex:pallet xsi:type="xsd:integer">2</ex:pallet>'
+        f'<ex:pallet>1</ex:pallet><ex:pallet {XSI} xsi:type="xsd:integer">2</ex:pallet>'
         "</TransformationEvent>"
     )
 
