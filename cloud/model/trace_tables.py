@@ -4,6 +4,8 @@ An event is kept as it was captured, compressed, in `trace_event`; everything el
 of it in canonical form, and can be made again from it.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -58,29 +60,16 @@ trace_event = Table(
     Index("trace_event_by_disposition", "disposition", "event_no"),
     Index("trace_event_by_read_point", "read_point", "event_no"),
     Index("trace_event_by_biz_location", "biz_location", "event_no"),
-    Index("trace_event_by_organisation", "organisation", "event_no"),
 )
 ACTIONS = ("ADD", "OBSERVE", "DELETE")
 
-_transformation, _declared = trace_event.c.transformation_id, trace_event.c.declared_at_us
-Index(  # of the few that have one
-    "trace_event_by_transformation",
-    _transformation,
-    sqlite_where=_transformation.is_not(None),
-    postgresql_where=_transformation.is_not(None),
-)
-Index(
-    "trace_event_by_declaration",
-    _declared,
-    sqlite_where=_declared.is_not(None),
-    postgresql_where=_declared.is_not(None),
-)
 
-trace_holder = Table(
-    "trace_holder",  # who sent an event that another had sent before, and so has it too
+trace_sight = Table(
+    "trace_sight",  # whose event it is: who sent it, first or again, and whom its lists name
     state_metadata,
-    Column("organisation", Integer, primary_key=True, autoincrement=False),  # word_no
     Column("event_no", BigInteger, primary_key=True, autoincrement=False),
+    Column("organisation", Integer, primary_key=True, autoincrement=False),  # word_no
+    Index("trace_sight_by_organisation", "organisation", "event_no"),
     sqlite_with_rowid=False,
 )
 
@@ -188,3 +177,16 @@ trace_named_query = Table(
     Column("created_at_ms", BigInteger, nullable=False),
     Column("query", Text, nullable=False),  # JSON object, as given
 )
+
+
+def _of_those_that_have_it(name: str, *columns: "Column[Any]") -> None:
+    """Make an index without the rows whose last column is NULL."""
+    has = columns[-1].is_not(None)
+    Index(name, *columns, sqlite_where=has, postgresql_where=has)
+
+
+_of_those_that_have_it("trace_event_by_transformation", trace_event.c.transformation_id)
+_of_those_that_have_it("trace_event_by_declaration", trace_event.c.declared_at_us)
+_of_those_that_have_it("trace_use_by_quantity", trace_use.c.quantity)
+_of_those_that_have_it("trace_facet_by_number", trace_facet.c.name, trace_facet.c.number)
+_of_those_that_have_it("trace_facet_by_time", trace_facet.c.name, trace_facet.c.time_us)

@@ -192,6 +192,15 @@ class TraceStore(Protocol):
         """Return number and record time (us) of the newest event; (0, 0) when there is none."""
         ...
 
+    async def put_party(
+        self, organisation: str, identifier: str, *, also: Sequence[Work] = ()
+    ) -> None:
+        """Say that a canonical identifier names an organisation in source and destination lists.
+
+        It sees the events that name it, those captured before too.
+        """
+        ...
+
     async def put_query(self, query: NamedQuery, *, also: Sequence[Work] = ()) -> None:
         """Keep a query; RefuseInput `name_taken`."""
         ...

@@ -11,16 +11,17 @@ from typing import Any
 from sqlalchemy import Connection, Table
 
 from cloud.model.database import Database
-from cloud.model.trace_tables import trace_event, trace_facet, trace_use
+from cloud.model.trace_tables import trace_event, trace_facet, trace_sight, trace_use
 from cloud.trace.event_rows import EventRows, Rows
 from cloud.trace.insert import head_of
 from cloud.trace.numbers import Memory, Numbers
+from cloud.trace.parties import named_in
 from cloud.trace.prepare import prepare
 from protocols.epcis.event import Event
 from protocols.epcis.standard import Standard
 
 REMEMBERED_MAX = 30_000_000
-_TABLES = (trace_event, trace_use, trace_facet)
+_TABLES = (trace_event, trace_use, trace_facet, trace_sight)
 
 
 class BulkLoader:
@@ -59,6 +60,10 @@ class BulkLoader:
             rows = EventRows(numbers, numbers.words[ours], first=self._head + 1)
             for table, values in rows.of(ready, recorded_at_us, None):
                 _put(connection, table, values)
+            numbered = range(self._head + 1, self._head + 1 + len(ready))
+            sights = {(event_no, numbers.words[ours]) for event_no in numbered}
+            sights |= named_in(connection, numbers, ready, self._head + 1)
+            _put(connection, trace_sight, sorted(sights))
             return numbers
 
         self._database.write_now(work).committed()

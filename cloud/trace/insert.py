@@ -9,17 +9,17 @@ from cloud.model.database import take_turn
 from cloud.model.rows import insert_tuples
 from cloud.model.trace_tables import (
     trace_event,
-    trace_holder,
     trace_master,
+    trace_sight,
 )
 from cloud.trace.base import Behaviour, Captured
 from cloud.trace.event_rows import EventRows
 from cloud.trace.facets import storable
 from cloud.trace.numbers import Memory, Numbers
+from cloud.trace.parties import TURN, named_in
 from cloud.trace.prepare import Prepared, hash_text
 from protocols.epcis.document import MasterElement
 
-TURN = "trace"
 _LOOK_UP_MAX = 500
 
 
@@ -52,8 +52,9 @@ class Insertion:
         self.numbers.learn_words([("organisation", organisation)])
         self._organisation = self.numbers.words["organisation", organisation]
         self._known: dict[int, list[Known]] = {}
-        self._holds: set[int] = set()
+        self._seen_by: set[tuple[int, int]] = set()
         self._voids: dict[int, int] = {}
+        self._head = 0
 
     def write(
         self, events: Sequence[Prepared], *, at_us: int, behaviour: Behaviour, job: int | None
@@ -65,6 +66,7 @@ class Insertion:
 
         """
         head, record_time_us = head_of(self._connection)
+        self._head = head
         self._look_up(events)
         outcomes, new = self._judge(events, head)
         if behaviour == "rollback" and any(one.outcome == "conflict" for one in outcomes):
@@ -72,7 +74,8 @@ class Insertion:
         rows = EventRows(self.numbers, self._organisation, first=head + 1)
         for table, values in rows.of(new, max(record_time_us, at_us), job):
             insert_tuples(self._connection, table, values)
-        self._write_holders()
+        self._seen_by |= named_in(self._connection, self.numbers, new, head + 1)
+        self._write_sights()
         for event_no, by in self._voids.items():
             change = update(trace_event).where(trace_event.c.event_no == event_no)
             self._connection.execute(change.values(voided_by=by))
@@ -108,7 +111,7 @@ class Insertion:
             same = next((k for k in others if k.key == one.key), None)
             if same is not None:
                 if same.organisation != self._organisation:
-                    self._holds.add(same.event_no)
+                    self._seen_by.add((same.event_no, self._organisation))
                 outcomes.append(Captured("duplicate", same.event_no, one.event_id))
             elif one.event.declaration is None and not all(k.declares for k in others):
                 outcomes.append(Captured("conflict", None, one.event_id))
@@ -116,6 +119,7 @@ class Insertion:
                 new.append(one)
                 event_no = head + len(new)
                 outcomes.append(Captured("stored", event_no, one.event_id))
+                self._seen_by.add((event_no, self._organisation))
                 self._relate(one, event_no, others)
         return outcomes, new
 
@@ -135,13 +139,17 @@ class Insertion:
                 self._voids[wrong.event_no] = right.event_no
         self._known.setdefault(one.id_key, []).append(known)
 
-    def _write_holders(self) -> None:
-        column = trace_holder.c
-        for event_no in sorted(self._holds):
-            here = (column.organisation == self._organisation, column.event_no == event_no)
-            if self._connection.scalar(select(column.event_no).where(*here)) is None:
-                row = (self._organisation, event_no)
-                insert_tuples(self._connection, trace_holder, [row])
+    def _write_sights(self) -> None:
+        """Write who sees old events too; whose they are already is no news."""
+        column = trace_sight.c
+        old = [pair for pair in self._seen_by if pair[0] <= self._head]
+        known = set[tuple[int, int]]()
+        for start in range(0, len(old), _LOOK_UP_MAX):
+            numbers = [event_no for event_no, _ in old[start : start + _LOOK_UP_MAX]]
+            query = select(column.event_no, column.organisation)
+            rows = self._connection.execute(query.where(column.event_no.in_(numbers)))
+            known |= {(row[0], row[1]) for row in rows}
+        insert_tuples(self._connection, trace_sight, sorted(self._seen_by - known))
 
 
 def _unwritten(one: Captured, head: int) -> Captured:

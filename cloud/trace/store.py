@@ -22,6 +22,7 @@ from cloud.trace.insert import Conflicted, Insertion, head_of, write_master
 from cloud.trace.listings import list_values
 from cloud.trace.named import delete_query, find_query, list_queries, put_query
 from cloud.trace.numbers import Memory
+from cloud.trace.parties import put_party
 from cloud.trace.prepare import prepare
 from cloud.trace.query.base import EventQuery
 from cloud.trace.query.find import find_page
@@ -89,6 +90,12 @@ class SqlTraceStore:
     async def head(self) -> tuple[int, int]:
         """See `TraceStore`."""
         return await self._database.read(head_of)
+
+    async def put_party(
+        self, organisation: str, identifier: str, *, also: Sequence[Work] = ()
+    ) -> None:
+        """See `TraceStore`."""
+        await self._database.write(lambda c: put_party(c, organisation, identifier), *also)
 
     async def put_query(self, query: NamedQuery, *, also: Sequence[Work] = ()) -> None:
         """See `TraceStore`."""

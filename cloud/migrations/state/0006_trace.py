@@ -17,12 +17,12 @@ def upgrade() -> None:
     _context()
     _event()
     _facet()
-    _holder()
     _item()
     _job()
     _master()
     _named_query()
     _party()
+    _sight()
     _use()
     _word()
 
@@ -82,9 +82,6 @@ def _event() -> None:
     )
     op.create_index("trace_event_by_id", "trace_event", ["id_key"], unique=False)
     op.create_index(
-        "trace_event_by_organisation", "trace_event", ["organisation", "event_no"], unique=False
-    )
-    op.create_index(
         "trace_event_by_read_point", "trace_event", ["read_point", "event_no"], unique=False
     )
     op.create_index("trace_event_by_record_time", "trace_event", ["record_time_us"], unique=False)
@@ -113,17 +110,23 @@ def _facet() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(
+        "trace_facet_by_number",
+        "trace_facet",
+        ["name", "number"],
+        unique=False,
+        sqlite_where=sa.text("number IS NOT NULL"),
+        postgresql_where=sa.text("number IS NOT NULL"),
+    )
+    op.create_index(
         "trace_facet_by_text", "trace_facet", ["name", "text", "event_no"], unique=False
     )
-
-
-def _holder() -> None:
-    op.create_table(
-        "trace_holder",
-        sa.Column("organisation", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("event_no", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.PrimaryKeyConstraint("organisation", "event_no"),
-        sqlite_with_rowid=False,
+    op.create_index(
+        "trace_facet_by_time",
+        "trace_facet",
+        ["name", "time_us"],
+        unique=False,
+        sqlite_where=sa.text("time_us IS NOT NULL"),
+        postgresql_where=sa.text("time_us IS NOT NULL"),
     )
 
 
@@ -200,6 +203,19 @@ def _party() -> None:
     op.create_index("trace_party_by_organisation", "trace_party", ["organisation"], unique=False)
 
 
+def _sight() -> None:
+    op.create_table(
+        "trace_sight",
+        sa.Column("event_no", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("organisation", sa.Integer(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("event_no", "organisation"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "trace_sight_by_organisation", "trace_sight", ["organisation", "event_no"], unique=False
+    )
+
+
 def _use() -> None:
     op.create_table(
         "trace_use",
@@ -214,6 +230,14 @@ def _use() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("trace_use_by_event", "trace_use", ["event_no", "position"], unique=False)
+    op.create_index(
+        "trace_use_by_quantity",
+        "trace_use",
+        ["quantity"],
+        unique=False,
+        sqlite_where=sa.text("quantity IS NOT NULL"),
+        postgresql_where=sa.text("quantity IS NOT NULL"),
+    )
 
 
 def _word() -> None:
@@ -225,27 +249,3 @@ def _word() -> None:
         sa.PrimaryKeyConstraint("word_no"),
         sa.UniqueConstraint("kind", "word", name="one_word"),
     )
-    op.drop_table("retention_run")
-    op.drop_index(op.f("audit_by_caller"), table_name="audit")
-    op.drop_index(op.f("audit_by_subject"), table_name="audit")
-    op.drop_index(op.f("audit_by_time"), table_name="audit")
-    op.drop_table("audit")
-    op.drop_table("audit_head")
-    op.drop_index(op.f("account_by_change"), table_name="account")
-    op.drop_index(op.f("account_by_organisation"), table_name="account")
-    op.drop_table("account")
-    op.drop_table("api_key")
-    op.drop_index(op.f("organisation_by_kind"), table_name="organisation")
-    op.drop_index(op.f("organisation_by_state"), table_name="organisation")
-    op.drop_table("organisation")
-    op.drop_table("identity")
-    op.drop_index(op.f("session_by_account"), table_name="session")
-    op.drop_index(op.f("session_by_end"), table_name="session")
-    op.drop_index(op.f("session_by_use"), table_name="session")
-    op.drop_table("session")
-    op.drop_index(op.f("device_by_organisation"), table_name="device")
-    op.drop_table("device")
-    op.drop_table("organisation_category")
-    op.drop_table("one_time_code")
-    op.drop_index(op.f("organisation_of_district"), table_name="organisation_district")
-    op.drop_table("organisation_district")

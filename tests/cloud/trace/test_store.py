@@ -8,7 +8,6 @@ from cloud.model.database import Database
 from cloud.model.people_tables import organisation_category, organisation_district
 from cloud.model.principal import EVERYTHING, NOTHING, Remit, Scope
 from cloud.model.rows import insert_rows
-from cloud.model.trace_tables import trace_party
 from cloud.trace.base import Captured, NamedQuery, Position, StoredEvent
 from cloud.trace.query.base import EventQuery, TooLarge
 from cloud.trace.query.parse import read_query
@@ -134,12 +133,9 @@ async def test_record_time_never_falls(store: SqlTraceStore) -> None:
     assert await store.head() == (2, 9)
 
 
-async def test_firm_sees_what_it_captured_sent_again_or_is_named_in(
-    store: SqlTraceStore, state: Database
-) -> None:
+async def test_firm_sees_what_it_captured_sent_again_or_is_named_in(store: SqlTraceStore) -> None:
     party = "https://id.gs1.org/417/6901234000016"
-    row = {"identifier": party, "organisation": "b"}
-    state.write_now(lambda c: insert_rows(c, trace_party, [row]))
+    await store.put_party("b", party)
     named = [{"type": "owning_party", "destination": party}]
     await capture(store, body(), body(destinationList=named), organisation="a")
     assert len(await found(store, firm("a"))) == 2
@@ -148,6 +144,16 @@ async def test_firm_sees_what_it_captured_sent_again_or_is_named_in(
     await capture(store, body(), organisation="c")
     assert [one.event_no for one in await found(store, firm("c"))] == [1]
     assert await found(store, NOTHING) == []
+
+
+async def test_firm_sees_what_named_it_before_it_was_known(store: SqlTraceStore) -> None:
+    party = "https://id.gs1.org/417/6901234000016"
+    named = [{"type": "owning_party", "source": party}]
+    await capture(store, body(sourceList=named), body(), organisation="a")
+    assert await found(store, firm("b")) == []
+    for _ in range(2):
+        await store.put_party("b", party)
+        assert [one.event_no for one in await found(store, firm("b"))] == [1]
 
 
 async def test_regulator_sees_the_events_of_its_firms(
