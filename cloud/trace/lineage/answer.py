@@ -1,12 +1,12 @@
 """Make an answer of what a walk followed."""
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from math import isnan
 
 import numpy as np
 
 from cloud.trace.lineage.base import (
+    LINK_KINDS,
     REASONS,
     Column,
     Cut,
@@ -14,7 +14,6 @@ from cloud.trace.lineage.base import (
     Finding,
     Flags,
     Link,
-    LinkKind,
     Node,
     Numbers,
     Step,
@@ -22,10 +21,10 @@ from cloud.trace.lineage.base import (
     Transformation,
     uom_of,
 )
-from cloud.trace.lineage.columns import NONE, joined, pairs, places, taken
+from cloud.trace.lineage.columns import NONE, distinct, first_of, joined, pairs, places, taken
 from cloud.trace.lineage.containment import NO_SPANS, Spans, holders, parallel
 from cloud.trace.lineage.cycles import in_cycles
-from cloud.trace.lineage.reach import first_of
+from cloud.trace.lineage.table import Table
 from cloud.trace.lineage.walk import Ends, Walk
 
 CLASS, MANY, NO_ADD, NO_DELETE, PARENTS, CYCLE, CARRIER = (1 << bit for bit in range(len(REASONS)))
@@ -50,14 +49,13 @@ def answer(walk: Walk, start: tuple[int, ...], direction: Direction, at_us: int)
     )
 
 
-def _nodes(walk: Walk) -> tuple[Node, ...]:
+def _nodes(walk: Walk) -> Table[Node]:
     item = walk.admitted
     place, thing = places(walk.things.item, item)
     at_us = walk.carried_at(item)
     at_us[thing] = walk.things.time_us[place[thing]]
     order = np.lexsort((item, at_us))
-    columns = (item, ~thing, walk.admitted_depth, at_us)
-    return tuple(map(Node, *(column[order].tolist() for column in columns)))
+    return Table(Node, (item, ~thing, walk.admitted_depth, at_us), order)
 
 
 class _Transformations:
@@ -84,10 +82,10 @@ class _Transformations:
     def numbers(self, group: Numbers) -> Numbers:
         return self.number[places(self.group, group)[0]] if len(group) else group
 
-    def answered(self, walk: Walk) -> tuple[Transformation, ...]:
+    def answered(self, walk: Walk) -> Table[Transformation]:
         order = np.lexsort((self.number, walk.groups.time_us))
         columns = (self.number, walk.groups.depth, walk.groups.time_us)
-        return tuple(map(Transformation, *(column[order].tolist() for column in columns)))
+        return Table(Transformation, columns, order)
 
 
 def _ends(walk: Walk) -> Ends:
@@ -105,10 +103,13 @@ def _spans(walk: Walk) -> Spans:
     spans = joined([NO_SPANS, *walk.spans])
     both = places(walk.admitted, spans.child)[1] & places(walk.admitted, spans.parent)[1]
     spans = taken(spans, both)
-    keys = (spans.since_us, spans.by_class, spans.lasting, spans.parent, spans.child)
-    spans = taken(spans, np.lexsort(keys))
+    spans = taken(spans, np.lexsort(_keys(spans)))
     new = first_of(spans.child) | first_of(spans.parent) | first_of(spans.since_us)
     return taken(spans, new | _changes(spans.by_class) | _changes(spans.lasting))
+
+
+def _keys(spans: Spans) -> tuple[Column, ...]:
+    return (spans.since_us, spans.by_class, spans.lasting, spans.parent, spans.child)
 
 
 def _why_ends(walk: Walk, ends: Ends, spans: Spans, many: Flags) -> Numbers:
@@ -128,12 +129,12 @@ def _why_ends(walk: Walk, ends: Ends, spans: Spans, many: Flags) -> Numbers:
 
 def _why_spans(walk: Walk, spans: Spans) -> Numbers:
     bits = spans.by_class * CLASS | spans.missing_add * NO_ADD
-    whole = holders(walk.seen, np.unique(spans.child))
-    keys = (whole.since_us, whole.by_class, whole.lasting, whole.parent, whole.child)
-    order = np.lexsort(keys)
+    whole = holders(walk.seen, distinct(spans.child))
     missing, overlap = parallel(whole)
-    found = _rows_in(taken(whole, order), spans)
-    bits |= missing[order][found] * NO_DELETE | overlap[order][found] * PARENTS
+    if missing.any() or overlap.any():
+        order = np.lexsort(_keys(whole))
+        found = _rows_in(taken(whole, order), spans)
+        bits |= missing[order][found] * NO_DELETE | overlap[order][found] * PARENTS
     return bits | in_cycles(spans) * CYCLE
 
 
@@ -158,7 +159,7 @@ def _links(
     names: _Transformations,
     end_bits: Numbers,
     span_bits: Numbers,
-) -> tuple[tuple[Link, ...], Numbers]:
+) -> tuple[Table[Link], Numbers]:
     number = names.numbers(ends.group)
     source = np.where(ends.output, number, ends.item)
     target = np.where(ends.output, ends.item, number)
@@ -171,16 +172,23 @@ def _links(
         *(np.append(ends.uom, spans.uom), bits),
     ]
     order = np.lexsort((columns[2], columns[1], kind, columns[3], columns[4]))
-    kinds: tuple[LinkKind, ...] = ("input", "output", "aggregation", "association")
-    readers: dict[int, Callable[[Any], Any]] = {
-        0: kinds.__getitem__,
-        6: lambda quantity: None if quantity != quantity else quantity,  # noqa: PLR0124 NaN
-        7: uom_of,
-        8: _REASONS.__getitem__,
-    }
-    lists = (column[order].tolist() for column in columns)
-    told = [map(readers[n], row) if n in readers else row for n, row in enumerate(lists)]
-    return tuple(map(Link, *told)), bits
+    return Table(_link, columns, order), bits
+
+
+def _link(
+    kind: int,
+    source: int,
+    target: int,
+    event_no: int,
+    since_us: int,
+    until_us: int,
+    quantity: float,
+    uom: int,
+    bits: int,
+) -> Link:
+    told = None if isnan(quantity) else quantity
+    ends = (source, target, event_no, since_us, until_us)
+    return Link(LINK_KINDS[kind], *ends, told, uom_of(uom), _REASONS[bits])
 
 
 def _findings(bits: Numbers) -> tuple[Finding, ...]:
@@ -192,7 +200,7 @@ def _findings(bits: Numbers) -> tuple[Finding, ...]:
     return tuple(Finding(reason, counts[reason]) for reason in REASONS if counts[reason])
 
 
-def _steps(walk: Walk, ends: Ends) -> tuple[Step, ...]:
+def _steps(walk: Walk, ends: Ends) -> Table[Step]:
     """Return the events of things in their time, of carriers while they carried, and of links."""
     uses = walk.seen.uses_of(walk.admitted)
     time_us = walk.seen.index.events(uses.event).time_us
@@ -203,7 +211,7 @@ def _steps(walk: Walk, ends: Ends) -> tuple[Step, ...]:
     kept[right[(at >= windows.since_us[left]) & (at < windows.until_us[left])]] = True
     if walk.bounds.horizon_us is not None:
         kept &= walk.sign * time_us <= walk.sign * walk.bounds.horizon_us
-    event, first = np.unique(np.append(uses.event[kept], ends.event), return_index=True)
-    time_us = np.append(time_us[kept], ends.time_us)[first]
+    event = np.append(uses.event[kept], ends.event)
+    time_us = np.append(time_us[kept], ends.time_us)
     order = np.lexsort((event, time_us))
-    return tuple(map(Step, event[order].tolist(), time_us[order].tolist()))
+    return Table(Step, (event, time_us), order[first_of(event[order])])

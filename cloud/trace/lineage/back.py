@@ -3,7 +3,7 @@
 import numpy as np
 
 from cloud.trace.lineage.base import FIRST_US, Bounds, Flags, Index, Numbers
-from cloud.trace.lineage.columns import pairs, places, taken
+from cloud.trace.lineage.columns import distinct, pairs, places, taken
 from cloud.trace.lineage.containment import Spans, contents, holders
 from cloud.trace.lineage.reach import (
     NO_TIMES,
@@ -42,7 +42,7 @@ class Back(Walk):
         origin, things, windows, opened = self._origin, self._things, self._windows, self._open
         made = self.transformed(self._outputs(origin))
         whole = Windows(made.item, made.time_us, made.time_us + 1)
-        above = np.union1d(np.union1d(origin.item, things.item), windows.item)
+        above = distinct(origin.item, things.item, windows.item)
         spans = holders(self.seen, above)
         held = self._hold(spans, origin)
         first = np.full(len(things.item), FIRST_US)
@@ -101,7 +101,7 @@ class Back(Walk):
 
     def _unpack(self, opened: Windows) -> Windows:
         """Return what was in the things when that matters."""
-        spans = contents(self.seen, np.unique(opened.item))
+        spans = contents(self.seen, distinct(opened.item))
         left, right = pairs(opened.item, spans.parent)
         found = _overlap(spans, right, opened, left, spans.child)
         some = found.since_us < found.until_us
@@ -115,7 +115,7 @@ class Back(Walk):
         return windows.until_us > (FIRST_US if horizon_us is None else horizon_us)
 
     def _follow(self, spans: Spans, rows: Numbers) -> None:
-        self.spans.append(taken(spans, np.unique(rows)))
+        self.spans.append(taken(spans, distinct(rows)))
 
 
 def _overlap(

@@ -4,6 +4,7 @@ The rules are those of docs/lineage.md, whose words are used here. Objects, clas
 `item_no`s, events `event_no`s; times are us since 1970 UTC.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 Direction = Literal["back", "forward"]
 LinkKind = Literal["input", "output", "aggregation", "association"]
+LINK_KINDS: tuple[LinkKind, ...] = ("input", "output", "aggregation", "association")
 Reason = Literal[
     "class_level",
     "many_to_many",
@@ -135,10 +137,10 @@ class Trace(Struct, frozen=True):
     direction: Direction
     at_us: int
     bounds: Bounds
-    nodes: tuple[Node, ...]
-    transformations: tuple[Transformation, ...]
-    links: tuple[Link, ...]
-    steps: tuple[Step, ...]
+    nodes: Sequence[Node]
+    transformations: Sequence[Transformation]
+    links: Sequence[Link]
+    steps: Sequence[Step]
     findings: tuple[Finding, ...]
     cut: Cut
 

@@ -23,7 +23,7 @@ from cloud.trace.lineage.base import (
     Numbers,
     Uses,
 )
-from cloud.trace.lineage.columns import NONE, Remembered, one_key, places, taken
+from cloud.trace.lineage.columns import NONE, Remembered, distinct, one_key, places, taken
 
 
 class Spans(NamedTuple):
@@ -74,18 +74,18 @@ def holders(seen: Remembered, children: Numbers) -> Spans:
     uses = taken(uses, uses.role == CHILD)
     events = seen.index.events(uses.event)
     rows = _rows(uses, events)
-    return _spans(rows, _emptied(seen, np.unique(rows.parent)))
+    return _spans(rows, _emptied(seen, distinct(rows.parent)))
 
 
 def contents(seen: Remembered, parents: Numbers) -> Spans:
     """Return what was in each of distinct items."""
     uses = seen.uses_of(parents)
-    named = np.unique(uses.event[uses.role == PARENT])
+    named = distinct(uses.event[uses.role == PARENT])
     inside = seen.index.uses_in(named)
     inside = taken(inside, inside.role == CHILD)
     rows = _rows(inside, seen.index.events(inside.event))
     rows = taken(rows, places(parents, rows.parent)[1])
-    return _spans(rows, _emptied(seen, np.unique(rows.parent)))
+    return _spans(rows, _emptied(seen, distinct(rows.parent)))
 
 
 def _rows(uses: Uses, events: Events) -> _Rows:

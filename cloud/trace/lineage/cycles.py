@@ -3,7 +3,7 @@
 import numpy as np
 
 from cloud.trace.lineage.base import Flags, Numbers
-from cloud.trace.lineage.columns import taken
+from cloud.trace.lineage.columns import distinct, places, taken
 from cloud.trace.lineage.containment import Spans
 
 SEARCHED_MAX = 2_000
@@ -34,7 +34,7 @@ def _core(spans: Spans) -> Numbers:
     rows = np.arange(len(spans.child))
     while len(rows):
         child, parent = spans.child[rows], spans.parent[rows]
-        kept = rows[np.isin(child, parent) & np.isin(parent, child)]
+        kept = rows[places(distinct(parent), child)[1] & places(distinct(child), parent)[1]]
         if len(kept) == len(rows):
             break
         rows = kept

@@ -3,9 +3,9 @@
 import numpy as np
 
 from cloud.trace.lineage.base import LAST_US, Bounds, Index, Numbers
-from cloud.trace.lineage.columns import pairs, places, taken
+from cloud.trace.lineage.columns import distinct, first_of, pairs, places, taken
 from cloud.trace.lineage.containment import Spans, contents, holders
-from cloud.trace.lineage.reach import NO_TIMES, NO_WINDOWS, Carried, Times, Windows, first_of
+from cloud.trace.lineage.reach import NO_TIMES, NO_WINDOWS, Carried, Times, Windows
 from cloud.trace.lineage.walk import Ends, Walk
 
 
@@ -26,7 +26,7 @@ class Forward(Walk):
         """As in Walk."""
         things, windows = self._things, self._windows
         made = self.transformed(self._inputs(things, windows))
-        spans = holders(self.seen, np.union1d(things.item, windows.item))
+        spans = holders(self.seen, distinct(things.item, windows.item))
         onto = [self._carry(spans, Windows(*things, np.full(len(things.item), LAST_US)))]
         onto.append(self._carry(spans, windows))
         inside = self._unpack(things)
@@ -55,7 +55,7 @@ class Forward(Walk):
 
     def _inputs(self, things: Times, windows: Windows) -> Ends:
         """Return what the things, and what carried them then, were put into."""
-        uses = self.seen.uses_of(np.union1d(things.item, windows.item))
+        uses = self.seen.uses_of(distinct(things.item, windows.item))
         ends = self.ends_of(uses)
         ends = taken(ends, ~ends.output)
         left, right = pairs(things.item, ends.item)
@@ -89,5 +89,5 @@ class Forward(Walk):
         some = found.since_us < found.until_us
         rows, found = rows[some], taken(found, some)
         some = self.in_time(found.since_us, found.item)
-        self.spans.append(taken(spans, np.unique(rows[some])))
+        self.spans.append(taken(spans, distinct(rows[some])))
         return taken(found, some)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cloud.trace.lineage.base import Flags, Numbers
-from cloud.trace.lineage.columns import NONE, one_key, places, taken
+from cloud.trace.lineage.columns import NONE, first_of, one_key, places, taken
 
 
 class Times(NamedTuple):
@@ -86,10 +86,3 @@ class Carried:
         )
         self.rows = taken(both, new_end)
         return taken(both, new_end & fresh)
-
-
-def first_of(ordered: Numbers) -> Flags:
-    """Return where a number of an ordered list is met first."""
-    first = np.ones(len(ordered), dtype=np.bool_)
-    first[1:] = ordered[1:] != ordered[:-1]
-    return first

@@ -16,7 +16,7 @@ from cloud.trace.lineage.base import (
     Numbers,
     Uses,
 )
-from cloud.trace.lineage.columns import NONE, Remembered, places, taken
+from cloud.trace.lineage.columns import NONE, Remembered, distinct, places, taken
 from cloud.trace.lineage.containment import Spans
 from cloud.trace.lineage.reach import Best, Times, Windows
 
@@ -140,11 +140,11 @@ class Walk(ABC):
 
     def cut_items(self) -> int:
         """Return how many items the bounds left out."""
-        cut = np.unique(np.concatenate([NONE, *self._cut]))
+        cut = distinct(NONE, *self._cut)
         return int((~places(self.admitted, cut)[1]).sum())
 
     def beyond(self) -> int:
         """Return how many items and transformations the horizon left out."""
-        beyond = np.unique(np.concatenate([NONE, *self._beyond]))
+        beyond = distinct(NONE, *self._beyond)
         inside = places(self.admitted, beyond)[1] | places(self.groups.item, beyond)[1]
         return int((~inside).sum())
