@@ -46,7 +46,7 @@ STATUS_OF = {
     "already_there": 409,
     "not_acceptable": 406,
     "uri_too_long": 414,
-    "unsupported_media": 415,
+    "unsupported_media_type": 415,
     "QueryTooComplexException": 413,
     "QueryTooLargeException": 413,
 }

@@ -14,7 +14,14 @@ from cloud.access.base import Access
 from cloud.api.app import create_app
 from protocols.clock import ManualClock
 from tests.support.audited import Door
-from tests.support.firms import DISTRICT, OTHER_DISTRICT, People, district_details, firm_details, put
+from tests.support.firms import (
+    DISTRICT,
+    OTHER_DISTRICT,
+    People,
+    district_details,
+    firm_details,
+    put,
+)
 from tests.support.http_services import TOKEN, World, open_world
 
 CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
@@ -106,7 +113,9 @@ async def open_asked(folder: Path) -> AsyncIterator[Asked]:
     await put(world, "firm-b", firm_details(2, districts=(OTHER_DISTRICT,)))
     await put(world, "office", district_details(DISTRICT))
     people = People(world)
-    app = create_app(replace(world.services, access=cast("Access", Door(world.services.access, people))))
+    app = create_app(
+        replace(world.services, access=cast("Access", Door(world.services.access, people)))
+    )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield Asked(world, app, client, people, clock)

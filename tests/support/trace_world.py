@@ -1,6 +1,5 @@
 """The trace repository behind the HTTP side: real but for capture jobs, which end at once."""
 
-import secrets
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -8,23 +7,24 @@ from typing import Any
 import msgspec
 
 from cloud.api.epcis.base import Trace, Written
-from cloud.api.epcis.negotiate import EpcFormat, Media
+from cloud.api.epcis.negotiate import JSON, EpcFormat, Media
 from cloud.api.epcis.tokens import PageTokens
 from cloud.model.database import Database, Work
-from cloud.model.principal import Scope
-from cloud.trace.base import Behaviour, Job, Listing, StoredEvent, TraceStore
+from cloud.trace.base import Behaviour, Job, Listing, StoredEvent
+from cloud.trace.capture import CaptureLimits, SqlCaptures
 from cloud.trace.query.parse import read_extensions, read_query, read_url
 from cloud.trace.spent import SpentTokens
 from cloud.trace.store import SqlTraceStore
 from protocols.catalog.files import data_root
 from protocols.clock import Clock, iso
+from protocols.epcis.document import Document
 from protocols.epcis.event import Event
 from protocols.epcis.faults import CaptureFault
 from protocols.epcis.read import read_document, read_event
 from protocols.epcis.standard import Standard, load_standard
-from protocols.errors import RefuseInput
 
 PAGE_KEY = bytes(32)
+LIMITS = CaptureLimits()
 
 
 @lru_cache(maxsize=1)
@@ -72,12 +72,8 @@ def _whole(event: StoredEvent) -> dict[str, Any]:
     return {**event.body, "eventID": event.event_id, "recordTime": record_time}
 
 
-class PromptCaptures:
-    """Jobs in a list; a document is stored before its job is told of."""
-
-    def __init__(self, database: Database, store: TraceStore, clock: Clock) -> None:
-        self._database, self._store, self._clock = database, store, clock
-        self.kept: list[Job] = []
+class PromptCaptures(SqlCaptures):
+    """Jobs that have ended when they are told of."""
 
     async def take(
         self,
@@ -89,52 +85,17 @@ class PromptCaptures:
         organisation: str,
         also: Sequence[Work] = (),
     ) -> Job:
-        """Read and store."""
-        now_ms = self._clock.wall_ms()
-        assert media_type in ("application/json", "application/ld+json")
-        read = read_document(document, standard(), now_us=now_ms * 1000)
-        faults = [*read.faults, *(fault for one in read.events for fault in one.faults)]
-        events = [one.event for one in read.events if one.event is not None]
-        whole = not any(one.severity == "error" for one in faults)
-        if whole or behaviour == "proceed":
-            await self._store.capture(
-                events, organisation=organisation, recorded_at_us=now_ms * 1000
-            )
-        await self._database.write(lambda _: None, *also)
-        job = Job(
-            capture_id=secrets.token_hex(16),
+        """Take a document and capture it."""
+        job = await super().take(
+            document,
+            media_type=media_type,
+            behaviour=behaviour,
             by=by,
             organisation=organisation,
-            behaviour=behaviour,
-            created_at_ms=now_ms,
-            ended_at_ms=now_ms,
-            success=whole,
-            stored=len(events) if whole else 0,
-            duplicates=0,
-            refused=len(faults),
-            faults=[msgspec.structs.asdict(one) for one in faults],
+            also=also,
         )
-        self.kept.append(job)
+        await self.run_waiting()
         return job
-
-    async def job(self, capture_id: str, *, scope: Scope) -> Job:
-        """Return one."""
-        for job in self.kept:
-            if job.capture_id == capture_id and _sees(scope, job):
-                return job
-        raise RefuseInput("not_found", capture_id)
-
-    async def jobs(
-        self, *, scope: Scope, before: int | None = None, limit: int
-    ) -> list[tuple[int, Job]]:
-        """Return the newest first."""
-        numbered = [(n, job) for n, job in enumerate(self.kept, 1) if _sees(scope, job)]
-        found = [one for one in reversed(numbered) if before is None or one[0] < before]
-        return found[:limit]
-
-
-def _sees(scope: Scope, job: Job) -> bool:
-    return scope.everything or job.organisation in scope.organisations
 
 
 def read_one(
@@ -147,13 +108,20 @@ def read_one(
     return found.event, found.faults
 
 
+def _read(data: bytes, now_us: int, organisation: str) -> Document:
+    del organisation
+    return read_document(data, standard(), now_us=now_us)
+
+
 def open_trace(database: Database, clock: Clock) -> Trace:
     """Build it over a state database."""
     store = SqlTraceStore(database, standard=standard())
     return Trace(
         store=store,
-        captures=PromptCaptures(database, store, clock),
-        capture_events_max=10_000,
+        captures=PromptCaptures(
+            database, store, readers=dict.fromkeys(JSON, _read), clock=clock, limits=LIMITS
+        ),
+        capture_events_max=LIMITS.events_max,
         pages=PageTokens(PAGE_KEY, clock, SpentTokens(database)),
         render=PlainRender(),
         read_event=read_one,

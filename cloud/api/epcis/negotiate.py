@@ -84,7 +84,7 @@ def given_media(content_type: str, taken: Sequence[Media]) -> Media:
     """Return the media type of a body.
 
     Raises:
-        RefuseInput: `unsupported_media`.
+        RefuseInput: `unsupported_media_type`.
 
     """
     name, _, parameters = content_type.partition(";")
@@ -95,7 +95,7 @@ def given_media(content_type: str, taken: Sequence[Media]) -> Media:
     if found is None or (charset and charset[1].lower() not in ("utf-8", "us-ascii")):
         expected = f"{', '.join(taken)}, in UTF-8"
         detail = f"Content-Type: expected {expected}; found {content_type[:200]!r}"
-        raise RefuseInput("unsupported_media", detail)
+        raise RefuseInput("unsupported_media_type", detail)
     return found
 
 

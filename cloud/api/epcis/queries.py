@@ -16,7 +16,9 @@ from cloud.api.guard import Guard
 from cloud.model.principal import Granted
 from cloud.trace.base import NamedQuery
 
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+Name = Annotated[
+    str, Meta(min_length=1, max_length=128, pattern=r"^(?!\.{1,2}\Z)[^\x00-\x1f\x7f]+\Z")
+]
 
 
 class QueryBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

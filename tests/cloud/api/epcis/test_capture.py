@@ -8,6 +8,7 @@ import pytest
 from cloud.api.limits import CAPTURE_BYTES_MAX
 from tests.support.epcis import ADMIN, ITEM, Asked, document, event, events_of, part
 
+UUID = "urn:uuid:831c0292-4de1-430a-8255-2aca821abaab"
 BAD = event(9, epcList=None)
 
 
@@ -50,12 +51,12 @@ async def test_jobs_are_seen_by_those_who_sent_them_and_page_by_page(asked: Aske
 
 
 async def test_event_is_captured_once(asked: Asked) -> None:
-    sent = await asked.post("/events", event(eventID="urn:uuid:831c0292-4de1-430a-8255-2aca821abaab"))
+    sent = await asked.post("/events", event(eventID=UUID))
     assert sent.status_code == 201
     fetched = await asked.client.get(sent.headers["location"], headers=ADMIN)
     assert [one["epcList"] for one in events_of(fetched)] == [[f"{ITEM}1"]]
     assert events_of(sent)[0]["recordTime"]
-    again = await asked.post("/events", event(eventID="urn:uuid:831c0292-4de1-430a-8255-2aca821abaab"))
+    again = await asked.post("/events", event(eventID=UUID))
     assert again.status_code == 409
     assert again.json()["type"] == "epcisException:ResourceAlreadyExistsException"
 
@@ -83,11 +84,11 @@ async def test_event_of_another_firm_is_not_there(asked: Asked) -> None:
     assert len(events_of(await asked.get("/events", asked.firm("office", "regulator")))) == 1
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"type": 1}', "\x00", "[" * 100_000])
-async def test_body_that_is_no_event_is_refused(asked: Asked, text: str) -> None:
+async def test_body_that_is_no_event_is_refused(asked: Asked) -> None:
     headers = {**ADMIN, "Content-Type": "application/json"}
-    answer = await asked.client.post("/epcis/events", content=text, headers=headers)
-    assert answer.status_code == 400, answer.text
+    for text in ("", "{", "[]", "null", '{"type": 1}', "\x00", "[" * 100_000):
+        answer = await asked.client.post("/epcis/events", content=text, headers=headers)
+        assert answer.status_code == 400, answer.text
 
 
 async def test_behaviour_that_is_none_is_refused(asked: Asked) -> None:
