@@ -14,6 +14,7 @@ from cloud.access.base import Access
 from cloud.api.app import create_app
 from protocols.clock import ManualClock
 from tests.support.audited import Door
+from tests.support.epcis_bodies import document
 from tests.support.firms import (
     DISTRICT,
     OTHER_DISTRICT,
@@ -24,35 +25,7 @@ from tests.support.firms import (
 )
 from tests.support.http_services import TOKEN, World, open_world
 
-CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
-ITEM = "https://id.gs1.org/01/06901234567892/21/"
 ADMIN = {"Authorization": f"Bearer {TOKEN}"}
-
-
-def event(serial: int = 1, **more: Any) -> dict[str, Any]:
-    """Return an event about one item."""
-    body = {
-        "type": "ObjectEvent",
-        "eventTime": "2026-11-26T08:00:00.000+08:00",
-        "eventTimeZoneOffset": "+08:00",
-        "action": "OBSERVE",
-        "epcList": [f"{ITEM}{serial}"],
-        "bizStep": "shipping",
-        **more,
-    }
-    return {key: value for key, value in body.items() if value is not None}
-
-
-def document(*events: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """Return an EPCISDocument."""
-    return {
-        "@context": [CONTEXT],
-        "type": "EPCISDocument",
-        "schemaVersion": "2.0",
-        "creationDate": "2026-11-26T08:00:00.000+08:00",
-        "epcisBody": {"eventList": list(events)},
-        **more,
-    }
 
 
 def part(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Annotated, Any, get_args
-from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -11,7 +10,7 @@ from cloud.api.epcis.arrivals import Arrivals
 from cloud.api.epcis.discovery import offer
 from cloud.api.epcis.exceptions import PREFIX
 from cloud.api.epcis.negotiate import JSON_OR_XML, given_media
-from cloud.api.epcis.pages import Pages, answer, no_parameters_but
+from cloud.api.epcis.pages import Pages, answer, named_in_path, no_parameters_but
 from cloud.api.guard import Guard
 from cloud.api.limits import CAPTURE_BYTES_MAX
 from cloud.model.principal import Granted
@@ -33,7 +32,7 @@ def router(services: Services, guard: Guard, arrivals: Arrivals) -> APIRouter:
         "GS1-EPCIS-Capture-File-Size-Limit": str(CAPTURE_BYTES_MAX),
     }
     offer(routes, "", sender, "POST", "GET", more={**limits, HEADER: "all"})
-    offer(routes, "/{capture_id}", sender, "GET")
+    offer(routes, "/{captureID}", sender, "GET")
 
     @routes.post("")
     async def capture(request: Request, granted: Annotated[Granted, sender]) -> Response:
@@ -56,9 +55,10 @@ def router(services: Services, guard: Guard, arrivals: Arrivals) -> APIRouter:
         pages.lead_on(request, response, wanted, shown[-1][0] if len(found) > wanted.size else None)
         return response
 
-    @routes.get("/{capture_id}")
-    async def get_job(capture_id: str, granted: Annotated[Granted, sender]) -> Response:
-        job = await services.trace.captures.job(unquote(capture_id), scope=granted.scope)
+    @routes.get("/{captureID}")
+    async def get_job(request: Request, granted: Annotated[Granted, sender]) -> Response:
+        name = named_in_path(request, "captureID")
+        job = await services.trace.captures.job(name, scope=granted.scope)
         return answer(job_fields(job))
 
     return routes

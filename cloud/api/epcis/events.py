@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
@@ -20,7 +20,7 @@ from cloud.api.epcis.negotiate import (
     epc_format,
     given_media,
 )
-from cloud.api.epcis.pages import Pages, Wanted
+from cloud.api.epcis.pages import Pages, Wanted, named_in_path
 from cloud.api.guard import Guard
 from cloud.api.problems import problem
 from cloud.model.principal import Granted
@@ -37,7 +37,7 @@ def router(services: Services, guard: Guard, arrivals: Arrivals) -> APIRouter:
     routes = APIRouter(prefix="/epcis/events")
     reader, sender = Depends(guard("trace.read")), Depends(guard("trace.capture"))
     offer(routes, "", reader, "GET", "POST")
-    offer(routes, "/{event_id}", reader, "GET")
+    offer(routes, "/{eventID}", reader, "GET")
 
     @routes.get("")
     async def find_events(request: Request, granted: Annotated[Granted, reader]) -> Response:
@@ -48,12 +48,10 @@ def router(services: Services, guard: Guard, arrivals: Arrivals) -> APIRouter:
         async with arrivals.whole(request, granted.principal.id) as body:
             return await _capture(services, request, granted, body)
 
-    @routes.get("/{event_id}")
-    async def get_event(
-        event_id: str, request: Request, granted: Annotated[Granted, reader]
-    ) -> Response:
-        written = written_for(request)
-        found = await services.trace.store.event(unquote(event_id), scope=granted.scope)
+    @routes.get("/{eventID}")
+    async def get_event(request: Request, granted: Annotated[Granted, reader]) -> Response:
+        written, event_id = written_for(request), named_in_path(request, "eventID")
+        found = await services.trace.store.event(event_id, scope=granted.scope)
         if not found:
             raise RefuseInput("not_found", "no event of this id")
         return await document(services, found, written)

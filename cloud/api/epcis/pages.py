@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 from fastapi import Request, Response
@@ -67,6 +68,11 @@ def answer(
 def collection(members: Sequence[str]) -> Response:
     """Build a JSON-LD collection."""
     return answer({"@context": CONTEXT, "type": "Collection", "member": members})
+
+
+def named_in_path(request: Request, name: str) -> str:
+    """Return a part of a path, decoded: routes match it as it came (`EpcisBorder`)."""
+    return unquote(str(request.path_params[name]))
 
 
 def no_parameters_but(request: Request, *allowed: str) -> None:

@@ -1,7 +1,7 @@
 """Named queries: each organisation keeps its own (EPCIS 2.0, section 8.2.7)."""
 
 from typing import Annotated, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
 from msgspec import Meta, Struct
@@ -11,7 +11,7 @@ from cloud.api.bodies import read_body
 from cloud.api.epcis.discovery import offer
 from cloud.api.epcis.events import PAGING, answer_query, namespaces_of
 from cloud.api.epcis.negotiate import JSON, given_media
-from cloud.api.epcis.pages import Pages, answer, no_parameters_but
+from cloud.api.epcis.pages import Pages, answer, named_in_path, no_parameters_but
 from cloud.api.guard import Guard
 from cloud.model.principal import Granted
 from cloud.trace.base import NamedQuery
@@ -77,25 +77,25 @@ def _add_lists(routes: APIRouter, services: Services, guard: Guard) -> None:
 def _add_ones(routes: APIRouter, services: Services, guard: Guard) -> None:
     reader, writer = Depends(guard("trace.read")), Depends(guard("trace.query"))
     store = services.trace.store
-    offer(routes, "/{name}", reader, "GET", "DELETE")
-    offer(routes, "/{name}/events", reader, "GET")
+    offer(routes, "/{queryName}", reader, "GET", "DELETE")
+    offer(routes, "/{queryName}/events", reader, "GET")
 
-    @routes.get("/{name}")
-    async def get_query(name: str, granted: Annotated[Granted, reader]) -> Response:
-        return answer(_fields(await store.get_query(owner_of(granted), unquote(name))))
+    @routes.get("/{queryName}")
+    async def get_query(request: Request, granted: Annotated[Granted, reader]) -> Response:
+        name = named_in_path(request, "queryName")
+        return answer(_fields(await store.get_query(owner_of(granted), name)))
 
-    @routes.delete("/{name}")
-    async def delete_query(name: str, granted: Annotated[Granted, writer]) -> Response:
+    @routes.delete("/{queryName}")
+    async def delete_query(request: Request, granted: Annotated[Granted, writer]) -> Response:
+        name = named_in_path(request, "queryName")
         note = services.noted(granted, "epcis:queries", state="deleted")
-        await store.delete_query(owner_of(granted), unquote(name), also=[note])
+        await store.delete_query(owner_of(granted), name, also=[note])
         return Response(status_code=204)
 
-    @routes.get("/{name}/events")
-    async def run_query(
-        name: str, request: Request, granted: Annotated[Granted, reader]
-    ) -> Response:
+    @routes.get("/{queryName}/events")
+    async def run_query(request: Request, granted: Annotated[Granted, reader]) -> Response:
         no_parameters_but(request, *PAGING)
-        kept = await store.get_query(owner_of(granted), unquote(name))
+        kept = await store.get_query(owner_of(granted), named_in_path(request, "queryName"))
         query = services.trace.read_query(kept.query)
         return await answer_query(services, request, granted, query, query_name=kept.name)
 

@@ -1,7 +1,6 @@
 """The top-level resources: what events hold, and the events that hold one of it."""
 
 from typing import Annotated
-from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Request, Response
 from msgspec import Struct
@@ -10,7 +9,7 @@ from cloud.api.base import Services
 from cloud.api.epcis.discovery import offer
 from cloud.api.epcis.events import PAGING, answer_events
 from cloud.api.epcis.negotiate import epc_format
-from cloud.api.epcis.pages import Pages, collection, no_parameters_but
+from cloud.api.epcis.pages import Pages, collection, named_in_path, no_parameters_but
 from cloud.api.guard import Guard
 from cloud.model.principal import Granted
 from cloud.trace.base import Listing
@@ -23,17 +22,19 @@ class Resource(Struct, frozen=True):
     """A top-level resource."""
 
     name: Listing
+    value: str
+    """What one of its values is called in a path."""
     parameter: str
     """Of the query that finds the events that hold one of its values."""
 
 
 RESOURCES = (
-    Resource("eventTypes", "eventType"),
-    Resource("epcs", "MATCH_anyEPC"),
-    Resource("bizSteps", "EQ_bizStep"),
-    Resource("bizLocations", "EQ_bizLocation"),
-    Resource("readPoints", "EQ_readPoint"),
-    Resource("dispositions", "EQ_disposition"),
+    Resource("eventTypes", "eventType", "eventType"),
+    Resource("epcs", "epc", "MATCH_anyEPC"),
+    Resource("bizSteps", "bizStep", "EQ_bizStep"),
+    Resource("bizLocations", "bizLocation", "EQ_bizLocation"),
+    Resource("readPoints", "readPoint", "EQ_readPoint"),
+    Resource("dispositions", "disposition", "EQ_disposition"),
 )
 
 
@@ -46,8 +47,8 @@ def router(services: Services, guard: Guard) -> APIRouter:
 
 
 def _add(routes: APIRouter, services: Services, reader: object, one: Resource) -> None:
-    path = f"/{one.name}"
-    for here in (path, f"{path}/{{value}}", f"{path}/{{value}}/events"):
+    path, of_value = f"/{one.name}", f"/{one.name}/{{{one.value}}}"
+    for here in (path, of_value, f"{of_value}/events"):
         offer(routes, here, reader, "GET")
     pages = Pages(services.trace.pages)
 
@@ -65,12 +66,10 @@ def _add(routes: APIRouter, services: Services, reader: object, one: Resource) -
         pages.lead_on(request, response, wanted, shown[-1] if len(values) > size else None)
         return response
 
-    @routes.get(f"{path}/{{value}}")
-    async def list_parts(
-        value: str, request: Request, granted: Annotated[Granted, reader]
-    ) -> Response:
+    @routes.get(of_value)
+    async def list_parts(request: Request, granted: Annotated[Granted, reader]) -> Response:
         no_parameters_but(request)
-        value = unquote(value)
+        value = named_in_path(request, one.value)
         if not (one.name == "eventTypes" and value in STANDARD_TYPES):
             query = _holding(services, request, one, value)
             page = await services.trace.store.find(query, scope=granted.scope, limit=1)
@@ -78,11 +77,9 @@ def _add(routes: APIRouter, services: Services, reader: object, one: Resource) -
                 raise RefuseInput("not_found", f"no event holds {value[:200]!r}")
         return collection(["events"])
 
-    @routes.get(f"{path}/{{value}}/events")
-    async def find_events(
-        value: str, request: Request, granted: Annotated[Granted, reader]
-    ) -> Response:
-        implied = _holding(services, request, one, unquote(value))
+    @routes.get(f"{of_value}/events")
+    async def find_events(request: Request, granted: Annotated[Granted, reader]) -> Response:
+        implied = _holding(services, request, one, named_in_path(request, one.value))
         return await answer_events(services, request, granted, implied=implied)
 
 

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services
+from cloud.api.epcis.pages import named_in_path
 from cloud.api.guard import Guard
 from cloud.model.principal import Granted
 
@@ -15,7 +16,8 @@ def router(services: Services, guard: Guard) -> APIRouter:
     reader = Depends(guard("trace.read"))
 
     @routes.delete("/{token}")
-    async def spend(token: str, granted: Annotated[Granted, reader]) -> Response:
+    async def spend(request: Request, granted: Annotated[Granted, reader]) -> Response:
+        token = named_in_path(request, "token")
         await services.trace.pages.spend(token, granted.principal.id)
         return Response(status_code=204)
 

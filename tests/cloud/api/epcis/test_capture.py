@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from cloud.api.limits import CAPTURE_BYTES_MAX
-from tests.support.epcis import ADMIN, ITEM, Asked, document, event, events_of, part
+from tests.support.epcis import ADMIN, Asked, events_of, part
+from tests.support.epcis_bodies import ITEM, document, event
 
 UUID = "urn:uuid:831c0292-4de1-430a-8255-2aca821abaab"
 BAD = event(9, epcList=None)

@@ -1,7 +1,8 @@
 """What the binding tells of itself, and which versions and formats it meets."""
 
 from cloud.api.epcis.discovery import TOP_LEVEL
-from tests.support.epcis import ADMIN, ITEM, Asked, document, event, part
+from tests.support.epcis import ADMIN, Asked, part
+from tests.support.epcis_bodies import ITEM, document, event
 
 PLACES = {
     "": "OPTIONS, GET",

@@ -5,7 +5,8 @@ import pytest
 
 from cloud.api.epcis.negotiate import JSON_OR_XML, choose_media
 from protocols.errors import RefuseInput
-from tests.support.epcis import ADMIN, ITEM, Asked, event, events_of, part
+from tests.support.epcis import ADMIN, Asked, events_of, part
+from tests.support.epcis_bodies import ITEM, event
 
 TYPE = "epcisException:QueryParameterException"
 

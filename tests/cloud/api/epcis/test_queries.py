@@ -1,6 +1,7 @@
 """Named queries: each organisation has its own."""
 
-from tests.support.epcis import ADMIN, Asked, event, events_of, part
+from tests.support.epcis import ADMIN, Asked, events_of, part
+from tests.support.epcis_bodies import event
 
 SHIPPED = {"name": "shipped", "query": {"eventType": ["ObjectEvent"], "EQ_bizStep": ["shipping"]}}
 
