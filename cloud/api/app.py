@@ -25,6 +25,8 @@ from cloud.api import (
 )
 from cloud.api.base import Health, Services
 from cloud.api.cookies import HostCookies
+from cloud.api.epcis import routes as epcis
+from cloud.api.epcis.border import EpcisBorder
 from cloud.api.guard import check_guarded, guard_of
 from cloud.api.limits import BodyLimit, SecurityHeaders
 from cloud.api.rates import RateLimit
@@ -35,6 +37,7 @@ def create_app(services: Services) -> FastAPI:
     app = _new()
     app.add_middleware(HostCookies, base_url=services.base_url)
     app.add_middleware(RateLimit, rates=services.rates, clock=services.clock)
+    app.add_middleware(EpcisBorder)
     app.add_middleware(SecurityHeaders)
     guard = guard_of(services.access)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
@@ -43,6 +46,8 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(resource.router(services, guard))
     app.include_router(data_rules.router(services, guard))
     app.include_router(rollouts.files(services))
+    for part in epcis.routers(services, guard):
+        app.include_router(part)
     app.include_router(open_data.router(services))
     for mount in services.mounts:
         mount(app, services)

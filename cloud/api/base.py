@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from msgspec import Struct
 
 from cloud.access.base import Access, Accounts, Devices, OwnAccount
+from cloud.api.epcis.base import Trace
 from cloud.api.rates import Rates
 from cloud.audit.base import Audit
 from cloud.model.alarm import Alarm
@@ -372,6 +373,7 @@ class Services:
     organisations: Organisations
     sign_ups: SignUps
     exports: Exports
+    trace: Trace
     trust: Trust | None = None
     """None: this service has no authority."""
     sign_on: SignOn | None = None

@@ -13,9 +13,12 @@ from protocols.errors import RefuseInput
 BODY_BYTES_MAX = 64 * 1024
 CONFIG_BYTES_MAX = 512 * 1024
 """A site file with its data files; what is signed in the end has a bound of its own."""
+CAPTURE_BYTES_MAX = 32 * 1024 * 1024
+"""A document of events."""
 HEADERS_MAX, HEADER_BYTES_MAX = 100, 64 * 1024
 BODY_S = 30.0
-"""So long a body may take to arrive."""
+CAPTURE_S = 120.0
+"""So long a body may take to arrive, and a document of events."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -46,7 +49,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = CONFIG_BYTES_MAX if scope["path"].endswith("/config") else BODY_BYTES_MAX
+        most, within_s = _bounds(scope["path"])
         if _too_many(scope["headers"]):
             expected = f"at most {HEADERS_MAX} headers of {HEADER_BYTES_MAX} bytes together"
             await problem(431, "too_large", expected)(scope, receive, send)
@@ -60,7 +63,7 @@ class BodyLimit:
             await problem(415, "packed", "send the body as it is")(scope, receive, send)
             return
         try:
-            await self._app(scope, _bounded(receive, most), send)
+            await self._app(scope, _bounded(receive, most, within_s), send)
         except ClientDisconnect:
             return  # in the middle of its body: there is nobody to answer
 
@@ -95,9 +98,16 @@ def _too_many(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     return len(headers) > HEADERS_MAX or taken > HEADER_BYTES_MAX
 
 
-def _bounded(receive: Receive, most: int) -> Receive:
+def _bounds(path: str) -> tuple[int, float]:
+    """Return how large a body may be, and how long it may take."""
+    if path in ("/epcis/capture", "/epcis/events"):
+        return CAPTURE_BYTES_MAX, CAPTURE_S
+    return CONFIG_BYTES_MAX if path.endswith("/config") else BODY_BYTES_MAX, BODY_S
+
+
+def _bounded(receive: Receive, most: int, within_s: float) -> Receive:
     taken, whole = 0, False
-    deadline = asyncio.get_running_loop().time() + BODY_S
+    deadline = asyncio.get_running_loop().time() + within_s
 
     async def counted() -> Message:
         nonlocal taken, whole
@@ -107,7 +117,7 @@ def _bounded(receive: Receive, most: int) -> Receive:
             async with asyncio.timeout_at(deadline):
                 message = await receive()
         except TimeoutError:
-            raise RefuseInput("too_slow", f"a body arrives within {BODY_S:g} s") from None
+            raise RefuseInput("too_slow", f"a body arrives within {within_s:g} s") from None
         taken += len(message.get("body", b""))
         whole = not message.get("more_body", False)
         if taken > most:

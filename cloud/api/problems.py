@@ -1,12 +1,16 @@
 """Every error leaves as problem details (RFC 9457), never as a stack trace."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
+from cloud.api.epcis.exceptions import is_epcis, type_of
+from cloud.trace.query.base import QueryFault
 from protocols.errors import RefuseInput, RetryLater
 
 STATUS_OF = {
@@ -38,6 +42,13 @@ STATUS_OF = {
     "too_many_commands": 429,
     "too_many_applications": 429,
     "too_many_exports": 429,
+    "name_taken": 409,
+    "already_there": 409,
+    "not_acceptable": 406,
+    "uri_too_long": 414,
+    "unsupported_media_type": 415,
+    "QueryTooComplexException": 413,
+    "QueryTooLargeException": 413,
 }
 """By reason of a RefuseInput; any other reason is a bad request."""
 
@@ -47,11 +58,13 @@ TITLES = {
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    406: "Not acceptable",
     408: "Too slow",
     409: "Not in this state",
     410: "Older than kept",
     413: "Too large",
-    415: "Packed body",
+    414: "Address too long",
+    415: "Body of this kind not taken",
     429: "Too many attempts",
     431: "Too many headers",
     500: "Internal error",
@@ -59,22 +72,39 @@ TITLES = {
 }
 
 
+class Problem(Response):
+    """Problem details; below /epcis their type is the name of the standard's exception."""
+
+    media_type = "application/problem+json"
+
+    def __init__(self, fields: Mapping[str, Any], reason: str, headers: Mapping[str, str]) -> None:
+        self._fields, self._reason = fields, reason
+        super().__init__(msgspec.json.encode(fields), fields["status"], dict(headers))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        if is_epcis(scope["path"]) and (name := type_of(self._reason, self.status_code)):
+            self.body = msgspec.json.encode({**self._fields, "type": name})
+            self.headers["Content-Length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+
 def problem(
-    status: int, reason: str, detail: str = "", headers: Mapping[str, str] | None = None
+    status: int,
+    reason: str,
+    detail: str = "",
+    headers: Mapping[str, str] | None = None,
+    **more: object,
 ) -> Response:
-    """Build a problem details answer."""
-    body = {
+    """Build a problem details answer; `more`: further members."""
+    fields = {
         "type": f"urn:suyuan:problem:{reason}",
         "title": TITLES.get(status, "Error"),
         "status": status,
         "detail": detail,
+        **more,
     }
-    return Response(
-        msgspec.json.encode(body),
-        status_code=status,
-        media_type="application/problem+json",
-        headers=dict(headers or {}),
-    )
+    return Problem(fields, reason, headers or {})
 
 
 def refusal(error: RefuseInput) -> Response:
@@ -95,6 +125,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RefuseInput)  # noqa: S101  # as registered below
         return refusal(error)
 
+    async def query(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, QueryFault)  # noqa: S101  # as registered below
+        return problem(STATUS_OF.get(error.name, 400), error.name, error.detail)
+
     async def later(_request: Request, error: Exception) -> Response:
         return problem(503, "unavailable", str(error), {"Retry-After": "1"})
 
@@ -110,6 +144,7 @@ def install(app: FastAPI) -> None:
         return problem(500, "internal", "the service's log tells more")
 
     app.add_exception_handler(RefuseInput, refused)
+    app.add_exception_handler(QueryFault, query)
     app.add_exception_handler(RetryLater, later)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)

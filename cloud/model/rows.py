@@ -20,6 +20,17 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[dict[str, A
         connection.exec_driver_sql(sql, values)
 
 
+def insert_tuples(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write whole new rows, each with a value for every column of the table, in its order."""
+    mark, start = _mark(connection), 0
+    while start < len(rows):
+        count = _count(len(rows) - start)
+        part = rows[start : start + count]
+        values = tuple([_storable(value) for row in part for value in row])
+        connection.exec_driver_sql(_sql(table, count, mark), values)
+        start += count
+
+
 def replace_rows(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Write whole `rows`, each over the one with the same primary key; no key twice."""
     keys = [column.name for column in table.primary_key]
@@ -34,15 +45,23 @@ def _statements(
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Cut rows into powers of two, so that there are few statements to know."""
     names, start = [column.name for column in table.c], 0
-    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    mark = _mark(connection)
     while start < len(rows):
-        count = min(ROWS_MAX, 1 << (len(rows) - start).bit_length() - 1)
+        count = _count(len(rows) - start)
         part = rows[start : start + count]
         yield (
             _sql(table, count, mark) + end,
             tuple(_storable(row[name]) for row in part for name in names),
         )
         start += count
+
+
+def _mark(connection: Connection) -> str:
+    return "?" if connection.dialect.name == "sqlite" else "%s"
+
+
+def _count(left: int) -> int:
+    return min(ROWS_MAX, 1 << left.bit_length() - 1)
 
 
 def _storable(value: Any) -> Any:

@@ -11,7 +11,6 @@ however many scans of others there are. Who sees thousands of gateways that have
 long waits the longest: about 4 ms for each thousand.
 """
 
-from collections.abc import Collection
 from functools import cache
 from typing import Any
 
@@ -43,6 +42,11 @@ _codes = msgspec.json.Decoder(list[Code])
 _words = msgspec.json.Decoder(list[str])
 _verdict = msgspec.json.Decoder(Verdict)
 _scan = tables.scan
+_OF_IDS = (
+    select(_scan)
+    .where(_scan.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(_scan.c.id.desc())
+)
 
 
 def find_scans(
@@ -83,34 +87,35 @@ def find_scans(
 def _of_gateways(
     connection: Connection, among: frozenset[str], filters: dict[str, str], below: int, limit: int
 ) -> list[Any]:
-    names, dialect, rows = frozenset(filters), connection.dialect.name, list[Any]()
+    rows = list[Any]()
     if len(among) > FEW:
-        low, met = _read_down(connection, among, filters, below, limit)
-        asked = {**filters, "below": below, "limit": limit, "low": low, "gateways": _json(met)}
-        rows += connection.execute(_of_window(names, dialect), asked)
+        found, below = _read_down(connection, among, filters, below, limit)
+        rows += connection.execute(_OF_IDS, {"ids": found})
     if among and len(rows) < limit:
         rest = limit - len(rows)
-        below = rows[-1].id if rows else below
         asked = {**filters, "below": below, "limit": rest, "skipped": rest - 1}
-        rows += connection.execute(_of_each(names, dialect), {**asked, "gateways": _json(among)})
+        query = _of_each(frozenset(filters), connection.dialect.name)
+        gateways = msgspec.json.encode(list(among)).decode()
+        rows += connection.execute(query, {**asked, "gateways": gateways})
     return rows
 
 
 def _read_down(
     connection: Connection, among: frozenset[str], filters: dict[str, str], below: int, limit: int
-) -> tuple[int, set[str]]:
-    """Return the id down to which there is a page, or the limit, and whose scans are in it."""
-    query, met, found = _window(frozenset(filters)), set[str](), 0
-    step, left = FIRST_STEP * limit, STEPS_PER_GATEWAY * len(among)
-    while left > 0 and below > 1 and found < limit:
-        step = min(step, left)
+) -> tuple[list[int], int]:
+    """Return the ids of a page, or what there is of it, and the id down to which all were read."""
+    query, found = _window(frozenset(filters)), list[int]()
+    step, read, most = FIRST_STEP * limit, 0, STEPS_PER_GATEWAY * len(among)
+    while read < most and below > 1 and len(found) < limit:
+        step = min(max(limit, step), most - read)
         asked = {**filters, "below": below, "step": step}
-        below, words = connection.execute(query, asked).one()
-        hits = [word for word in (words or "").split(" ") if word in among]
-        met.update(hits)
-        found, left = found + len(hits), left - step
-        step = 2 * step if not found else step * (limit - found) * 5 // (4 * found)
-    return below, met
+        below, ids, gateways = connection.execute(query, asked).one()
+        if ids is not None:
+            pairs = zip(ids.split(" "), gateways.split(" "), strict=True)
+            found += sorted((int(one) for one, gateway in pairs if gateway in among), reverse=True)
+        read += step
+        step = read * (limit - len(found)) * 5 // (4 * len(found)) if found else 4 * read
+    return found[:limit], below
 
 
 def _matches(scan: FromClause, names: frozenset[str]) -> list[ColumnElement[bool]]:
@@ -130,21 +135,16 @@ def _newest(names: frozenset[str]) -> Select[Any]:
 
 
 @cache
-def _window(names: frozenset[str]) -> Select[Any, str]:
-    """One text of gateways: a driver lets go of the interpreter at each row."""
+def _window(names: frozenset[str]) -> Select[Any]:
+    """One text of ids, one of gateways: a driver lets go of the interpreter at each row."""
     one = _scan.alias()
     newest = select(func.max(one.c.id)).where(one.c.id < bindparam("below")).scalar_subquery()
     low = newest + 1 - bindparam("step")
-    words = func.aggregate_strings(_scan.c.gateway, " ")
-    window = select(func.coalesce(low, 1), words).select_from(_scan)
-    return window.where(_scan.c.id >= low, *_matches(_scan, names))
-
-
-@cache
-def _of_window(names: frozenset[str], dialect: str) -> Select[Any]:
-    """Go down the ids: IS TRUE keeps a database from going to the gateways' index and sorting."""
-    met = _scan.c.gateway.in_(select(_each(dialect).c.value)).is_(true())
-    return _newest(names).where(_scan.c.id >= bindparam("low"), met)
+    texts = (cast(_scan.c.id, tables.Text), _scan.c.gateway)
+    joined = (func.aggregate_strings(text, " ") for text in texts)
+    window: Any = select(func.coalesce(low, 1), *joined).select_from(_scan)
+    found: Select[Any] = window.where(_scan.c.id >= low, *_matches(_scan, names))
+    return found
 
 
 @cache
@@ -179,10 +179,6 @@ def _each(dialect: str) -> FromClause:
         return func.json_each(bindparam("gateways")).table_valued("value")
     listed = cast(bindparam("gateways", type_=tables.Text), JSON)
     return func.json_array_elements_text(listed).table_valued("value")
-
-
-def _json(gateways: Collection[str]) -> str:
-    return msgspec.json.encode(list(gateways)).decode()
 
 
 def _held(code: str) -> str:

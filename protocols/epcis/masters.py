@@ -8,7 +8,8 @@ import msgspec
 from protocols.epcis.document import MasterElement
 from protocols.epcis.identifiers import Read, uri
 from protocols.epcis.inspection import Inspection
-from protocols.epcis.properties import inside, properties, text
+from protocols.epcis.properties import inside, properties
+from protocols.epcis.scalars import ignored, text
 
 _Elements = list[MasterElement]
 
@@ -90,10 +91,6 @@ def _attribute(see: Inspection, at: str, value: object) -> str | None:
     return None
 
 
-def _later(see: Inspection, at: str, value: object) -> None:
-    """Pass over what is read when its type is known."""
-
-
 def _objects(
     see: Inspection, at: str, value: object, expected: str
 ) -> list[tuple[str, Mapping[str, Any]]]:
@@ -111,6 +108,6 @@ def _objects(
 
 _ATTRIBUTE: Mapping[str, Read] = {"id": uri, "attribute": _attribute}
 _ELEMENT: Mapping[str, Read] = {"id": uri, "attributes": _attributes, "children": _children}
-_VOCABULARY: Mapping[str, Read] = {"type": uri, "vocabularyElementList": _later}
+_VOCABULARY: Mapping[str, Read] = {"type": uri, "vocabularyElementList": ignored}
 _MASTER_DATA: Mapping[str, Read] = {"vocabularyList": vocabularies}
 _HEADER: Mapping[str, Read] = {"epcisMasterData": _master_data}

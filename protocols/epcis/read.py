@@ -11,8 +11,9 @@ from protocols.epcis.document import Document, MasterElement, Reading
 from protocols.epcis.identifiers import Read, uri
 from protocols.epcis.inspection import Inspection
 from protocols.epcis.masters import header, vocabularies
-from protocols.epcis.properties import ignored, properties, text, time
+from protocols.epcis.properties import properties
 from protocols.epcis.read_events import Contexts, read_one
+from protocols.epcis.scalars import ignored, text, time
 from protocols.epcis.standard import Standard
 from protocols.epcis.tolerances import STANDARD, Tolerances
 

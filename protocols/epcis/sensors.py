@@ -6,7 +6,9 @@ from typing import Any
 
 from protocols.epcis.identifiers import Read, uri
 from protocols.epcis.inspection import Inspection
-from protocols.epcis.properties import members, number, properties, text, time, word
+from protocols.epcis.lists import members
+from protocols.epcis.properties import properties
+from protocols.epcis.scalars import number, text, time, word
 from protocols.epcis.values import HEX, UNIT
 
 _NUMBERS = ("value", "minValue", "maxValue", "meanValue", "sDev", "percValue")

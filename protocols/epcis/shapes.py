@@ -6,20 +6,22 @@ from typing import Any
 from protocols.epcis.event import ErrorDeclaration, Use
 from protocols.epcis.identifiers import Read, instance, uri
 from protocols.epcis.inspection import Inspection
-from protocols.epcis.properties import (
-    action,
+from protocols.epcis.lists import (
     certification,
     entries,
     epcs,
+    master_data,
+    persistent,
+    quantities,
+)
+from protocols.epcis.properties import properties
+from protocols.epcis.scalars import (
+    action,
     event_id,
     ignored,
-    master_data,
     offset,
     past_time,
-    persistent,
     place,
-    properties,
-    quantities,
     time,
     word,
 )

@@ -151,6 +151,17 @@ async def _first_steps(firm: Visitor) -> None:
     await expect(page.locator("h1")).to_have_text("中心市场 17 号摊位")
     await firm.open("/first-steps")
     await expect(page.locator(".steps .done")).to_have_count(2)
+    await expect(page.locator(f"a:text-is('{firm.t('first_steps.invite')}')")).to_be_visible()
+    await page.click(f"a:text-is('{firm.t('first_steps.key')}')")
+    await page.fill("#key-name", "ERP")
+    await page.check("[name=call][value='assets.read']")
+    await page.click("#keys form button.big")
+    await expect(page.locator("#token")).to_contain_text("sk_")
+    await firm.shoot("key")
+    await page.reload()
+    await expect(page.locator("h1")).to_have_text(firm.t("once.title"))
+    await firm.open("/first-steps")
+    await expect(page.locator(".steps .done")).to_have_count(3)
 
 
 async def _leave(firm: Visitor) -> None:

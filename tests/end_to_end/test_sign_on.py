@@ -75,6 +75,11 @@ async def test_department_comes_in_by_its_own_sign_on(tmp_path: Path) -> None:
             await expect(page.locator("form.inline button")).to_have_attribute(
                 "title", "王五 (wang@city)"
             )
+            await page.goto(f"{url}/account")
+            await expect(page.locator("#sign-on .tag")).to_have_text("已关联")
+            await page.click("#sign-on button")
+            await expect(page.locator(".wrong")).to_contain_text("没有密码")
+            await page.screenshot(path=tmp_path / "account-linked.png", full_page=True)
             await page.click("form.inline button")
             await page.wait_for_url(f"{url}/login")
             await page.click("text=使用市政务登录")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy import insert, select
@@ -19,6 +20,7 @@ from cloud.access.book import AccessBook
 from cloud.access.passwords import hash_password
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app
+from cloud.api.epcis.base import Trace
 from cloud.api.guard import SAFE_METHODS, calls_of, guarded_routes
 from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
@@ -31,11 +33,13 @@ from cloud.model.principal import Principal
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
 from cloud.model.transition import Transition
 from cloud.remote.releases import Releases
+from cloud.trace.base import NamedQuery
 from cloud.trust.signing import sign
 from cloud.web.pages import mount
 from protocols.clock import ManualClock
 from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
+from tests.support.epcis_bodies import document, event
 from tests.support.firms import DISTRICT, PASSWORD, People, district_details, firm_details, put
 from tests.support.http_services import AUDIT_KEY, LIFT, TOKEN, World, open_world
 from tests.support.sign_on import desk_of, provider
@@ -101,6 +105,8 @@ class Stage:
     people: People
     other_session: str
     """Of the manager, too, at another browser."""
+    capture: str
+    """Id of a capture job."""
 
     def client(self, path: str, calls: set[str]) -> httpx.AsyncClient:
         """Return the firm's for what only a firm or an account may do."""
@@ -174,7 +180,8 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
     app = create_app(services)
     async with _client(app) as root, _client(app) as firm:
         world = replace(world, services=services)
-        stage = Stage(world, app, root, firm, people, await _other_session(people))
+        others, job = await _other_session(people), await _fill_trace(world.services.trace)
+        stage = Stage(world, app, root, firm, people, others, job)
         await sign_in(stage)
         yield stage
     world.database.close()
@@ -217,6 +224,25 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
     await put(world, "office", district_details(DISTRICT))
     contact = Contact(name=MARK, phone=MARK)
     await put(world, "firm-a", firm_details(1, contact=contact))
+
+
+async def _fill_trace(trace: Trace) -> str:
+    place = {"id": PARAMETERS["readPoint"]}
+    one = event(
+        eventID=PARAMETERS["eventID"], disposition="active", readPoint=place, bizLocation=place
+    )
+    job = await trace.captures.take(
+        msgspec.json.encode(document(one)),
+        media_type="application/json",
+        behaviour="rollback",
+        by=MARK,
+        organisation="firm-a",
+    )
+    query = NamedQuery(
+        name=PARAMETERS["queryName"], query={}, by=MARK, organisation="platform", created_at_ms=1
+    )
+    await trace.store.put_query(query)
+    return job.capture_id
 
 
 def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:

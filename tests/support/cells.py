@@ -14,6 +14,7 @@ from sqlalchemy import insert, select
 from cloud.access.base import Access
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app
+from cloud.api.epcis.base import Trace
 from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
 from cloud.model import tables
@@ -170,6 +171,7 @@ class City:
     client: httpx.AsyncClient
     desk: AlarmDesk
     alarms: dict[int, Thing]
+    trace: Trace
 
     async def get(self, caller: Caller, path: str) -> httpx.Response:
         """Ask as somebody."""
@@ -219,7 +221,8 @@ async def open_city(world: World) -> AsyncIterator[City]:
     by_asset = {thing.asset: thing for thing in things()}
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield City(app, client, desk, {row.id: by_asset[row.asset] for row in rows})
+        alarms = {row.id: by_asset[row.asset] for row in rows}
+        yield City(app, client, desk, alarms, services.trace)
 
 
 async def caught_up(events: AsyncIterator[str]) -> AsyncIterator[str]:

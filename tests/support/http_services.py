@@ -49,6 +49,7 @@ from protocols.errors import RefuseInput
 from protocols.readings import Value
 from tests.support.retention import shipped_rules
 from tests.support.state_database import open_state
+from tests.support.trace_world import open_trace
 
 TOKEN = "token-of-the-tests"
 AUDIT_KEY = bytes(32)
@@ -289,6 +290,7 @@ async def open_world(
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
+        trace=open_trace(database, clock),
         audit=audit,
         sign_on=sign_on and sign_on(access, organisations, audit),
         trust=trust,

@@ -26,6 +26,7 @@ from tests.support.cells import (
 )
 from tests.support.http_services import open_world
 from tests.support.organisation_cells import ORGANISATION_PROBES
+from tests.support.trace_cells import TRACE_PROBES
 
 CALLERS = list(callers())
 GRANTED, REFUSED = (200, 201, 202), (403, 404)
@@ -195,7 +196,7 @@ async def test_every_call_that_is_served_has_a_probe_here(city: City) -> None:
     served: set[str] = set()
     for route in guarded_routes(city.app.routes):
         served |= calls_of(route)
-    probed = {*PROBES, *ORGANISATION_PROBES, *ACCOUNT_PROBES}
+    probed = {*PROBES, *ORGANISATION_PROBES, *ACCOUNT_PROBES, *TRACE_PROBES}
     assert served - {OPEN} == probed
     assert probed <= set(load_calls())
 

@@ -89,6 +89,7 @@ async def test_scope_in_memory_and_in_sql_admit_the_same(database: Database) -> 
         gateways = {name for name in GATEWAYS if again.admits_gateway(scope, name)}
         assert gateways == _gateways(database, scope)
         in_memory = again.gateways_in(scope)
+        assert in_memory == registry.gateways_in(scope)
         assert gateways == (set(GATEWAYS) if in_memory is None else in_memory)
 
 

@@ -1,0 +1,21 @@
+"""The binding put together."""
+
+from fastapi import APIRouter
+
+from cloud.api.base import Services
+from cloud.api.epcis import capture, discovery, events, queries, resources, tokens_given
+from cloud.api.epcis.arrivals import Arrivals
+from cloud.api.guard import Guard
+
+
+def routers(services: Services, guard: Guard) -> list[APIRouter]:
+    """Build all that is below /epcis."""
+    arrivals = Arrivals()
+    return [
+        discovery.router(guard),
+        capture.router(services, guard, arrivals),
+        events.router(services, guard, arrivals),
+        resources.router(services, guard),
+        queries.router(services, guard),
+        tokens_given.router(services, guard),
+    ]

@@ -1,0 +1,108 @@
+"""The rows of new events, in the order of the columns of their tables."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Table
+
+from cloud.model.trace_tables import trace_event, trace_facet, trace_use
+from cloud.trace.facets import storable
+from cloud.trace.numbers import Numbers
+from cloud.trace.prepare import Prepared
+
+Rows = list[tuple[Any, ...]]
+
+
+class EventRows:
+    """Rows of events that are numbered from `first` on."""
+
+    def __init__(self, numbers: Numbers, organisation: int, *, first: int) -> None:
+        self._numbers, self._organisation, self._first = numbers, organisation, first
+
+    def of(
+        self, events: Sequence[Prepared], record_time_us: int, job: int | None
+    ) -> Iterator[tuple[Table, Rows]]:
+        """Learn the numbers that the rows need, and return the rows of each table."""
+        self._learn(events)
+        yield (
+            trace_event,
+            [
+                self._event(one, event_no, record_time_us, job)
+                for event_no, one in enumerate(events, self._first)
+            ],
+        )
+        yield trace_use, self._uses(events)
+        yield trace_facet, self._facets(events)
+
+    def _learn(self, events: Sequence[Prepared]) -> None:
+        words: set[tuple[str, str]] = set()
+        items: dict[str, int | None] = {}
+        for one in events:
+            words.update(_words(one))
+            for item, _, _use in one.uses:
+                items[item] = None
+        self._numbers.learn_words(words)
+        self._numbers.learn_items(items)
+        self._numbers.learn_contexts({one.context: one.contexts for one in events})
+
+    def _event(
+        self, one: Prepared, event_no: int, record_time_us: int, job: int | None
+    ) -> tuple[Any, ...]:
+        event, word = one.event, self._word
+        declaration, transformation = event.declaration, event.transformation_id
+        return (
+            event_no,
+            one.key,
+            event.event_time_us,
+            record_time_us,
+            one.id_key,
+            event.event_id,
+            one.digest,
+            word("type", event.type),
+            one.action,
+            word("biz_step", event.biz_step),
+            word("disposition", event.disposition),
+            word("place", event.read_point),
+            word("place", event.biz_location),
+            self._organisation,
+            storable(transformation) if transformation else None,
+            declaration.declared_at_us if declaration else None,
+            None,
+            job,
+            self._numbers.contexts[one.context],
+            one.body,
+        )
+
+    def _word(self, kind: str, word: str | None) -> int | None:
+        return self._numbers.words[kind, storable(word)] if word is not None else None
+
+    def _uses(self, events: Sequence[Prepared]) -> Rows:
+        items = self._numbers.items
+        return [
+            (items[item], event_no, at, role, use.by_class, use.quantity, use.uom)
+            for event_no, one in enumerate(events, self._first)
+            for at, (item, role, use) in enumerate(one.uses)
+        ]
+
+    def _facets(self, events: Sequence[Prepared]) -> Rows:
+        words = self._numbers.words
+        return [
+            (event_no, at, words["facet", facet.name], facet.text, facet.number, facet.time_us)
+            for event_no, one in enumerate(events, self._first)
+            for at, facet in enumerate(one.facets)
+        ]
+
+
+def _words(one: Prepared) -> Iterable[tuple[str, str]]:
+    event = one.event
+    yield "type", storable(event.type)
+    for kind, word in (
+        ("biz_step", event.biz_step),
+        ("disposition", event.disposition),
+        ("place", event.read_point),
+        ("place", event.biz_location),
+    ):
+        if word is not None:
+            yield kind, storable(word)
+    for facet in one.facets:
+        yield "facet", facet.name

@@ -1,0 +1,1 @@
+"""Lineage: where an object or a lot came from, and where it and what it became went."""

@@ -1,0 +1,104 @@
+"""Small tools on columns."""
+
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from cloud.trace.lineage.base import Flags, Index, Numbers, Uses
+
+Columns = TypeVar("Columns", bound=NamedTuple)
+
+NONE: Numbers = np.empty(0, dtype=np.int64)
+
+
+def taken(columns: Columns, rows: Numbers | Flags) -> Columns:
+    """Return some rows of all columns."""
+    return type(columns)._make(column[rows] for column in columns)
+
+
+def joined(parts: list[Columns]) -> Columns:
+    """Return the rows of all parts, which are not none."""
+    if len(parts) == 1:
+        return parts[0]
+    return type(parts[0])._make(map(np.concatenate, zip(*parts, strict=True)))
+
+
+def pairs(left: Numbers, right: Numbers) -> tuple[Numbers, Numbers]:
+    """Return places in `left` and in `right` of all pairs of equal numbers."""
+    order = np.argsort(right, kind="stable")
+    ordered = right[order]
+    first = np.searchsorted(ordered, left, "left")
+    counts = np.searchsorted(ordered, left, "right") - first
+    return np.repeat(np.arange(len(left)), counts), order[ranges(first, counts)]
+
+
+def ranges(first: Numbers, counts: Numbers) -> Numbers:
+    """Return first, first + 1, … for each range, one after the other."""
+    ends = np.cumsum(counts)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total) + np.repeat(first - ends + counts, counts)
+
+
+def distinct(*numbers: Numbers) -> Numbers:
+    """Return all numbers once, ordered; np.unique takes three times as long."""
+    ordered = np.sort(np.concatenate(numbers))
+    return ordered[first_of(ordered)]
+
+
+def first_of(ordered: Numbers) -> Flags:
+    """Return where a number of an ordered list is met first."""
+    first = np.ones(len(ordered), dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return first
+
+
+def places(known: Numbers, wanted: Numbers) -> tuple[Numbers, Flags]:
+    """Return where in the ordered `known` each wanted number is, and whether it is there."""
+    if not len(known):
+        return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=np.bool_)
+    place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    return place, known[place] == wanted
+
+
+def one_key(
+    major: tuple[Numbers, Numbers], minor: tuple[Numbers, Numbers]
+) -> tuple[Numbers, Numbers]:
+    """Return numbers that order two lists of pairs (major, minor) alike."""
+    ranks = [np.unique(np.concatenate(both), return_inverse=True) for both in (major, minor)]
+    keys = ranks[0][1] * len(ranks[1][0]) + ranks[1][1]
+    return keys[: len(major[0])], keys[len(major[0]) :]
+
+
+def no_uses() -> Uses:
+    """Return no rows."""
+    none = np.empty(0, dtype=np.bool_)
+    return Uses(NONE, NONE, none.astype(np.uint8), none, none.astype(np.float64), NONE)
+
+
+class Remembered:
+    """An index whose uses of an item are asked for once."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._known, self._row, self._count = NONE, NONE, NONE
+        self._uses = no_uses()
+
+    def uses_of(self, items: Numbers) -> Uses:
+        """As `Index.uses_of`."""
+        place, there = places(self._known, items)
+        if not there.all():
+            self._fetch(items[~there])
+            place, _ = places(self._known, items)
+        return taken(self._uses, ranges(self._row[place], self._count[place]))
+
+    def _fetch(self, items: Numbers) -> None:
+        more = self.index.uses_of(items)
+        more = taken(more, np.argsort(more.item, kind="stable"))
+        row = np.searchsorted(more.item, items, "left") + len(self._uses.item)
+        count = np.searchsorted(more.item, items, "right") + len(self._uses.item) - row
+        known = np.concatenate([self._known, items])
+        order = np.argsort(known, kind="stable")
+        self._known = known[order]
+        self._row = np.concatenate([self._row, row])[order]
+        self._count = np.concatenate([self._count, count])[order]
+        self._uses = joined([self._uses, more])

@@ -1,0 +1,67 @@
+"""Organisations that source and destination lists name, and so see the event."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, exists, insert, literal, or_, select
+
+from cloud.model.database import take_turn
+from cloud.model.rows import insert_tuples
+from cloud.model.trace_tables import trace_facet, trace_party, trace_sight, trace_word
+from cloud.trace.facets import storable
+from cloud.trace.numbers import Memory, Numbers
+from cloud.trace.prepare import Prepared
+
+TURN = "trace"
+_FAMILIES = ("source:", "destination:")
+_LOOK_UP_MAX = 500
+
+
+def named_in(
+    connection: Connection, numbers: Numbers, events: Sequence[Prepared], first: int
+) -> set[tuple[int, int]]:
+    """Return (event_no, organisation) of organisations named in events numbered from `first`."""
+    said: dict[str, list[int]] = {}
+    for event_no, one in enumerate(events, first):
+        for facet in one.facets:
+            if facet.text is not None and facet.name.startswith(_FAMILIES):
+                said.setdefault(facet.text, []).append(event_no)
+    known: list[tuple[str, str]] = []
+    identifiers, column = list(said), trace_party.c
+    for start in range(0, len(identifiers), _LOOK_UP_MAX):
+        part = identifiers[start : start + _LOOK_UP_MAX]
+        query = select(column.identifier, column.organisation)
+        rows = connection.execute(query.where(column.identifier.in_(part)))
+        known += [(row[0], row[1]) for row in rows]
+    numbers.learn_words([("organisation", organisation) for _, organisation in known])
+    return {
+        (event_no, numbers.words["organisation", organisation])
+        for identifier, organisation in known
+        for event_no in said[identifier]
+    }
+
+
+def put_party(connection: Connection, organisation: str, identifier: str) -> None:
+    """Say that an identifier names an organisation; it sees the events that name it already too.
+
+    Args:
+        connection: of a transaction.
+        organisation: its id.
+        identifier: canonical, as lists of events name it.
+
+    """
+    take_turn(connection, TURN)
+    identifier, party = storable(identifier), trace_party.c
+    here = (party.identifier == identifier, party.organisation == organisation)
+    if connection.scalar(select(party.identifier).where(*here)) is not None:
+        return
+    insert_tuples(connection, trace_party, [(identifier, organisation)])
+    numbers = Numbers(Memory(), connection)
+    numbers.learn_words([("organisation", organisation)])
+    number = numbers.words["organisation", organisation]
+    facet, word, sight = trace_facet.c, trace_word.c, trace_sight.c
+    lists = or_(*(word.word.startswith(family) for family in _FAMILIES))
+    names = select(word.word_no).where(word.kind == "facet", lists)
+    seen = exists().where(sight.event_no == facet.event_no, sight.organisation == number)
+    found = select(facet.event_no, literal(number)).distinct()
+    found = found.where(facet.name.in_(names), facet.text == identifier, ~seen)
+    connection.execute(insert(trace_sight).from_select(["event_no", "organisation"], found))

@@ -1,0 +1,74 @@
+"""An event and a capture job of every organisation, and what each call shows a caller of them."""
+
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+import msgspec
+
+from cloud.model.principal import Scope
+from tests.support.cells import Caller, City
+from tests.support.epcis_bodies import ITEM, document, event
+from tests.support.http_services import World
+from tests.support.organisation_cells import ALL, may_reach
+
+NAMES = sorted(ALL)
+_numbers = count()
+
+
+async def settle_events(world: World) -> None:
+    """Make them."""
+    for number, name in enumerate(NAMES):
+        sent = document(event(number))
+        await world.services.trace.captures.take(
+            msgspec.json.encode(sent),
+            media_type="application/json",
+            behaviour="rollback",
+            by=name,
+            organisation=name,
+        )
+
+
+async def read(city: City, caller: Caller) -> set[str]:
+    """Look at whose events are found."""
+    answer = await city.get(caller, "/epcis/events?perPage=1000")
+    if answer.status_code == 403:
+        return set()
+    events = answer.json()["epcisBody"]["queryResults"]["resultsBody"]["eventList"]
+    return {NAMES[int(one["epcList"][0].removeprefix(ITEM))] for one in events}
+
+
+async def capture(city: City, caller: Caller) -> set[str]:
+    """Capture, and look at whose jobs are listed."""
+    sent = await city.send(caller, "POST", "/epcis/events", event(0))
+    answer = await city.get(caller, "/epcis/capture?perPage=1000")
+    assert (sent.status_code == 403) == (answer.status_code == 403)
+    if answer.status_code == 403:
+        return set()
+    jobs = {job["captureID"] for job in answer.json()}
+    found = set()
+    for name in NAMES:
+        scope = Scope(organisations=frozenset({name}))
+        [(_, job)] = await city.trace.captures.jobs(scope=scope, limit=1)
+        found |= {name} if job.capture_id in jobs else set()
+    return found
+
+
+async def query(city: City, caller: Caller) -> set[str]:
+    """Keep a query under a name: it is the own organisation's, for whoever may."""
+    body = {"name": f"q{next(_numbers)}", "query": {}}
+    answer = await city.send(caller, "POST", "/epcis/queries", body)
+    assert answer.status_code in (201, 403), answer.text
+    return {caller.organisation} if answer.status_code == 201 else set()
+
+
+def expected(call: str, caller: Caller) -> set[str]:
+    """Tell by the table alone what a call reaches."""
+    reached = may_reach(call, caller)
+    return reached if call in ("trace.read", "trace.capture") or not reached else {"firm-a"}
+
+
+TRACE_PROBES: dict[str, Callable[[City, Caller], Awaitable[set[str]]]] = {
+    "trace.read": read,
+    "trace.capture": capture,
+    "trace.query": query,
+}
