@@ -6,8 +6,8 @@ from pathlib import Path
 from sqlalchemy import Integer, MetaData, String, Table
 
 from cloud.model.data_rule import DataRule, DataRules, Kept, Open, Step
-from cloud.model.people_tables import account
 from cloud.model.permissions import load_calls
+from cloud.model.state_tables import state_metadata
 from cloud.model.tables import log_metadata
 from cloud.model.trust_tables import trust_metadata
 from protocols.border import load_toml
@@ -17,7 +17,7 @@ from protocols.errors import Fault, FixConfiguration
 FOLDER = "data_rules"
 METADATA: Mapping[str, MetaData] = {
     "log": log_metadata,
-    "state": account.metadata,
+    "state": state_metadata,
     "trust": trust_metadata,
 }
 PSEUDONYM_CHARS = 26
