@@ -121,7 +121,7 @@ trace_facet = Table(
     Column("text", OrderedText),  # of a measured value: its unit
     Column("number", Float(53)),
     Column("time_us", BigInteger),
-    Index("trace_facet_by_text", "name", "text", "event_no"),
+    Index("trace_facet_by_text", "name", "text", "number"),
     sqlite_with_rowid=False,
 )
 

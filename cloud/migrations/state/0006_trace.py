@@ -117,9 +117,7 @@ def _facet() -> None:
         sqlite_where=sa.text("number IS NOT NULL"),
         postgresql_where=sa.text("number IS NOT NULL"),
     )
-    op.create_index(
-        "trace_facet_by_text", "trace_facet", ["name", "text", "event_no"], unique=False
-    )
+    op.create_index("trace_facet_by_text", "trace_facet", ["name", "text", "number"], unique=False)
     op.create_index(
         "trace_facet_by_time",
         "trace_facet",

@@ -22,8 +22,7 @@ from cloud.trace.events import stored_events, whole_events
 from cloud.trace.facets import storable
 from cloud.trace.insert import head_of
 from cloud.trace.query.base import EventQuery, Order, TooLarge
-from cloud.trace.query.sql import holds
-from cloud.trace.visible import sees_event
+from cloud.trace.query.sql import Compiler
 from protocols.epcis.standard import Standard
 
 
@@ -41,10 +40,12 @@ def find_page(
     left = after.left if after is not None else query.event_count_limit
     size = limit if left is None else min(limit, left)
     keys = _keys(query.order, event)
+    compiler = Compiler(connection, event, standard)
     asked = select(event.c.event_no, *keys).where(
-        event.c.event_no <= bound, sees_event(scope, event)
+        event.c.event_no <= bound,
+        compiler.seen_by(scope),
+        *compiler.all_of(query.conditions),
     )
-    asked = asked.where(*(holds(one, event, standard) for one in query.conditions))
     if after is None and query.max_event_count is not None:
         _count(connection, asked, query.max_event_count)
     rows = list(connection.execute(_sorted(asked, keys, query.order, after).limit(size + 1)))

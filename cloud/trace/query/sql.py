@@ -1,21 +1,36 @@
 """Conditions of a query as SQL over `trace_event`, the same for both databases.
 
-What is rare enough to begin with (an item, a text) is said as IN, so that the database may begin
-there; what is not (a range of numbers) as EXISTS, so that it is looked at event by event.
+A condition that few events meet is where the database must begin, one that many meet is what it
+must look at event by event; neither database can tell which is which here. So words are turned
+into their numbers first, and what remains is counted, up to `FEW_MAX`, before the query is made.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.sql.selectable import FromClause
 
+from cloud.model.principal import Scope
 from cloud.model.trace_tables import (
     ACTIONS,
     ROLES,
+    trace_event,
     trace_facet,
     trace_item,
     trace_master,
+    trace_sight,
     trace_use,
     trace_word,
 )
@@ -35,8 +50,11 @@ from cloud.trace.query.base import (
     Within,
 )
 from cloud.trace.query.units import in_all_units
+from cloud.trace.visible import organisations_of, sees_event
 from protocols.epcis.standard import Standard
 
+FEW_MAX = 10_000
+"""Events of a condition that a query may begin with."""
 _KINDS = {
     "type": "type",
     "biz_step": "biz_step",
@@ -51,175 +69,211 @@ _COMPARE: dict[Operator, Callable[[Any, Any], ColumnElement[bool]]] = {
     "LT": lambda column, value: column < value,
     "LE": lambda column, value: column <= value,
 }
-_TIMES = {
-    "event_time": "event_time_us",
-    "record_time": "record_time_us",
-    "declared_at": "declared_at_us",
-}
 
 
-def holds(condition: Condition, event: FromClause, standard: Standard) -> ColumnElement[bool]:
-    """Return the SQL of a condition on `trace_event` under an alias."""
-    if isinstance(condition, Measured):
-        return _measured(condition, event, standard)
-    if isinstance(condition, Quantity):
-        return _quantity(condition, event, standard)
-    return _COMPILERS[type(condition)](condition, event)
+class Compiler:
+    """Says conditions on `trace_event`, here under its alias, in SQL."""
 
+    def __init__(self, connection: Connection, event: FromClause, standard: Standard) -> None:
+        self._connection, self._event, self._standard = connection, event, standard
+        self._compilers: dict[type, Callable[[Any], ColumnElement[bool]]] = {
+            OneOf: self._one_of,
+            Within: self._within,
+            Match: self._match,
+            Quantity: self._quantity,
+            Measured: self._measured,
+            Facet: self._facet,
+            Declared: self._declared,
+            Attribute: self._attribute,
+        }
 
-def _one_of(one: OneOf, event: FromClause) -> ColumnElement[bool]:
-    column = event.c
-    if one.column == "action":
-        return column.action.in_([ACTIONS.index(v) for v in one.values if v in ACTIONS])
-    if one.column == "transformation_id":
-        return column.transformation_id.in_([storable(value) for value in one.values])
-    if one.column == "event_id":
-        return or_(false(), *(_has_id(value, event) for value in one.values))
-    words = [storable(value) for value in one.values]
-    return _is_word(event.c[one.column], _KINDS[one.column], trace_word.c.word.in_(words))
+    def all_of(self, conditions: Sequence[Condition]) -> list[ColumnElement[bool]]:
+        """Return the SQL of conditions that must all hold."""
+        times = [one for one in conditions if isinstance(one, Time)]
+        others = [one for one in conditions if not isinstance(one, Time)]
+        said = [self._compilers[type(one)](one) for one in others]
+        return (
+            said
+            + self._event_times([one for one in times if one.column == "event_time"])
+            + [self._time(one) for one in times if one.column != "event_time"]
+        )
 
+    def seen_by(self, scope: Scope) -> ColumnElement[bool]:
+        """Return the SQL of what a scope admits."""
+        if scope.everything or not scope or scope.remits:
+            return sees_event(scope, self._event)
+        ours = list(self._connection.scalars(organisations_of(scope)))
+        sight = trace_sight.alias().c
+        events = select(sight.event_no).where(sight.organisation.in_(ours))
+        return self._few_or_many(events, sees_event(scope, self._event)) if ours else false()
 
-def _has_id(event_id: str, event: FromClause) -> ColumnElement[bool]:
-    column = event.c
-    given = column.event_id == event_id
-    try:
-        digest = hash_digest(event_id)
-    except ValueError:
-        return and_(column.id_key == id_key(event_id), given)
-    by_hash = and_(column.event_id.is_(None), column.hash == digest)
-    return and_(column.id_key == id_key(event_id), or_(given, by_hash))
+    def _few_or_many(
+        self, events: Select[Any], many: ColumnElement[bool] | None = None
+    ) -> ColumnElement[bool]:
+        """Begin with events, numbers in one column, when they are few.
 
+        Args:
+            events: of the condition.
+            many: the condition on an event; None: that it is among them.
 
-def _is_word(
-    column: ColumnElement[Any], kind: str, *which: ColumnElement[bool]
-) -> ColumnElement[bool]:
-    return column.in_(select(trace_word.c.word_no).where(trace_word.c.kind == kind, *which))
+        """
+        some = events.limit(FEW_MAX + 1).subquery()
+        count = self._connection.scalar(select(func.count()).select_from(some)) or 0
+        if count == 0:
+            return false()
+        number = self._event.c.event_no
+        if count <= FEW_MAX:
+            return number.in_(events)
+        if many is not None:
+            return many
+        return exists(events.where(events.selected_columns[0] == number))
 
+    def _word_numbers(self, kind: str, which: ColumnElement[bool]) -> list[int]:
+        query = select(trace_word.c.word_no).where(trace_word.c.kind == kind, which)
+        return list(self._connection.scalars(query))
 
-def _within(one: Within, event: FromClause) -> ColumnElement[bool]:
-    values = [storable(value) for value in one.values]
-    told = trace_master.c
-    first = select(told.value.label("id")).where(told.element.in_(values), told.name == "")
-    below = first.cte("below", recursive=True)
-    child = trace_master.alias().c
-    step = select(child.value).where(child.element == below.c.id, child.name == "")
-    below = below.union(step)  # not UNION ALL: a cycle in master data ends
-    word = trace_word.c.word
-    inside = or_(word.in_(values), word.in_(select(below.c.id)))
-    return _is_word(event.c[one.column], "place", inside)
+    def _is_word(self, column: str, which: ColumnElement[bool]) -> ColumnElement[bool]:
+        numbers = self._word_numbers(_KINDS[column], which)
+        if not numbers:
+            return false()
+        other = trace_event.alias().c
+        events = select(other.event_no).where(other[column].in_(numbers))
+        return self._few_or_many(events, self._event.c[column].in_(numbers))
 
+    def _one_of(self, one: OneOf) -> ColumnElement[bool]:
+        column = self._event.c
+        if one.column == "action":
+            return column.action.in_([ACTIONS.index(value) for value in one.values])
+        if one.column == "transformation_id":
+            return column.transformation_id.in_([storable(value) for value in one.values])
+        if one.column == "event_id":
+            return or_(false(), *(self._has_id(value) for value in one.values))
+        return self._is_word(one.column, trace_word.c.word.in_([*map(storable, one.values)]))
 
-def _time(one: Time, event: FromClause) -> ColumnElement[bool]:
-    return _COMPARE[one.operator](event.c[_TIMES[one.column]], one.us)
+    def _has_id(self, event_id: str) -> ColumnElement[bool]:
+        column = self._event.c
+        given = column.event_id == event_id
+        try:
+            digest = hash_digest(event_id)
+        except ValueError:
+            return and_(column.id_key == id_key(event_id), given)
+        by_hash = and_(column.event_id.is_(None), column.hash == digest)
+        return and_(column.id_key == id_key(event_id), or_(given, by_hash))
 
+    def _within(self, one: Within) -> ColumnElement[bool]:
+        values = [storable(value) for value in one.values]
+        told = trace_master.c
+        first = select(told.value.label("id")).where(told.element.in_(values), told.name == "")
+        below = first.cte("below", recursive=True)
+        child = trace_master.alias().c
+        step = select(child.value).where(child.element == below.c.id, child.name == "")
+        below = below.union(step)  # not UNION ALL: a cycle in master data ends
+        word = trace_word.c.word
+        return self._is_word(one.column, or_(word.in_(values), word.in_(select(below.c.id))))
 
-def _match(one: Match, event: FromClause) -> ColumnElement[bool]:
-    item, use = trace_item.alias().c, trace_use.alias().c
-    named: list[ColumnElement[bool]] = [item.id.in_([storable(value) for value in one.ids])]
-    for span in one.spans:
-        inside = [item.id >= span.low, item.id < span.high]
-        if span.holds is not None:
-            inside.append(item.id.contains(span.holds, autoescape=True))
-        named.append(and_(*inside))
-    items = select(item.item_no).where(or_(*named))
-    uses = select(use.event_no).where(
-        use.item_no.in_(items),
-        use.role.in_([ROLES.index(role) for role in one.roles]),
-        use.by_class.is_(one.by_class),
-    )
-    return event.c.event_no.in_(uses)
+    def _event_times(self, times: Sequence[Time]) -> list[ColumnElement[bool]]:
+        if not times:
+            return []
 
+        def within(table: FromClause) -> ColumnElement[bool]:
+            column = table.c.event_time_us
+            return and_(*(_COMPARE[one.operator](column, one.us) for one in times))
 
-def _quantity(one: Quantity, event: FromClause, standard: Standard) -> ColumnElement[bool]:
-    use = trace_use.alias().c
-    compared = _compared(use.quantity, use.uom, one.operator, one.values, one.uom, standard)
-    here = (use.event_no == event.c.event_no, use.by_class.is_(True))
-    return exists(select(use.event_no).where(*here, compared))
+        other = trace_event.alias()
+        events = select(other.c.event_no).where(within(other))
+        return [self._few_or_many(events, within(self._event))]
 
+    def _time(self, one: Time) -> ColumnElement[bool]:
+        if one.column == "declared_at":
+            return _COMPARE[one.operator](self._event.c.declared_at_us, one.us)
+        column = trace_event.c  # record time never falls with the number
+        later = select(column.event_no).where(column.record_time_us >= one.us)
+        later = later.order_by(column.record_time_us, column.event_no).limit(1)
+        first = self._connection.scalar(later)
+        if first is None:
+            return false() if one.operator == "GE" else true()
+        return _COMPARE[one.operator](self._event.c.event_no, first)
 
-def _measured(one: Measured, event: FromClause, standard: Standard) -> ColumnElement[bool]:
-    facet = trace_facet.alias().c
-    compared = _compared(facet.number, facet.text, one.operator, one.values, one.uom, standard)
-    named = _named((f"sensor.{one.field}",), facet.name)
-    here = (facet.event_no == event.c.event_no, named)
-    return exists(select(facet.event_no).where(*here, compared))
+    def _match(self, one: Match) -> ColumnElement[bool]:
+        item, use = trace_item.alias().c, trace_use.alias().c
+        named: list[ColumnElement[bool]] = [item.id.in_([storable(value) for value in one.ids])]
+        for span in one.spans:
+            inside = [item.id >= span.low, item.id < span.high]
+            if span.holds is not None:
+                inside.append(item.id.contains(span.holds, autoescape=True))
+            named.append(and_(*inside))
+        items = select(item.item_no).where(or_(*named))
+        uses = select(use.event_no).where(
+            use.item_no.in_(items),
+            use.role.in_([ROLES.index(role) for role in one.roles]),
+            use.by_class.is_(one.by_class),
+        )
+        return self._few_or_many(uses)
 
+    def _quantity(self, one: Quantity) -> ColumnElement[bool]:
+        use = trace_use.alias().c
+        compared = self._compared(use.quantity, use.uom, one.operator, one.values, one.uom)
+        return self._few_or_many(select(use.event_no).where(use.by_class.is_(True), compared))
 
-def _compared(
-    number: ColumnElement[Any],
-    unit: ColumnElement[Any],
-    operator: Operator,
-    values: Sequence[float],
-    uom: str | None,
-    standard: Standard,
-) -> ColumnElement[bool]:
-    compare = _COMPARE[operator]
-    if uom is None:
-        return or_(false(), *(compare(number, value) for value in values))
-    parts = [
-        and_(unit == code, compare(number, converted))
-        for value in values
-        for code, converted in in_all_units(standard, value, uom).items()
-    ]
-    return or_(false(), *parts)
+    def _measured(self, one: Measured) -> ColumnElement[bool]:
+        facet = trace_facet.alias().c
+        compared = self._compared(facet.number, facet.text, one.operator, one.values, one.uom)
+        return self._facets(facet, (f"sensor.{one.field}",), compared)
 
+    def _compared(
+        self,
+        number: ColumnElement[Any],
+        unit: ColumnElement[Any],
+        operator: Operator,
+        values: Sequence[float],
+        uom: str | None,
+    ) -> ColumnElement[bool]:
+        compare = _COMPARE[operator]
+        if uom is None:
+            return or_(false(), *(compare(number, value) for value in values))
+        parts = [
+            and_(unit == code, compare(number, converted))
+            for value in values
+            for code, converted in in_all_units(self._standard, value, uom).items()
+        ]
+        return or_(false(), *parts)
 
-def _facet(one: Facet, event: FromClause) -> ColumnElement[bool]:
-    facet = trace_facet.alias().c
-    query = select(facet.event_no).where(_named(one.names, facet.name))
-    compare = _COMPARE[one.operator]
-    parts = [facet.text == storable(text) for text in one.texts]
-    parts += [compare(facet.number, number) for number in one.numbers]
-    parts += [compare(facet.time_us, us) for us in one.instants]
-    if parts:
-        query = query.where(or_(*parts))
-    if one.operator == "EQ" and one.texts:
-        return event.c.event_no.in_(query)
-    return exists(query.where(facet.event_no == event.c.event_no))
+    def _facet(self, one: Facet) -> ColumnElement[bool]:
+        facet = trace_facet.alias().c
+        compare = _COMPARE[one.operator]
+        parts = [facet.text == storable(text) for text in one.texts]
+        parts += [compare(facet.number, number) for number in one.numbers]
+        parts += [compare(facet.time_us, us) for us in one.instants]
+        return self._facets(facet, one.names, or_(*parts) if parts else true())
 
+    def _facets(
+        self, facet: Any, names: Sequence[str], which: ColumnElement[bool]
+    ) -> ColumnElement[bool]:
+        words = trace_word.c.word.in_([storable(name) for name in names])
+        numbers = self._word_numbers("facet", words)
+        if not numbers:
+            return false()
+        return self._few_or_many(select(facet.event_no).where(facet.name.in_(numbers), which))
 
-def _named(names: Sequence[str], column: ColumnElement[Any]) -> ColumnElement[bool]:
-    words = [storable(name) for name in names]
-    return _is_word(column, "facet", trace_word.c.word.in_(words))
+    def _declared(self, _: Declared) -> ColumnElement[bool]:
+        return self._event.c.declared_at_us.is_not(None)
 
-
-def _declared(_: Declared, event: FromClause) -> ColumnElement[bool]:
-    return event.c.declared_at_us.is_not(None)
-
-
-def _attribute(one: Attribute, event: FromClause) -> ColumnElement[bool]:
-    told = trace_master.alias().c
-    elements = select(told.element).where(told.name.in_(one.names))
-    if one.values:
-        elements = elements.where(told.value.in_([storable(value) for value in one.values]))
-    if one.field in _KINDS:
-        column = event.c[one.field]
-        return _is_word(column, _KINDS[one.field], trace_word.c.word.in_(elements))
-    return event.c.event_no.in_(
-        _uses_of(elements) if one.field == "epc_class" else _facets_of(one, elements)
-    )
-
-
-def _uses_of(elements: Select[Any]) -> Select[Any]:
-    item, use = trace_item.alias().c, trace_use.alias().c
-    items = select(item.item_no).where(item.id.in_(elements))
-    return select(use.event_no).where(use.by_class.is_(True), use.item_no.in_(items))
-
-
-def _facets_of(one: Attribute, elements: Select[Any]) -> Select[Any]:
-    facet, word = trace_facet.alias().c, trace_word.c.word
-    name = storable(one.field)
-    named = and_(word >= name, word < name[:-1] + ";") if name.endswith(":") else word == name
-    fits = _is_word(facet.name, "facet", named)
-    return select(facet.event_no).where(fits, facet.text.in_(elements))
-
-
-_COMPILERS: dict[type, Callable[[Any, FromClause], ColumnElement[bool]]] = {
-    OneOf: _one_of,
-    Within: _within,
-    Time: _time,
-    Match: _match,
-    Facet: _facet,
-    Declared: _declared,
-    Attribute: _attribute,
-}
+    def _attribute(self, one: Attribute) -> ColumnElement[bool]:
+        told = trace_master.alias().c
+        elements = select(told.element).where(told.name.in_(one.names))
+        if one.values:
+            elements = elements.where(told.value.in_([storable(value) for value in one.values]))
+        if one.field in _KINDS:
+            return self._is_word(one.field, trace_word.c.word.in_(elements))
+        if one.field == "epc_class":
+            item, use = trace_item.alias().c, trace_use.alias().c
+            items = select(item.item_no).where(item.id.in_(elements))
+            uses = select(use.event_no).where(use.item_no.in_(items), use.by_class.is_(True))
+            return self._few_or_many(uses)
+        facet, word, name = trace_facet.alias().c, trace_word.c.word, storable(one.field)
+        family = name.endswith(":")
+        named = word.startswith(name, autoescape=True) if family else word == name
+        numbers = self._word_numbers("facet", named)
+        return self._few_or_many(
+            select(facet.event_no).where(facet.name.in_(numbers), facet.text.in_(elements))
+        )
