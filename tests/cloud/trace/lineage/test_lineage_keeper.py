@@ -9,13 +9,16 @@ import pytest
 from sqlalchemy import select
 
 from cloud.model.database import Database
+from cloud.model.principal import EVERYTHING, NOTHING, Scope
 from cloud.model.trace_tables import trace_item
 from cloud.trace.lineage.base import Bounds, Direction, Index
+from cloud.trace.lineage.desk import LineageDesk
 from cloud.trace.lineage.keeper import Keeper, Sizes
 from cloud.trace.lineage.layers import Layers
 from cloud.trace.lineage.sql import SqlIndex
 from cloud.trace.lineage.trace import trace
 from cloud.trace.store import SqlTraceStore
+from protocols.errors import RefuseInput
 from tests.support.lineage_histories import body, history, item_id, told, voided
 from tests.support.lineage_oracle import Happening, History, Oracle
 from tests.support.trace_events import event_of, us_of
@@ -191,3 +194,17 @@ async def test_files_of_another_repository_are_not_taken(
     again = Keeper(state, other, SMALL)
     again.open()
     assert state.read_now(lambda c: type(again.index(c))) is SqlIndex
+
+
+async def test_desk_names_what_it_shows(
+    store: SqlTraceStore, state: Database, tmp_path: Path
+) -> None:
+    captured, keeper = await filled(store, state, tmp_path)
+    desk = LineageDesk(state, keeper)
+    known = sorted(captured.items())
+    for scope, hides in ((EVERYTHING, False), (Scope(organisations=frozenset({"a"})), False)):
+        shown = await desk.trace([item_id(known[5])], "back", bounds=Bounds(), scope=scope)
+        assert item_id(known[5]) in {node.id for node in shown.nodes}
+        assert any(node.hidden_at is not None for node in shown.nodes) is hides
+    with pytest.raises(RefuseInput, match="not_found"):
+        await desk.trace([item_id(known[5])], "back", bounds=Bounds(), scope=NOTHING)
