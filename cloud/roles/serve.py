@@ -26,6 +26,7 @@ from cloud.retention.runs import read_runs
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.sign_on import open_sign_on
+from cloud.roles.trace import TracePart
 from cloud.roles.trust import TrustPart
 from cloud.rules.follower import ValuesFollower
 from cloud.scans.find import find_scans
@@ -74,6 +75,7 @@ class ServeRole:
         settings = common.settings
         self._trust, self._audit = TrustPart(common), AuditPart(common)
         common.access.noted = self._audit.book.noted
+        self._trace = TracePart(common)
         self._sign_on = open_sign_on(common, self._audit.book)
         self.services = Services(
             registry=common.registry,
@@ -99,6 +101,7 @@ class ServeRole:
             organisations=common.organisations,
             sign_ups=_sign_ups(common),
             exports=Export(common.state_db, common.clock),
+            trace=self._trace.trace,
             trust=self._trust.desk,
             clock=common.clock,
             rates=settings.http.rates,
@@ -120,6 +123,7 @@ class ServeRole:
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""
         parts = {"watch broker": self._trust.run(), "keep audit heads": self._audit.run()}
+        parts |= self._trace.parts()
         if self._follower is not None:
             parts["follow values"] = self._follower.run()
         return parts

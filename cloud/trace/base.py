@@ -17,6 +17,20 @@ Behaviour = Literal["rollback", "proceed"]
 Outcome = Literal["stored", "duplicate", "conflict"]
 Listing = Literal["eventTypes", "epcs", "bizSteps", "bizLocations", "readPoints", "dispositions"]
 """The top-level resources of the REST binding."""
+EpcFormat = Literal[
+    "No_Preference", "Always_GS1_Digital_Link", "Always_EPC_URN", "Never_Translates"
+]
+CbvXmlFormat = Literal["No_Preference", "Always_Web_URI", "Always_URN", "Never_Translates"]
+
+
+class Formats(Struct, frozen=True):
+    """What an answer's reader wants, as the headers of the REST binding say it."""
+
+    epc: EpcFormat = "Always_GS1_Digital_Link"
+    """GS1-EPC-Format. A Digital Link at another host stays as it is, and so does what has no form
+    in the other writing."""
+    cbv_xml: CbvXmlFormat = "No_Preference"
+    """GS1-CBV-XML-Format. XML has no bare words: unless URNs are asked for, web addresses."""
 
 
 class Captured(Struct, frozen=True):

@@ -6,8 +6,8 @@ from typing import Any, Literal, Protocol
 from xml.sax.saxutils import escape, quoteattr
 
 import msgspec
-from msgspec import Struct
 
+from cloud.trace.base import EpcFormat, Formats, Listing
 from cloud.trace.xml.names import EVENT_NAMESPACES, QUERY_NAMESPACES, xml_text
 from cloud.trace.xml.write import write_event
 from protocols.codes.epc_uri import canonical_id, epc_urn
@@ -16,10 +16,6 @@ from protocols.epcis.inspection import Inspection
 from protocols.epcis.standard import Standard
 from protocols.epcis.tolerances import STANDARD
 
-EpcFormat = Literal[
-    "No_Preference", "Always_GS1_Digital_Link", "Always_EPC_URN", "Never_Translates"
-]
-CbvXmlFormat = Literal["No_Preference", "Always_Web_URI", "Always_URN", "Never_Translates"]
 Binding = Literal["json", "xml"]
 CHUNK_BYTES = 65_536
 """At least, of all chunks of a document but the last."""
@@ -32,6 +28,7 @@ _OBJECTS = {
     "bizLocation": "id",
     "sensorMetadata": "deviceID",
 }
+_WORD_LISTS: Mapping[Listing, str] = {"bizSteps": "bizStep", "dispositions": "disposition"}
 _OBJECT_LISTS = {
     "quantityList": "epcClass",
     "childQuantityList": "epcClass",
@@ -42,16 +39,6 @@ _OBJECT_LISTS = {
     "destinationList": "destination",
     "sensorReport": "deviceID",
 }
-
-
-class Formats(Struct, frozen=True):
-    """What an answer's reader wants, as the headers of the REST binding say it."""
-
-    epc: EpcFormat = "Always_GS1_Digital_Link"
-    """GS1-EPC-Format. A Digital Link at another host stays as it is, and so does what has no form
-    in the other writing."""
-    cbv_xml: CbvXmlFormat = "No_Preference"
-    """GS1-CBV-XML-Format. XML has no bare words: unless URNs are asked for, web addresses."""
 
 
 class Renderable(Protocol):
@@ -181,6 +168,26 @@ class Renderer:
             see = Inspection(self._standard, STANDARD, now_us=0)
             self._namespaces[key] = read_contexts(see, "", list(contexts), {})[1]
         return self._namespaces[key]
+
+
+def listed_value(kind: Listing, value: str, epc_format: EpcFormat, standard: Standard) -> str:
+    """Return a value of a top-level resource as events in JSON have it.
+
+    Args:
+        kind: the resource.
+        value: canonical; what it was captured as is not known.
+        epc_format: of identifiers.
+        standard: whose words stand alone.
+
+    """
+    if kind == "eventTypes":
+        return value
+    if kind in _WORD_LISTS:
+        values = standard.lists[_WORD_LISTS[kind]]
+        word = value.removeprefix(values.namespace)
+        return word if word in values.by_word else value
+    translate = _TRANSLATIONS[epc_format]
+    return translate(value) if translate else value
 
 
 def translated(body: Mapping[str, Any], translate: Callable[[str], str]) -> dict[str, Any]:

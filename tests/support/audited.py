@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -39,7 +40,7 @@ from cloud.web.pages import mount
 from protocols.clock import ManualClock
 from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
-from tests.support.epcis_bodies import document, event
+from tests.support.epcis_bodies import ITEM, document, event
 from tests.support.firms import DISTRICT, PASSWORD, People, district_details, firm_details, put
 from tests.support.http_services import AUDIT_KEY, LIFT, TOKEN, World, open_world
 from tests.support.sign_on import desk_of, provider
@@ -53,6 +54,7 @@ DEVICE, OWN_DEVICE = "0" * 16, "1" * 16
 ISSUER = "http://localhost:1"
 """Of a sign-on that nobody calls."""
 SITE = f'schema = 1\ngateway_id = "{GATEWAY}"\n[uplink]\nbroker = "mqtt://x"\n# {MARK}\n'
+PLACE = "https://example.com/place"
 PARAMETERS = {
     "asset_id": LIFT,
     "alarm_id": "1",
@@ -67,6 +69,14 @@ PARAMETERS = {
     "name": "suyuan-9.0.0-py3-none-any.whl",
     "session_id": "0",
     "key_id": "1",
+    "eventID": "urn:uuid:831c0292-4de1-430a-8255-2aca821abaab",
+    "eventType": "ObjectEvent",
+    "epc": quote(f"{ITEM}1", safe=""),
+    "bizStep": "shipping",
+    "disposition": "active",
+    "bizLocation": quote(PLACE, safe=""),
+    "readPoint": quote(PLACE, safe=""),
+    "queryName": "q",
 }
 """What stands in the paths of safe calls; further names belong here."""
 OF_FIRMS = {"organisations.export", "organisations.leave", "keys.write", "account.use"}
@@ -227,7 +237,7 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
 
 
 async def _fill_trace(trace: Trace) -> str:
-    place = {"id": PARAMETERS["readPoint"]}
+    place = {"id": PLACE}
     one = event(
         eventID=PARAMETERS["eventID"], disposition="active", readPoint=place, bizLocation=place
     )

@@ -4,22 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from msgspec import Struct
-
-from cloud.api.epcis.negotiate import CbvXmlFormat, EpcFormat, Media
+from cloud.api.epcis.negotiate import Media
 from cloud.api.epcis.tokens import PageTokens
-from cloud.trace.base import Captures, Listing, StoredEvent, TraceStore
+from cloud.trace.base import Captures, EpcFormat, Formats, Listing, StoredEvent, TraceStore
 from cloud.trace.query.base import EventQuery
-from protocols.epcis.event import Event
-from protocols.epcis.faults import CaptureFault
+from protocols.epcis.document import Reading
 
-
-class Written(Struct, frozen=True, kw_only=True):
-    """How a caller wants what he reads."""
-
-    media: Media = "application/json"
-    epc_format: EpcFormat = "Always_GS1_Digital_Link"
-    cbv_xml_format: CbvXmlFormat = "No_Preference"
+QUERY_NAME = "SimpleEventQuery"
+"""Of a query that nobody gave a name (EPCIS 2.0, section 8.2.7.1)."""
 
 
 class Render(Protocol):
@@ -29,17 +21,19 @@ class Render(Protocol):
         self,
         events: Sequence[StoredEvent],
         *,
-        written: Written,
-        created_at_us: int,
-        query_name: str | None = None,
+        media: Media,
+        formats: Formats,
+        created_us: int,
+        query_name: str = QUERY_NAME,
         subscription_id: str | None = None,
     ) -> bytes:
         """Write an EPCISQueryDocument.
 
         Args:
             events: its results, in order.
-            written: how.
-            created_at_us: now.
+            media: JSON or XML.
+            formats: of identifiers and words in it.
+            created_us: now, us since 1970 UTC.
             query_name: of the named query whose results they are.
             subscription_id: of the subscription that they are sent for.
 
@@ -52,12 +46,10 @@ class Render(Protocol):
 
 
 class ReadEvent(Protocol):
-    """Reads one event, as POST /events brings it; blocking, so called in a thread."""
+    """Reads one event of the JSON binding, as POST /events brings it; blocking."""
 
-    def __call__(
-        self, data: bytes, media: Media, *, now_us: int, organisation: str
-    ) -> tuple[Event | None, Sequence[CaptureFault]]:
-        """Return it, None when one of the faults is an error."""
+    def __call__(self, data: bytes, now_us: int, organisation: str) -> Reading:
+        """Return what became of it."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -10,11 +10,13 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services
 from cloud.api.epcis.arrivals import Arrivals
-from cloud.api.epcis.base import Written
+from cloud.api.epcis.base import QUERY_NAME
 from cloud.api.epcis.capture import fault_fields
 from cloud.api.epcis.discovery import offer
 from cloud.api.epcis.negotiate import (
+    JSON,
     JSON_OR_XML,
+    Media,
     cbv_xml_format,
     choose_media,
     epc_format,
@@ -24,7 +26,7 @@ from cloud.api.epcis.pages import Pages, Wanted, named_in_path
 from cloud.api.guard import Guard
 from cloud.api.problems import problem
 from cloud.model.principal import Granted
-from cloud.trace.base import EventPage, Position, StoredEvent
+from cloud.trace.base import EventPage, Formats, Position, StoredEvent
 from cloud.trace.query.base import EventQuery
 from protocols.epcis.faults import CaptureFault
 from protocols.errors import RefuseInput
@@ -91,7 +93,7 @@ async def answer_query(
     granted: Granted,
     query: EventQuery,
     *,
-    query_name: str | None = None,
+    query_name: str = QUERY_NAME,
 ) -> Response:
     """Answer with a page of the events that a query admits."""
     written = written_for(request)
@@ -115,13 +117,17 @@ def namespaces_of(services: Services, request: Request) -> Mapping[str, str]:
     return services.trace.read_extensions(request.headers.get("gs1-extensions", ""))
 
 
+class Written(NamedTuple):
+    """How a caller wants what he reads."""
+
+    media: Media = "application/json"
+    formats: Formats = Formats()
+
+
 def written_for(request: Request) -> Written:
     """Read how events are to be written; RefuseInput `not_acceptable`."""
-    return Written(
-        media=choose_media(request.headers.get("accept", ""), JSON_OR_XML),
-        epc_format=epc_format(request.headers),
-        cbv_xml_format=cbv_xml_format(request.headers),
-    )
+    formats = Formats(epc_format(request.headers), cbv_xml_format(request.headers))
+    return Written(choose_media(request.headers.get("accept", ""), JSON_OR_XML), formats)
 
 
 async def document(
@@ -129,19 +135,20 @@ async def document(
     events: Sequence[StoredEvent],
     written: Written,
     *,
-    query_name: str | None = None,
+    query_name: str = QUERY_NAME,
 ) -> Response:
     """Answer with an EPCISQueryDocument."""
     body = await asyncio.to_thread(
         services.trace.render.document,
         events,
-        written=written,
-        created_at_us=services.clock.wall_ms() * 1000,
+        media=written.media,
+        formats=written.formats,
+        created_us=services.clock.wall_ms() * 1000,
         query_name=query_name,
     )
-    headers: dict[str, str] = {"GS1-EPC-Format": written.epc_format}
+    headers: dict[str, str] = {"GS1-EPC-Format": written.formats.epc}
     if written.media == "application/xml":
-        headers["GS1-CBV-XML-Format"] = written.cbv_xml_format
+        headers["GS1-CBV-XML-Format"] = written.formats.cbv_xml
     return Response(body, headers=headers, media_type=written.media)
 
 
@@ -157,16 +164,14 @@ async def _page(
 
 
 async def _capture(services: Services, request: Request, granted: Granted, body: bytes) -> Response:
-    media = given_media(request.headers.get("content-type", ""), JSON_OR_XML)
+    given_media(request.headers.get("content-type", ""), JSON)
     now_us = services.clock.wall_ms() * 1000
     organisation = granted.principal.organisation or ""
-    event, faults = await asyncio.to_thread(
-        services.trace.read_event, body, media, now_us=now_us, organisation=organisation
-    )
-    if event is None:
-        return _refused(faults)
+    reading = await asyncio.to_thread(services.trace.read_event, body, now_us, organisation)
+    if reading.event is None:
+        return _refused(reading.faults)
     [outcome] = await services.trace.store.capture(
-        [event],
+        [reading.event],
         organisation=organisation,
         recorded_at_us=now_us,
         also=[services.noted(granted, "epcis:events")],

@@ -8,15 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeVar, get_args
 
+from cloud.trace.base import CbvXmlFormat, EpcFormat
 from protocols.errors import RefuseInput
 
 EPCIS_VERSION = CBV_VERSION = "2.0.0"
 EPCIS_MIN = CBV_MIN = "1.2.0"
 """Of documents that are captured; what leaves is of the versions above."""
-EpcFormat = Literal[
-    "No_Preference", "Always_GS1_Digital_Link", "Always_EPC_URN", "Never_Translates"
-]
-CbvXmlFormat = Literal["No_Preference", "Always_Web_URI", "Always_URN", "Never_Translates"]
 EPC_FORMATS: tuple[EpcFormat, ...] = get_args(EpcFormat)
 CBV_XML_FORMATS: tuple[CbvXmlFormat, ...] = get_args(CbvXmlFormat)
 Media = Literal["application/json", "application/ld+json", "application/xml"]

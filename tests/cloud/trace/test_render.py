@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from cloud.trace.render import CHUNK_BYTES, Binding, CbvXmlFormat, EpcFormat, Formats, Renderer
+from cloud.trace.base import CbvXmlFormat, EpcFormat, Formats
+from cloud.trace.render import CHUNK_BYTES, Binding, Renderer
 from cloud.trace.xml.read import read_xml
 from protocols.epcis.document import Document
 from protocols.epcis.event import Event

@@ -122,3 +122,26 @@ async def test_parts_of_a_path_stay_whole(asked: Asked) -> None:
     assert (await asked.get(f"/readPoints/{part(place)}")).json()["member"] == ["events"]
     assert len(events_of(await asked.get(f"/readPoints/{part(place)}/events"))) == 1
     assert isinstance(await asked.get(f"/readPoints/{place}"), httpx.Response)
+
+
+async def test_what_came_in_json_leaves_as_xml_and_comes_in_again(asked: Asked) -> None:
+    await asked.capture(event(1, eventID=UUID, disposition="in_transit"))
+    answer = await asked.get("/events", Accept="application/xml", GS1_EPC_Format="Always_EPC_URN")
+    assert answer.headers["content-type"] == "application/xml"
+    assert "<bizStep>https://ref.gs1.org/cbv/BizStep-shipping</bizStep>" in answer.text
+    headers = {**asked.firm(), "Content-Type": "text/xml; charset=utf-8"}
+    sent = await asked.client.post("/epcis/capture", content=answer.content, headers=headers)
+    job = (await asked.client.get(sent.headers["location"], headers=asked.firm())).json()
+    assert (job["success"], job["duplicates"]) == (True, 1), job
+    [one] = events_of(await asked.get("/events", asked.firm()))
+    assert (one["epcList"], one["disposition"]) == ([f"{ITEM}1"], "in_transit")
+
+
+async def test_xml_with_entities_is_refused_by_its_job(asked: Asked) -> None:
+    text = '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>'
+    headers = {**ADMIN, "Content-Type": "application/xml"}
+    sent = await asked.client.post("/epcis/capture", content=text, headers=headers)
+    job = (await asked.client.get(sent.headers["location"], headers=ADMIN)).json()
+    assert (job["running"], job["success"]) == (False, False)
+    assert job["errors"][0]["rule"] == "bad_xml"
+    assert "root:" not in str(job)

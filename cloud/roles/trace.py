@@ -1,0 +1,99 @@
+"""The trace repository inside the service: what the HTTP side asks, and the jobs behind it."""
+
+import secrets
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from cloud.api.epcis.base import QUERY_NAME, Trace
+from cloud.api.epcis.negotiate import Media
+from cloud.api.epcis.tokens import KEY_BYTES, PageTokens
+from cloud.model.database import take_turn
+from cloud.model.tables import secret
+from cloud.roles.common import Common
+from cloud.trace.base import EpcFormat, Formats, Listing, StoredEvent
+from cloud.trace.capture import CaptureLimits, SqlCaptures
+from cloud.trace.query.parse import read_extensions, read_query, read_url
+from cloud.trace.readers import Readers
+from cloud.trace.render import Renderer, listed_value
+from cloud.trace.spent import SpentTokens
+from cloud.trace.store import SqlTraceStore
+from protocols.catalog.files import data_root
+from protocols.epcis.standard import Standard, load_standard
+from protocols.epcis.tolerances import STANDARD
+
+KEY_NAME = "trace_pages"
+
+
+class TracePart:
+    """The repository, its jobs, and the tokens of its pages."""
+
+    def __init__(self, common: Common) -> None:
+        self.standard = standard = load_standard(data_root() / "epcis")
+        database, clock, limits = common.state_db, common.clock, CaptureLimits()
+        readers = Readers(
+            standard, bytes_max=limits.bytes_max, tolerances_of=lambda _organisation: STANDARD
+        )
+        self.store = SqlTraceStore(database, standard=standard)
+        self._captures = SqlCaptures(
+            database, self.store, readers=readers.by_media(), clock=clock, limits=limits
+        )
+        self.trace = Trace(
+            store=self.store,
+            captures=self._captures,
+            capture_events_max=limits.events_max,
+            pages=PageTokens(database.write_now(page_key), clock, SpentTokens(database)),
+            render=Rendering(standard),
+            read_event=readers.event,
+            read_query=partial(read_query, standard=standard),
+            read_url=partial(read_url, standard=standard),
+            read_extensions=read_extensions,
+        )
+
+    def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return what runs until the process stops."""
+        return {"capture": self._captures.run()}
+
+
+class Rendering:
+    """Writes events as the HTTP side asks for them."""
+
+    def __init__(self, standard: Standard) -> None:
+        self._standard = standard
+
+    def document(
+        self,
+        events: Sequence[StoredEvent],
+        *,
+        media: Media,
+        formats: Formats,
+        created_us: int,
+        query_name: str = QUERY_NAME,
+        subscription_id: str | None = None,
+    ) -> bytes:
+        """Write an EPCISQueryDocument."""
+        chunks = Renderer(self._standard, formats).query_document(
+            "xml" if media == "application/xml" else "json",
+            events,
+            created_us=created_us,
+            query_name=query_name,
+            subscription_id=subscription_id,
+        )
+        return b"".join(chunks)
+
+    def value(self, kind: Listing, value: str, epc_format: EpcFormat) -> str:
+        """Write a value of a top-level resource as events have it."""
+        return listed_value(kind, value, epc_format, self._standard)
+
+
+def page_key(connection: Connection) -> bytes:
+    """Return the key of the tokens, one for all processes; made at the first start."""
+    take_turn(connection, KEY_NAME)
+    row = connection.execute(select(secret.c.value).where(secret.c.name == KEY_NAME)).first()
+    if row is not None:
+        return bytes(row.value)
+    key = secrets.token_bytes(KEY_BYTES)
+    connection.execute(insert(secret).values(name=KEY_NAME, value=key))
+    return key
