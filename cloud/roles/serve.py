@@ -75,8 +75,7 @@ class ServeRole:
         settings = common.settings
         self._trust, self._audit = TrustPart(common), AuditPart(common)
         common.access.noted = self._audit.book.noted
-        self._trace = TracePart(common)
-        self._sign_on = open_sign_on(common, self._audit.book)
+        self._trace, self._sign_on = TracePart(common), open_sign_on(common, self._audit.book)
         self.services = Services(
             registry=common.registry,
             gateways=common.gateways,

@@ -103,13 +103,9 @@ class History:
             actions = {action for _, action, _ in heard}
             deleted = [named for _, action, named in heard if action == "DELETE"]
             added = [named for _, action, named in heard if action == "ADD"]
-            out_of_all = bool(deleted)
-            if by_class and deleted and since is not None and "emptied" not in actions:
-                count.take(deleted)
-                out_of_all = count.all_out()
-                if not out_of_all:
-                    actions = actions - {"DELETE"} | {"OBSERVE"}
-            if out_of_all or "emptied" in actions:
+            if by_class and since is not None:
+                actions = count.meant(actions, deleted)
+            if actions & {"DELETE", "emptied"}:
                 count = _Count()
             taken_out = "DELETE" in actions or (
                 "emptied" in actions and ("OBSERVE" in actions or since is not None)
@@ -164,7 +160,14 @@ class _Count:
         self.known &= one.quantity is not None
         self.units.add(one.uom)
 
-    def all_out(self) -> bool:
+    def meant(self, actions: set[str], deleted: Sequence[Named | None]) -> set[str]:
+        """Take some out: as long as more is inside it is no more than seen there."""
+        if not deleted or "emptied" in actions:
+            return actions
+        self.take(deleted)
+        return actions if self._all_out() else actions - {"DELETE"} | {"OBSERVE"}
+
+    def _all_out(self) -> bool:
         enough = self.taken >= self.added * (1 - 1e-9)
         return self.known and len(self.units) <= 1 and enough
 
