@@ -192,6 +192,19 @@ async def test_listings_hold_what_visible_events_say(store: SqlTraceStore) -> No
     assert await store.listing("eventTypes", scope=seen, limit=9) == ["ObjectEvent"]
 
 
+async def test_listings_follow_who_comes_to_see_an_event(store: SqlTraceStore) -> None:
+    party = "https://id.gs1.org/417/6901234000016"
+    named = body(sourceList=[{"type": "owning_party", "source": party}])
+    await capture(store, named, organisation="a")
+    step = "https://ref.gs1.org/cbv/BizStep-shipping"
+    assert await store.listing("bizSteps", scope=firm("b"), limit=9) == []
+    await store.put_party("b", party)
+    await capture(store, named, organisation="c")
+    for organisation in ("b", "c"):
+        assert await store.listing("bizSteps", scope=firm(organisation), limit=9) == [step]
+        assert len(await store.listing("epcs", scope=firm(organisation), limit=9)) == 2
+
+
 async def test_pages_hold_every_event_once_while_others_come_in(store: SqlTraceStore) -> None:
     for query in (EVERY, read({"orderBy": "eventTime", "orderDirection": "ASC"})):
         before = {one.event_no for one in await found(store)}
