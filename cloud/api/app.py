@@ -14,6 +14,7 @@ from cloud.api import (
     feed,
     gateways,
     health,
+    lineage,
     me,
     open_data,
     organisations,
@@ -45,6 +46,7 @@ def create_app(services: Services) -> FastAPI:
     for resource in (*resources, feed, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
     app.include_router(data_rules.router(services, guard))
+    app.include_router(lineage.router(services, guard))
     app.include_router(rollouts.files(services))
     for part in epcis.routers(services, guard):
         app.include_router(part)

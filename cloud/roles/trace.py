@@ -13,6 +13,7 @@ from cloud.api.epcis.tokens import KEY_BYTES, PageTokens
 from cloud.model.database import take_turn
 from cloud.model.tables import secret
 from cloud.roles.common import Common
+from cloud.roles.lineage import LineagePart
 from cloud.trace.base import EpcFormat, Formats, Listing, StoredEvent
 from cloud.trace.capture import CaptureLimits, SqlCaptures
 from cloud.trace.query.parse import read_extensions, read_query, read_url
@@ -28,7 +29,7 @@ KEY_NAME = "trace_pages"
 
 
 class TracePart:
-    """The repository, its jobs, and the tokens of its pages."""
+    """The repository, its jobs, the tokens of its pages, and lineages."""
 
     def __init__(self, common: Common) -> None:
         self.standard = standard = load_standard(data_root() / "epcis")
@@ -51,10 +52,12 @@ class TracePart:
             read_url=partial(read_url, standard=standard),
             read_extensions=read_extensions,
         )
+        self._lineage = LineagePart(common)
+        self.lineages = self._lineage.desk
 
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""
-        return {"capture": self._captures.run()}
+        return {"capture": self._captures.run(), **self._lineage.parts()}
 
 
 class Rendering:

@@ -59,6 +59,7 @@ QUERIES = {
     "/api/v1/gateways": ("after", "limit"),
     "/api/v1/organisations": ("state", "kind", "text", "after", "limit"),
     "/api/v1/assets/{asset_id}/readings": ("points", "from", "to", "step", "aggregate", "limit"),
+    "/api/v1/lineage": ("item", "direction", "at", "items", "depth", "horizon", "format"),
     "/api/v1/refusals": ("limit",),
     "/api/v1/scans": ("gateway", "reader", "code", "before_id", "limit"),
 }
@@ -81,6 +82,8 @@ NAMES = {
     "to": ["1764000000000"],
     "step": ["1m"],
     "kind": ["enterprise"],
+    "item": ["urn:epc:id:sgtin:0614141.107346.2017"],
+    "direction": ["back", "forward"],
 }
 """Values that mean something."""
 ENDLESS = ("/api/v1/feed",)
