@@ -25,6 +25,7 @@ from cloud.web import (
     scans,
     sign_on,
     signup,
+    trace,
 )
 from cloud.web.visit import STATIC, NotForYou, SignInFirst, login_address, visits
 from protocols.errors import StopService
@@ -63,7 +64,7 @@ def mount(app: FastAPI, services: Services) -> None:
         app.include_router(sign_on.router(services.sign_on, anyone))
     firms = (organisations, first_steps)
     app.include_router(own_account.router(services, anyone, signed_in))
-    for pages in (console, alarms, assets, fleet, scans, *firms, people, audit, data_rules):
+    for pages in (console, alarms, assets, fleet, scans, trace, *firms, people, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))
 
