@@ -58,7 +58,7 @@ class Picture(Struct, frozen=True, kw_only=True):
 
 def draw(shown: Shown, opened: Collection[int]) -> Picture:
     """Lay a lineage out; `opened` are the numbers of fans to unfold."""
-    columns = [_column(node) for node in shown.nodes]
+    columns = _columns(shown)
     owner = _fold(shown, columns, opened)
     members: dict[int, list[int]] = defaultdict(list)
     for node, first in enumerate(owner):
@@ -91,9 +91,48 @@ def draw(shown: Shown, opened: Collection[int]) -> Picture:
     )
 
 
-def _column(node: ShownNode) -> int:
-    """Return how far from the start; a transformation stands between the items it joins."""
-    return 2 * node.depth - (node.kind == "transformation")
+def _columns(shown: Shown) -> list[int]:
+    """Return how far from the start each node stands: behind all that lead to it.
+
+    What leads in a circle, as a cylinder that is filled again does, is drawn back.
+    """
+    columns = [2 * node.depth - (node.kind == "transformation") for node in shown.nodes]
+    leads: dict[int, dict[int, int]] = defaultdict(dict)
+    for link in shown.links:
+        near, far = link.source, link.target
+        depths = [shown.nodes[node].depth for node in (near, far)]
+        if link.kind in ("aggregation", "association"):
+            if depths[0] != depths[1]:
+                near, far = (near, far) if depths[0] < depths[1] else (far, near)
+                leads[near][far] = 2
+        else:
+            near, far = (far, near) if shown.direction == "back" else (near, far)
+            leads[near][far] = 1
+    for near in _in_order(leads, len(columns)):
+        for far, apart in leads[near].items():
+            columns[far] = max(columns[far], columns[near] + apart)
+    return columns
+
+
+def _in_order(leads: dict[int, dict[int, int]], count: int) -> list[int]:
+    """Return all nodes, each before those that it leads to; drop what closes a circle."""
+    done: list[int] = []
+    state = dict.fromkeys(range(count), "new")
+    for start in range(count):
+        stack = [start] if state[start] == "new" else []
+        while stack:
+            node = stack[-1]
+            if state[node] == "new":
+                state[node] = "open"
+                for far in [far for far in leads[node] if state[far] == "open"]:
+                    del leads[node][far]
+                stack += [far for far in leads[node] if state[far] == "new"]
+                continue
+            stack.pop()
+            if state[node] == "open":
+                state[node] = "done"
+                done.append(node)
+    return done[::-1]
 
 
 def _fold(shown: Shown, columns: list[int], opened: Collection[int]) -> list[int]:
@@ -109,9 +148,9 @@ def _fold(shown: Shown, columns: list[int], opened: Collection[int]) -> list[int
     for column in sorted(by_column):
         alike: dict[Signature, list[int]] = defaultdict(list)
         for number in by_column[column]:
-            node = shown.nodes[number]
-            links = {(kind, owner[near]) for kind, near in nearer[number]}
-            alike[node.kind, node.hidden_at, tuple(sorted(links))].append(number)
+            one = shown.nodes[number]
+            links = {(kind, owner[other]) for kind, other in nearer[number]}
+            alike[one.kind, one.hidden_at, tuple(sorted(links))].append(number)
         for numbers in alike.values():
             if len(numbers) > FAN and numbers[0] not in opened:
                 for number in numbers:
@@ -134,8 +173,8 @@ def _rows(
     for column in sorted(by_column):
         beside: dict[int, float] = {}
         for first in by_column[column]:
-            near = [rows[one] for one in nearer[first] if one in rows]
-            beside[first] = sum(near) / len(near) if near else 0.0
+            known = [rows[one] for one in nearer[first] if one in rows]
+            beside[first] = sum(known) / len(known) if known else 0.0
         free = 0
         for first in sorted(by_column[column], key=lambda one: (beside[one], one)):
             rows[first] = max(free, round(beside[first]))

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from cloud.trace.lineage.base import Bounds, Shown, ShownCut, ShownLink, ShownNode
-from cloud.web.lineage_picture import BOXES_MAX, FAN, draw
+from cloud.web.lineage_picture import BOXES_MAX, FAN, GAP_X, WIDTH, draw
 from tests.support.http_services import World
 from tests.support.trace_events import event_of
 
@@ -142,3 +142,29 @@ def test_few_alike_are_not_folded_and_too_many_are_left_out() -> None:
     assert len(draw(shown([first, *many], links), ()).boxes) == 2
     picture = draw(shown([first, *many], links), (1,))
     assert (len(picture.boxes), picture.left_out) == (BOXES_MAX, 4)
+
+
+def test_what_leads_somewhere_stands_before_it_even_on_a_longer_way() -> None:
+    """The lot c went into both t1 and, made into b by t2, into it again."""
+    nodes = [
+        ShownNode(kind="thing", depth=0, id="a"),
+        ShownNode(kind="thing", depth=1, id="b"),
+        ShownNode(kind="thing", depth=1, id="c"),
+        ShownNode(kind="transformation", depth=1, id="t1"),
+        ShownNode(kind="transformation", depth=2, id="t2"),
+    ]
+    ends = [("output", 3, 0), ("input", 1, 3), ("input", 2, 3), ("output", 4, 1), ("input", 2, 4)]
+    links = [ShownLink(kind=kind, source=a, target=b) for kind, a, b in ends]  # type: ignore[arg-type]
+    x = {box.node.id: box.x for box in draw(shown(nodes, links), ()).boxes}
+    assert x["c"] < x["t2"] < x["b"] < x["t1"] < x["a"]
+
+
+def test_a_cylinder_filled_again_is_drawn_once() -> None:
+    nodes = [
+        ShownNode(kind="thing", depth=0, id="a"),
+        ShownNode(kind="transformation", depth=1, id="t"),
+    ]
+    ends = ((1, 0, "output"), (0, 1, "input"))
+    links = [ShownLink(kind=kind, source=a, target=b) for a, b, kind in ends]  # type: ignore[arg-type]
+    picture = draw(shown(nodes, links), ())
+    assert (len(picture.boxes), picture.width) == (2, 2 * (WIDTH + GAP_X))
