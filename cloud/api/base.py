@@ -42,7 +42,6 @@ from cloud.oidc.base import SignOn
 from cloud.organisations.base import Exports, Organisations, SignUps
 from cloud.retention.base import RulesOfData
 from cloud.telemetry.base import Aggregate, Series
-from cloud.trace.lineage.base import Lineages
 from protocols.clock import Clock
 from protocols.enrolment import Code, EnrolRequest, RenewRequest
 from protocols.errors import RefuseInput
@@ -375,7 +374,6 @@ class Services:
     sign_ups: SignUps
     exports: Exports
     trace: Trace
-    lineages: Lineages
     trust: Trust | None = None
     """None: this service has no authority."""
     sign_on: SignOn | None = None

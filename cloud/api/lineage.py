@@ -36,7 +36,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
         query = request.query_params
         check_names(query, PARAMETERS)
         form = _one_of(query, "format", ("json", "csv"))
-        shown = await services.lineages.trace(question(query), scope=granted.scope)
+        shown = await services.trace.lineages.trace(question(query), scope=granted.scope)
         if form == "csv":
             headers = {"Content-Disposition": 'attachment; filename="lineage.csv"'}
             return Response(sheet(shown), media_type="text/csv; charset=utf-8", headers=headers)

@@ -101,7 +101,6 @@ class ServeRole:
             sign_ups=_sign_ups(common),
             exports=Export(common.state_db, common.clock),
             trace=self._trace.trace,
-            lineages=self._trace.lineages,
             trust=self._trust.desk,
             clock=common.clock,
             rates=settings.http.rates,

@@ -41,6 +41,7 @@ class TracePart:
         self._captures = SqlCaptures(
             database, self.store, readers=readers.by_media(), clock=clock, limits=limits
         )
+        self._lineage = LineagePart(common)
         self.trace = Trace(
             store=self.store,
             captures=self._captures,
@@ -51,9 +52,8 @@ class TracePart:
             read_query=partial(read_query, standard=standard),
             read_url=partial(read_url, standard=standard),
             read_extensions=read_extensions,
+            lineages=self._lineage.desk,
         )
-        self._lineage = LineagePart(common)
-        self.lineages = self._lineage.desk
 
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""

@@ -35,7 +35,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
             return visit.render("trace.html", head=head, **asked)
         question = Question((canonical_id(item),), cast("Direction", direction), None, BOUNDS)
         try:
-            shown = await services.lineages.trace(question, scope=visit.scope)
+            shown = await services.trace.lineages.trace(question, scope=visit.scope)
         except RefuseInput as refusal:
             asked["fault"] = refusal.reason
             return visit.render("trace.html", status=404, head=head, **asked)

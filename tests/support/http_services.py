@@ -42,8 +42,6 @@ from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
 from cloud.scans.find import find_scans
 from cloud.telemetry.base import Aggregate, Series
-from cloud.trace.lineage.desk import LineageDesk
-from cloud.trace.lineage.keeper import Keeper
 from cloud.trust import signing
 from cloud.web.pages import mount
 from protocols.clock import Clock, ManualClock, SystemClock
@@ -292,8 +290,7 @@ async def open_world(
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
-        trace=open_trace(database, clock),
-        lineages=LineageDesk(database, Keeper(database, folder / "lineage")),
+        trace=open_trace(database, clock, folder),
         audit=audit,
         sign_on=sign_on and sign_on(access, organisations, audit),
         trust=trust,

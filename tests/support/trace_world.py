@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
+from pathlib import Path
 
 from cloud.api.epcis.base import Trace
 from cloud.api.epcis.tokens import PageTokens
@@ -9,6 +10,8 @@ from cloud.model.database import Database, Work
 from cloud.roles.trace import Rendering
 from cloud.trace.base import Behaviour, Job
 from cloud.trace.capture import CaptureLimits, SqlCaptures
+from cloud.trace.lineage.desk import LineageDesk
+from cloud.trace.lineage.keeper import Keeper
 from cloud.trace.query.parse import read_extensions, read_query, read_url
 from cloud.trace.readers import Readers
 from cloud.trace.spent import SpentTokens
@@ -54,7 +57,7 @@ class PromptCaptures(SqlCaptures):
         return job
 
 
-def open_trace(database: Database, clock: Clock) -> Trace:
+def open_trace(database: Database, clock: Clock, folder: Path) -> Trace:
     """Build it over a state database."""
     readers = Readers(standard(), bytes_max=LIMITS.bytes_max, tolerances_of=lambda _: STANDARD)
     store = SqlTraceStore(database, standard=standard())
@@ -70,4 +73,5 @@ def open_trace(database: Database, clock: Clock) -> Trace:
         read_query=partial(read_query, standard=standard()),
         read_url=partial(read_url, standard=standard()),
         read_extensions=read_extensions,
+        lineages=LineageDesk(database, Keeper(database, folder / "lineage")),
     )

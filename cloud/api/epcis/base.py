@@ -7,6 +7,7 @@ from typing import Protocol
 from cloud.api.epcis.negotiate import Media
 from cloud.api.epcis.tokens import PageTokens
 from cloud.trace.base import Captures, EpcFormat, Formats, Listing, StoredEvent, TraceStore
+from cloud.trace.lineage.base import Lineages
 from cloud.trace.query.base import EventQuery
 from protocols.epcis.document import Reading
 
@@ -70,3 +71,5 @@ class Trace:
     """(parameters, namespaces=…); QueryFault."""
     read_extensions: Callable[[str], Mapping[str, str]]
     """The header GS1-Extensions; QueryFault."""
+    lineages: Lineages
+    """Where things come from and go to; not of the binding, but of the same events."""
