@@ -31,6 +31,7 @@ from cloud.roles.trust import TrustPart
 from cloud.rules.follower import ValuesFollower
 from cloud.scans.find import find_scans
 from cloud.telemetry.base import TelemetryStore
+from cloud.trace.resolver.book import LinkBook
 from cloud.web import pages
 
 Latest = Callable[[str], Mapping[str, LatestValue]]
@@ -72,7 +73,6 @@ class ServeRole:
             follower = self._follower = _follower(common)
             common.on_log.append(follower.wake)
             values = follower.latest, follower.assets_of
-        settings = common.settings
         self._trust, self._audit = TrustPart(common), AuditPart(common)
         common.access.noted = self._audit.book.noted
         self._trace, self._sign_on = TracePart(common), open_sign_on(common, self._audit.book)
@@ -101,12 +101,14 @@ class ServeRole:
             sign_ups=_sign_ups(common),
             exports=Export(common.state_db, common.clock),
             trace=self._trace.trace,
+            codes=common.codes(),
+            links=LinkBook(common.state_db, common.clock),
             trust=self._trust.desk,
             clock=common.clock,
-            rates=settings.http.rates,
-            base_url=settings.base_url,
-            language=settings.language,
-            time_zone=settings.time_zone,
+            rates=common.settings.http.rates,
+            base_url=common.settings.base_url,
+            language=common.settings.language,
+            time_zone=common.settings.time_zone,
             stopping=common.stopping,
             mounts=(pages.mount,),
         )

@@ -11,6 +11,7 @@ from cloud.web import (
     alarms,
     assets,
     audit,
+    codes,
     console,
     data_rules,
     first_steps,
@@ -56,7 +57,7 @@ def mount(app: FastAPI, services: Services) -> None:
     if missing:
         raise StopService(f"the pages lack {', '.join(missing)}: run python build_assets.py")
     anyone, signed_in = visits(services)
-    for open_pages in (login, open_data, redeem, signup):
+    for open_pages in (codes, login, open_data, redeem, signup):
         app.include_router(open_pages.router(services, anyone))
     app.include_router(leaving.router(services, anyone, signed_in))
     if services.sign_on is not None:

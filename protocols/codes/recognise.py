@@ -26,7 +26,7 @@ from protocols.codes.element_strings import (
 )
 from protocols.codes.epc_uri import DIGITAL_LINK, canonical_id, identifier_fault
 from protocols.codes.links import is_link, parse_asset_link, parse_digital_link
-from protocols.codes.registry import Registry
+from protocols.codes.registry import SchemeRegistry
 from protocols.errors import RefuseInput
 from protocols.ids import ASSET_ID
 from protocols.records import Code
@@ -77,7 +77,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """Of a GS1 key all elements that were told with it, in brackets."""
 
 
-def recognise(text: str, registry: Registry, symbology: str = "") -> tuple[Candidate, ...]:
+def recognise(text: str, registry: SchemeRegistry, symbology: str = "") -> tuple[Candidate, ...]:
     """Return what a text may be, the surest first; nothing where no scheme fits.
 
     Args:
@@ -111,8 +111,8 @@ def recognise(text: str, registry: Registry, symbology: str = "") -> tuple[Candi
     return tuple(_from_form(body, registry, symbology))
 
 
-def named(scheme: str, code: str, registry: Registry, why: Why = "named") -> Candidate:
-    """Return the code of a scheme that is told beside it; RefuseInput as `Registry.named`."""
+def named(scheme: str, code: str, registry: SchemeRegistry, why: Why = "named") -> Candidate:
+    """Return the code of a scheme that is told beside it; RefuseInput as `SchemeRegistry.named`."""
     return _candidate(registry.named(scheme, code), registry, "told", why)
 
 
@@ -145,7 +145,7 @@ def _clean(text: str, symbology: str) -> tuple[str, str]:
     return body, symbology
 
 
-def _from_urn(text: str, registry: Registry) -> tuple[Candidate, ...]:
+def _from_urn(text: str, registry: SchemeRegistry) -> tuple[Candidate, ...]:
     fault = identifier_fault(text)
     if fault is not None:
         raise RefuseInput(fault.rule, f"expected {fault.expected}")
@@ -153,7 +153,7 @@ def _from_urn(text: str, registry: Registry) -> tuple[Candidate, ...]:
     return _from_elements(elements, registry, "epc_urn") if elements else ()
 
 
-def _from_link(text: str, registry: Registry) -> tuple[Candidate, ...]:
+def _from_link(text: str, registry: SchemeRegistry) -> tuple[Candidate, ...]:
     elements = parse_digital_link(text)
     if elements is not None:
         return _from_elements(elements, registry, "digital_link")
@@ -182,7 +182,7 @@ def _elements_unproven(body: str, symbology: str) -> Elements:
     return ()
 
 
-def _from_elements(elements: Elements, registry: Registry, why: Why) -> tuple[Candidate, ...]:
+def _from_elements(elements: Elements, registry: SchemeRegistry, why: Why) -> tuple[Candidate, ...]:
     found = []
     for exact, *wider in registry.keys(elements):
         one = _candidate(registry.named(exact.scheme, exact.value), registry, "told", why)
@@ -190,7 +190,7 @@ def _from_elements(elements: Elements, registry: Registry, why: Why) -> tuple[Ca
     return tuple(found)
 
 
-def _from_words(text: str, registry: Registry) -> Iterator[Candidate]:
+def _from_words(text: str, registry: SchemeRegistry) -> Iterator[Candidate]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     labelled = list(_from_label(lines, registry))
     yield from labelled
@@ -209,7 +209,7 @@ def _from_words(text: str, registry: Registry) -> Iterator[Candidate]:
     yield from (one for one in found.values() if (one.scheme, one.code) not in already)
 
 
-def _from_label(lines: Sequence[str], registry: Registry) -> Iterator[Candidate]:
+def _from_label(lines: Sequence[str], registry: SchemeRegistry) -> Iterator[Candidate]:
     for scheme in registry.labelled:
         if len(lines) != len(scheme.label):
             continue
@@ -224,7 +224,7 @@ def _from_label(lines: Sequence[str], registry: Registry) -> Iterator[Candidate]
             yield _candidate(found._replace(fields=fields), registry, "told", "label")
 
 
-def _in_text(words: Iterable[str], registry: Registry) -> list[Found]:
+def _in_text(words: Iterable[str], registry: SchemeRegistry) -> list[Found]:
     return [
         found
         for word in list(words)[:PARTS_MAX]
@@ -234,7 +234,7 @@ def _in_text(words: Iterable[str], registry: Registry) -> list[Found]:
     ]
 
 
-def _from_form(text: str, registry: Registry, symbology: str) -> list[Candidate]:
+def _from_form(text: str, registry: SchemeRegistry, symbology: str) -> list[Candidate]:
     found = registry.plain.find(text, symbology)
     told = [one for one in found if symbology and symbology in one.form.symbologies]
     if told:
@@ -249,7 +249,9 @@ def _from_form(text: str, registry: Registry, symbology: str) -> list[Candidate]
     return _weigh(found, registry, "form")
 
 
-def _weigh(found: Sequence[Found], registry: Registry, why: Why = "in_text") -> list[Candidate]:
+def _weigh(
+    found: Sequence[Found], registry: SchemeRegistry, why: Why = "in_text"
+) -> list[Candidate]:
     """Say how sure each is: the only one, or the only one without doubts, is likely."""
     once = {(one.scheme, one.code): one for one in reversed(found)}
     made = [_candidate(one, registry, "possible", why) for one in reversed(once.values())]
@@ -260,7 +262,7 @@ def _weigh(found: Sequence[Found], registry: Registry, why: Why = "in_text") -> 
     return made
 
 
-def _candidate(found: Found, registry: Registry, sure: Sure, why: Why) -> Candidate:
+def _candidate(found: Found, registry: SchemeRegistry, sure: Sure, why: Why) -> Candidate:
     return Candidate(
         scheme=found.scheme,
         code=found.code,

@@ -11,7 +11,7 @@ from protocols.errors import RefuseInput
 from protocols.records import Code
 
 
-class Registry:
+class SchemeRegistry:
     """Schemes by id, and the divisions that their codes may hold."""
 
     def __init__(self, schemes: Mapping[str, Scheme], divisions: Divisions) -> None:

@@ -11,13 +11,13 @@ from protocols.catalog.divisions import load_divisions
 from protocols.catalog.files import data_files
 from protocols.catalog.schemes import WIDEST, Matcher, Scheme, load_schemes
 from protocols.codes.recognise import Candidate, link_of, named, recognise
-from protocols.codes.registry import Registry
+from protocols.codes.registry import SchemeRegistry
 from protocols.errors import RefuseInput
 
 SCHEMES, FAULTS = load_schemes(None)
 EACH = [pytest.param(one, id=one.id) for one in SCHEMES.values()]
 MATCHER = Matcher(SCHEMES.values())
-REGISTRY = Registry(SCHEMES, load_divisions())
+REGISTRY = SchemeRegistry(SCHEMES, load_divisions())
 AT_GATEWAYS = {
     "credit_code",
     "detonator",
@@ -35,6 +35,7 @@ KNOWN_CLASHES = {frozenset({"detonator", "meat_vegetable_subject"})}
 ASKED_CLASHES = {
     frozenset({"drug_trace", "electronic_supervision"}),
     frozenset({"special_equipment", "meat_vegetable_trace"}),
+    frozenset({"gtin", "national_drug_code"}),
     frozenset({"detonator", "meat_vegetable_subject"}),
 }
 """Of samples, where whoever asks is shown all."""

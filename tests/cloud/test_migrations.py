@@ -6,11 +6,15 @@ from alembic.migration import MigrationContext
 from sqlalchemy import MetaData
 
 from cloud.migrations import migrate
-from cloud.model import people_tables, tables, trace_tables, trust_tables
+from cloud.model import link_tables, people_tables, tables, trace_tables, trust_tables
 from cloud.model.database import open_engine
 from protocols.errors import StopService
 
-STATE = {people_tables.account.metadata, trace_tables.trace_event.metadata}
+STATE = {
+    people_tables.account.metadata,
+    trace_tables.trace_event.metadata,
+    link_tables.trace_link.metadata,
+}
 """One and the same, of several modules: all must be imported before it is compared."""
 
 
