@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "state_0007"
-down_revision = "state_0006"
+revision = "state_0009"
+down_revision = "state_0008"
 branch_labels = None
 depends_on = None
 
