@@ -42,9 +42,8 @@ from cloud.oidc.base import SignOn
 from cloud.organisations.base import Exports, Organisations, SignUps
 from cloud.retention.base import RulesOfData
 from cloud.telemetry.base import Aggregate, Series
-from cloud.trace.resolver.base import Resolver
+from cloud.trace.resolver.base import Codes
 from protocols.clock import Clock
-from protocols.codes.registry import SchemeRegistry
 from protocols.enrolment import Code, EnrolRequest, RenewRequest
 from protocols.errors import RefuseInput
 from protocols.ids import check_asset_id, scheme_of
@@ -376,10 +375,7 @@ class Services:
     sign_ups: SignUps
     exports: Exports
     trace: Trace
-    codes: SchemeRegistry
-    """The schemes of codes."""
-    links: Resolver
-    """What hangs on a thing by its code."""
+    codes: Codes
     trust: Trust | None = None
     """None: this service has no authority."""
     sign_on: SignOn | None = None

@@ -76,7 +76,7 @@ def _add_links(routes: APIRouter, services: Services, guard: Guard) -> None:
         check_names(request.query_params, ("after", "limit"))
         limit = whole(request.query_params, "limit", LIMIT, low=1, high=LIMIT_MAX)
         after = request.query_params.get("after", "")[:PATH_MAX]
-        found = await services.links.find(granted.scope, after=after, limit=limit + 1)
+        found = await services.codes.links.find(granted.scope, after=after, limit=limit + 1)
         shown = found[:limit]
         more = {"after": shown[-1].anchor} if len(found) > limit else {}
         return page([timed_fields(one) for one in shown], request=request, next_page=more)
@@ -84,11 +84,11 @@ def _add_links(routes: APIRouter, services: Services, guard: Guard) -> None:
     @routes.put("/links")
     async def put_links(request: Request, granted: Annotated[Granted, writer]) -> Response:
         body = read_body(await request.body(), LinksBody)
-        anchor = parse_anchor(body.anchor, services.codes)
+        anchor = parse_anchor(body.anchor, services.codes.schemes)
         links = _links(body)
         organisation = await _owner(services, granted, anchor)
         subject = f"link:{anchor.paths[0]}"
-        put = await services.links.put(
+        put = await services.codes.links.put(
             anchor.paths[0],
             links,
             organisation=organisation,
@@ -105,7 +105,7 @@ def _add_prefixes(routes: APIRouter, services: Services, guard: Guard) -> None:
         check_names(request.query_params, ("after", "limit"))
         limit = whole(request.query_params, "limit", LIMIT, low=1, high=LIMIT_MAX)
         after = request.query_params.get("after", "")[:12]
-        found = await services.links.prefixes(after=after, limit=limit + 1)
+        found = await services.codes.links.prefixes(after=after, limit=limit + 1)
         shown = found[:limit]
         more = {"after": shown[-1].prefix} if len(found) > limit else {}
         return page([timed_fields(one) for one in shown], request=request, next_page=more)
@@ -120,13 +120,13 @@ def _add_prefixes(routes: APIRouter, services: Services, guard: Guard) -> None:
         if services.organisations.peek(body.organisation) is None:
             raise RefuseInput("not_found", f"no organisation {body.organisation[:40]!r}")
         noted = services.noted(granted, f"prefix:{prefix}", organisation=body.organisation)
-        put = await services.links.put_prefix(prefix, body.organisation, also=[noted])
+        put = await services.codes.links.put_prefix(prefix, body.organisation, also=[noted])
         return answer(timed_fields(put))
 
     @routes.delete("/prefixes/{prefix}")
     async def drop_prefix(prefix: str, granted: Annotated[Granted, writer]) -> Response:
         noted = services.noted(granted, f"prefix:{prefix[:12]}", dropped=True)
-        await services.links.drop_prefix(prefix[:40], also=[noted])
+        await services.codes.links.drop_prefix(prefix[:40], also=[noted])
         return Response(status_code=204)
 
 
@@ -137,7 +137,7 @@ async def _owner(services: Services, granted: Granted, anchor: Anchor) -> str:
         RefuseInput: `not_found` or `forbidden`: it is not the caller's.
 
     """
-    holder = None if anchor.asset else await services.links.holder(anchor.prefix_digits)
+    holder = None if anchor.asset else await services.codes.links.holder(anchor.prefix_digits)
     if granted.scope.everything:
         return holder.organisation if holder else granted.principal.organisation or ""
     if anchor.asset is not None:

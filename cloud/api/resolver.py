@@ -90,7 +90,7 @@ async def _resolved(services: Services, request: Request) -> Response:
         return Response(status_code=204, headers={"Allow": ", ".join(METHODS)})
     query = quote(request.scope["query_string"], safe=punctuation)
     target = await _target(services, request, query)
-    levels = await services.links.levels(target.anchor.paths)
+    levels = await services.codes.links.levels(target.anchor.paths)
     given = _given(query)
     link_type = given.get("linkType", [""])[-1][:TYPE_CHARS_MAX]
     accepted = _wishes(request.headers.get("accept", ""))
@@ -102,7 +102,7 @@ async def _resolved(services: Services, request: Request) -> Response:
         media_types=[one for one in accepted if one != "*/*"],
         context=given.get("context", [None])[-1],
     )
-    match services.links.decide(levels, asked, target.page):
+    match services.codes.links.decide(levels, asked, target.page):
         case Redirect(link):
             headers = {"Location": _with_query(link.href, query), "Link": _link_header(target)}
             return Response(status_code=307, headers=headers)
@@ -121,10 +121,10 @@ async def _target(services: Services, request: Request, query: str) -> _Target:
     """
     raw = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
     path = raw.decode("ascii", "replace").partition("?")[0]
-    anchor = parse_anchor(path, services.codes, query)
+    anchor = parse_anchor(path, services.codes.schemes, query)
     if anchor.asset is not None and services.registry.peek(anchor.asset) is None:
         scheme, _, code = anchor.asset.partition(":")
-        services.codes.named(scheme, code)
+        services.codes.schemes.named(scheme, code)
     root = _root(services, request)
     name = anchor.asset or anchor.paths[0].removeprefix("/")
     page = Link(
@@ -139,7 +139,7 @@ async def _target(services: Services, request: Request, query: str) -> _Target:
 def _titles(anchor: Anchor, services: Services) -> dict[str, str]:
     """Return the description of each path: what it is, and its code."""
     if anchor.asset is not None:
-        scheme = services.codes.schemes.get(scheme_of(anchor.asset))
+        scheme = services.codes.schemes.schemes.get(scheme_of(anchor.asset))
         named = scheme and (scheme.title_zh if services.language == "zh" else scheme.title)
         return {anchor.paths[0]: f"{named or ''} {anchor.asset.partition(':')[2]}".strip()}
     return {path: path.removeprefix("/") for path in anchor.paths}

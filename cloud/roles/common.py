@@ -97,7 +97,7 @@ class Common:
         """Read the rules that are shipped, and the site's own."""
         return load_rules(self._overlay())
 
-    def codes(self) -> SchemeRegistry:
+    def schemes(self) -> SchemeRegistry:
         """Read the schemes of codes that are shipped, and the site's own.
 
         Raises:

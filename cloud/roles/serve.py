@@ -31,6 +31,7 @@ from cloud.roles.trust import TrustPart
 from cloud.rules.follower import ValuesFollower
 from cloud.scans.find import find_scans
 from cloud.telemetry.base import TelemetryStore
+from cloud.trace.resolver.base import Codes
 from cloud.trace.resolver.book import LinkBook
 from cloud.web import pages
 
@@ -101,8 +102,7 @@ class ServeRole:
             sign_ups=_sign_ups(common),
             exports=Export(common.state_db, common.clock),
             trace=self._trace.trace,
-            codes=common.codes(),
-            links=LinkBook(common.state_db, common.clock),
+            codes=Codes(common.schemes(), LinkBook(common.state_db, common.clock)),
             trust=self._trust.desk,
             clock=common.clock,
             rates=common.settings.http.rates,

@@ -55,7 +55,7 @@ def router(services: Services, anyone: Callable[[Request], Visit]) -> APIRouter:
 
 async def _page(visit: Visit, services: Services, text: str) -> Response:
     try:
-        candidates = recognise(text, services.codes)[:CANDIDATES_MAX]
+        candidates = recognise(text, services.codes.schemes)[:CANDIDATES_MAX]
     except RefuseInput as refused:
         return await _unread(visit, services, text, refused)
     found = [(one, await _known(services, one)) for one in candidates]
@@ -87,16 +87,16 @@ async def _known(services: Services, one: Candidate) -> Known:
     asset = services.registry.peek(asset_id) if ASSET_ID.fullmatch(asset_id) else None
     if one.link is None:
         return await _of_asset(services, asset) if asset else Known()
-    anchor = parse_anchor(f"/{one.link.removeprefix(DIGITAL_LINK)}", services.codes)
-    levels = await services.links.levels(anchor.paths)
-    holder = await services.links.holder(anchor.prefix_digits)
+    anchor = parse_anchor(f"/{one.link.removeprefix(DIGITAL_LINK)}", services.codes.schemes)
+    levels = await services.codes.links.levels(anchor.paths)
+    holder = await services.codes.links.holder(anchor.prefix_digits)
     owner = _firm(services, holder.organisation if holder else None)
     return Known(asset=asset, owner=owner, links=[link for level in levels for link in level.links])
 
 
 async def _of_asset(services: Services, asset: Asset) -> Known:
-    anchor = parse_anchor(f"/id/{asset.asset_id.replace(':', '/', 1)}", services.codes)
-    (level,) = await services.links.levels(anchor.paths)
+    anchor = parse_anchor(f"/id/{asset.asset_id.replace(':', '/', 1)}", services.codes.schemes)
+    (level,) = await services.codes.links.levels(anchor.paths)
     return Known(asset=asset, owner=_firm(services, asset.parties.get("owner")), links=level.links)
 
 
@@ -107,7 +107,7 @@ def _firm(services: Services, organisation_id: str | None) -> Organisation | Non
 
 
 def _shown(visit: Visit, services: Services, one: Candidate, known: Known) -> dict[str, Any]:
-    scheme = services.codes.schemes[one.scheme]
+    scheme = services.codes.schemes.schemes[one.scheme]
     return {
         **_described(visit, one, known),
         "scheme": scheme,
@@ -120,7 +120,8 @@ def _shown(visit: Visit, services: Services, one: Candidate, known: Known) -> di
             if field.name in one.fields
         ],
         "wider": [
-            (visit.t.of(services.codes.schemes[code.scheme], "title"), code) for code in one.wider
+            (visit.t.of(services.codes.schemes.schemes[code.scheme], "title"), code)
+            for code in one.wider
         ],
     }
 

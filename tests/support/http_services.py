@@ -42,6 +42,7 @@ from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
 from cloud.scans.find import find_scans
 from cloud.telemetry.base import Aggregate, Series
+from cloud.trace.resolver.base import Codes
 from cloud.trace.resolver.book import LinkBook
 from cloud.trust import signing
 from cloud.web.pages import mount
@@ -295,8 +296,7 @@ async def open_world(
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
         trace=open_trace(database, clock),
-        codes=shipped_codes(),
-        links=LinkBook(database, clock),
+        codes=Codes(shipped_schemes(), LinkBook(database, clock)),
         audit=audit,
         sign_on=sign_on and sign_on(access, organisations, audit),
         trust=trust,
@@ -324,7 +324,7 @@ async def open_world(
 
 
 @lru_cache(maxsize=1)
-def shipped_codes() -> SchemeRegistry:
+def shipped_schemes() -> SchemeRegistry:
     """The schemes that are shipped."""
     return SchemeRegistry(load_schemes(None)[0], load_divisions())
 

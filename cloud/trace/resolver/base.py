@@ -7,6 +7,7 @@ from msgspec import Struct, structs
 
 from cloud.model.database import Work
 from cloud.model.principal import Scope
+from protocols.codes.registry import SchemeRegistry
 
 Role = Literal["", "default", "default_multi"]
 VOCABULARY = "https://ref.gs1.org/voc/"
@@ -130,6 +131,13 @@ class Resolver(Protocol):
     async def drop_prefix(self, prefix: str, *, also: Sequence[Work] = ()) -> None:
         """Forget a prefix; RefuseInput `not_found`."""
         ...
+
+
+class Codes(Struct, frozen=True):
+    """All that is known of codes."""
+
+    schemes: SchemeRegistry
+    links: Resolver
 
 
 def linkset(
