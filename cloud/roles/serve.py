@@ -2,14 +2,12 @@
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from cloud.access.limiter import FailureLimiter
 from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
-from cloud.access.second_factor import KEY_FILE
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
 from cloud.feed.sse import stream
@@ -27,6 +25,7 @@ from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trace import TracePart
+from cloud.roles.trace_delivery import key_file
 from cloud.roles.trust import TrustPart
 from cloud.rules.follower import ValuesFollower
 from cloud.scans.find import find_scans
@@ -113,7 +112,7 @@ class ServeRole:
 
     async def start(self) -> None:
         """Read what was stored."""
-        await self._common.access.open_key(_key_file(self._common))
+        await self._common.access.open_key(key_file(self._common))
         if self._sign_on is not None:
             await self._sign_on.load()
         if self._follower is not None:
@@ -177,11 +176,6 @@ def _rules_of_data(common: Common) -> RulesOfData:
 
     made = OpenDataSource(database, rules.open(), common.clock, zone)
     return RulesOfData(rules=rules, runs=runs, open=made)
-
-
-def _key_file(common: Common) -> Path:
-    named = common.settings.accounts.key_file
-    return Path(named) if named else common.data / KEY_FILE
 
 
 def _follower(common: Common) -> ValuesFollower:

@@ -1,12 +1,20 @@
 """What the REST binding needs of the repository, as small Protocols."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from cloud.api.epcis.negotiate import Media
 from cloud.api.epcis.tokens import PageTokens
-from cloud.trace.base import Captures, EpcFormat, Formats, Listing, StoredEvent, TraceStore
+from cloud.trace.base import (
+    Captures,
+    EpcFormat,
+    Formats,
+    Listing,
+    StoredEvent,
+    Subscriptions,
+    TraceStore,
+)
 from cloud.trace.query.base import EventQuery
 from protocols.epcis.document import Reading
 
@@ -61,6 +69,9 @@ class Trace:
     captures: Captures
     capture_events_max: int
     """Of one document."""
+    subscriptions: Subscriptions
+    check_address: Callable[[str], Awaitable[None]]
+    """Refuses an address that events may not be sent to; see `cloud.outbound.base`."""
     pages: PageTokens
     render: Render
     read_event: ReadEvent
