@@ -6,9 +6,9 @@ What is missing then is rare among all, and is read from the index of each gatew
 
 The limits of it: at most `STEPS_PER_GATEWAY` ids for each gateway are read downwards, which costs
 no more than the looks into the indexes, and none for up to `FEW` gateways, whose looks cost little.
-So it never takes much longer than a look for each gateway (2 µs on SQLite, up to 8 µs where there is
-much to see, 5 to 15 µs on PostgreSQL), however many scans of others there are. Who sees thousands of
-gateways that have seen nothing for long waits the longest: some 5 ms for each thousand on SQLite.
+So it never takes much longer than a look for each gateway (on SQLite 2 µs, and 8 µs where there is
+much to see; on PostgreSQL 5 to 15 µs), however many scans of others there are. Who sees thousands
+of gateways that have seen nothing for long waits the longest: 5 ms for each thousand on SQLite.
 A search by code or reader goes through all scans of the gateways, as one without them through all.
 """
 
