@@ -14,12 +14,15 @@ from cloud.api import (
     feed,
     gateways,
     health,
+    lineage,
+    links,
     me,
     open_data,
     organisations,
     problems,
     readings,
     remote,
+    resolver,
     rollouts,
     scans,
 )
@@ -44,7 +47,9 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(accounts.keys_router(services, guard))
     for resource in (*resources, feed, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
-    app.include_router(data_rules.router(services, guard))
+    for resource in (data_rules, lineage, links):
+        app.include_router(resource.router(services, guard))
+    app.include_router(resolver.router(services))
     app.include_router(rollouts.files(services))
     for part in epcis.routers(services, guard):
         app.include_router(part)

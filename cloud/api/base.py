@@ -24,7 +24,6 @@ from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
 from cloud.model.personal import personal_in
 from cloud.model.principal import EVERYTHING, Granted, Scope
-from cloud.model.refusal import Refusal
 from cloud.model.registering import (
     AssetBody,
     Seen,
@@ -37,13 +36,13 @@ from cloud.model.registering import (
 from cloud.model.remote import Asked, CommandEntry, ConfigPush, Member, Rollout
 from cloud.model.scan import KeptScan
 from cloud.model.session import Session
-from cloud.model.trust import GatewayIdentity
 from cloud.oidc.base import SignOn
 from cloud.organisations.base import Exports, Organisations, SignUps
 from cloud.retention.base import RulesOfData
 from cloud.telemetry.base import Aggregate, Series
+from cloud.trace.resolver.base import Codes
+from cloud.trust.base import Trust
 from protocols.clock import Clock
-from protocols.enrolment import Code, EnrolRequest, RenewRequest
 from protocols.errors import RefuseInput
 from protocols.ids import check_asset_id, scheme_of
 from protocols.signed import Release
@@ -179,52 +178,6 @@ class Telemetry(Protocol):
         how: Aggregate,
     ) -> Series:
         """Return one value per step."""
-        ...
-
-
-class Proven(Protocol):
-    """A body, and in hexadecimal what proves that it is ours."""
-
-    @property
-    def body(self) -> bytes:
-        """JSON."""
-        ...
-
-    @property
-    def proof(self) -> str:
-        """Goes into a header."""
-        ...
-
-
-class Trust(Protocol):
-    """The authority; blocking, so called in a thread. RefuseInput names what is wrong."""
-
-    def invite(self, gateway_id: str, *, valid_hours: float = ...) -> tuple[Code, int]:
-        """Return a one-time code, and until when it is good."""
-        ...
-
-    def enrol(self, request: EnrolRequest, *, address: str) -> Proven:
-        """Give an invited gateway its certificate."""
-        ...
-
-    def renew(self, request: RenewRequest, *, address: str) -> Proven:
-        """Give a gateway its next certificate."""
-        ...
-
-    def revoke(self, gateway_id: str) -> int:
-        """Revoke a gateway's certificates; returns how many."""
-        ...
-
-    def cut_off(self, gateway_id: str) -> str:
-        """End its connection; returns a sentence for people."""
-        ...
-
-    def identity(self, gateway_id: str) -> GatewayIdentity | None:
-        """Return what is known of a gateway, None when it was never invited."""
-        ...
-
-    def refusals(self, limit: int = ...) -> list[Refusal]:
-        """Return what the broker refused, the latest first."""
         ...
 
 
@@ -374,6 +327,7 @@ class Services:
     sign_ups: SignUps
     exports: Exports
     trace: Trace
+    codes: Codes
     trust: Trust | None = None
     """None: this service has no authority."""
     sign_on: SignOn | None = None

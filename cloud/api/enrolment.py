@@ -8,12 +8,13 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
-from cloud.api.base import Services, Trust
+from cloud.api.base import Services
 from cloud.api.bodies import read_body
 from cloud.api.guard import Guard, open_to_all
 from cloud.api.parameters import check_names, whole
 from cloud.api.render import answer, identity_fields, refusal_fields
 from cloud.model.principal import Granted
+from cloud.trust.base import Trust
 from protocols.clock import iso
 from protocols.enrolment import (
     ENROL_PATH,

@@ -2,6 +2,7 @@
 
 import hashlib
 import ipaddress
+import re
 from collections import OrderedDict
 from typing import Annotated
 
@@ -24,6 +25,9 @@ SLOW = (
     *("/api/v1/signup", "/api/v1/redeem", "/api/v1/enroll", "/api/v1/me/"),
 )
 """Beginnings of paths behind which a password is looked at, or as much is done."""
+OPEN = ("/open/", "/q/", "/id/")
+"""Beginnings of paths that are for everybody; also those of Digital Links, with their key."""
+_KEY = re.compile(r"/[0-9]{2,4}/")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -127,7 +131,7 @@ def cost_of(rates: Rates, method: str, path: str) -> int:
         return 0
     if path.startswith("/login/with/"):
         return rates.login_cost
-    if path.startswith("/open/"):
+    if path.startswith(OPEN) or _KEY.match(path):
         return rates.open_data_cost
     if method in SAFE_METHODS:
         return rates.read_cost

@@ -73,6 +73,15 @@ trace_sight = Table(
     sqlite_with_rowid=False,
 )
 
+trace_said = Table(
+    "trace_said",  # words that an organisation's events say, for the top-level resources
+    state_metadata,
+    Column("organisation", Integer, primary_key=True, autoincrement=False),  # word_no
+    Column("aspect", String(16), primary_key=True),  # column of trace_event
+    Column("word", Integer, primary_key=True, autoincrement=False),  # word_no
+    sqlite_with_rowid=False,
+)
+
 trace_word = Table(
     "trace_word",  # words that many events say; kind: type, biz_step, disposition, place,
     state_metadata,  # organisation, facet

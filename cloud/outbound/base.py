@@ -24,6 +24,16 @@ class Outbound(Protocol):
         """For a library that brings its own httpx client; it follows no redirect by itself."""
         ...
 
+    async def check(self, url: str) -> None:
+        """Refuse an address that may not be called; nothing is sent there.
+
+        Raises:
+            RefuseInput: `bad_address`.
+            RetryLater: its name is not found now.
+
+        """
+        ...
+
     async def fetch(
         self,
         url: str,

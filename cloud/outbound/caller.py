@@ -48,6 +48,10 @@ class Caller:
             resolve=resolve,
         )
 
+    async def check(self, url: str) -> None:
+        """Look up where an address leads; see `Outbound`."""
+        await self.transport.check(check_text(url))
+
     async def fetch(
         self,
         url: str,

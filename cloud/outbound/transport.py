@@ -69,6 +69,21 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         body = _Bounded(response.stream, self._bytes_max, deadline, self._late(host))
         return httpx.Response(response.status_code, headers=response.headers, stream=body)
 
+    async def check(self, url: httpx.URL) -> None:
+        """Look up where a URL leads, as before each exchange.
+
+        Raises:
+            RefuseInput: `bad_address`.
+            RetryLater: its name is not found.
+
+        """
+        host = check_url(self._policy, url)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._addresses(host, port_of(url))
+        except TimeoutError:
+            raise self._late(host) from None
+
     async def _addresses(self, host: str, port: int) -> list[str]:
         try:
             found = await self._resolve(host, port)

@@ -48,6 +48,7 @@ class AuditPart:
         if head is not None and head.seq and not (common.data / HEADS_FILE).exists():
             logger.warning("no %s: it begins with entry %d of the audit", HEADS_FILE, head.seq)
         self.book = AuditBook(common.state_db, common.clock, key)
+        common.access.noted = self.book.noted
         self._heads = HeadsFile(common.data, key, common.clock)
         self.keep_head()
 

@@ -31,8 +31,11 @@ from cloud.rules.load import load_rules
 from cloud.rules.rule import RuleSet
 from cloud.settings import Settings, days_of
 from cloud.trust import signing
+from protocols.catalog.divisions import load_divisions
+from protocols.catalog.schemes import load_schemes
 from protocols.clock import Clock
-from protocols.errors import RetryLater
+from protocols.codes.registry import SchemeRegistry
+from protocols.errors import FixConfiguration, RetryLater
 
 logger = logging.getLogger("suyuan.cloud")
 
@@ -93,6 +96,18 @@ class Common:
     def rules(self) -> RuleSet:
         """Read the rules that are shipped, and the site's own."""
         return load_rules(self._overlay())
+
+    def schemes(self) -> SchemeRegistry:
+        """Read the schemes of codes that are shipped, and the site's own.
+
+        Raises:
+            FixConfiguration: with all faults of all files.
+
+        """
+        schemes, faults = load_schemes(self._overlay())
+        if faults:
+            raise FixConfiguration(faults)
+        return SchemeRegistry(schemes, load_divisions())
 
     def _overlay(self) -> Path | None:
         overlay = self.settings.rules_overlay

@@ -22,6 +22,7 @@ from cloud.remote import outcomes
 from cloud.remote.conductor import Conductor
 from cloud.roles.common import Common
 from cloud.roles.retention import RetentionPart
+from cloud.roles.trace_delivery import open_deliveries
 from cloud.rules.consumer import RulesConsumer
 from cloud.scans import store as scans
 from cloud.telemetry.base import TelemetryStore
@@ -90,6 +91,7 @@ class ConsumeRole:
         self._retention = RetentionPart(
             common, {"log": self._let_go_of_log, "telemetry": self._let_go_of_readings}
         )
+        self._deliveries = open_deliveries(common)
         common.on_log.append(self._wake)
 
     async def start(self) -> None:
@@ -178,6 +180,7 @@ class ConsumeRole:
             group.create_task(self._scans.run(), name="scans")
             group.create_task(self._replies.run(), name="replies")
             group.create_task(self._retention.run(), name="retention")
+            group.create_task(self._deliveries.run(), name="subscriptions")
             group.create_task(self._beat(self._epoch), name="beat")
 
     async def _try_to_begin(self) -> Holding:

@@ -2,14 +2,12 @@
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from cloud.access.limiter import FailureLimiter
 from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
-from cloud.access.second_factor import KEY_FILE
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
 from cloud.feed.sse import stream
@@ -27,10 +25,13 @@ from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trace import TracePart
+from cloud.roles.trace_delivery import key_file
 from cloud.roles.trust import TrustPart
 from cloud.rules.follower import ValuesFollower
 from cloud.scans.find import find_scans
 from cloud.telemetry.base import TelemetryStore
+from cloud.trace.resolver.base import Codes
+from cloud.trace.resolver.book import LinkBook
 from cloud.web import pages
 
 Latest = Callable[[str], Mapping[str, LatestValue]]
@@ -69,12 +70,8 @@ class ServeRole:
         self._common, self._own_ledger, self._lag_ms = common, own_ledger, rules_lag_ms
         self._follower: ValuesFollower | None = None
         if values is None:
-            follower = self._follower = _follower(common)
-            common.on_log.append(follower.wake)
-            values = follower.latest, follower.assets_of
-        settings = common.settings
+            self._follower, values = _follow(common)
         self._trust, self._audit = TrustPart(common), AuditPart(common)
-        common.access.noted = self._audit.book.noted
         self._trace, self._sign_on = TracePart(common), open_sign_on(common, self._audit.book)
         self.services = Services(
             registry=common.registry,
@@ -101,19 +98,20 @@ class ServeRole:
             sign_ups=_sign_ups(common),
             exports=Export(common.state_db, common.clock),
             trace=self._trace.trace,
+            codes=Codes(common.schemes(), LinkBook(common.state_db, common.clock)),
             trust=self._trust.desk,
             clock=common.clock,
-            rates=settings.http.rates,
-            base_url=settings.base_url,
-            language=settings.language,
-            time_zone=settings.time_zone,
+            rates=common.settings.http.rates,
+            base_url=common.settings.base_url,
+            language=common.settings.language,
+            time_zone=common.settings.time_zone,
             stopping=common.stopping,
             mounts=(pages.mount,),
         )
 
     async def start(self) -> None:
         """Read what was stored."""
-        await self._common.access.open_key(_key_file(self._common))
+        await self._common.access.open_key(key_file(self._common))
         if self._sign_on is not None:
             await self._sign_on.load()
         if self._follower is not None:
@@ -179,15 +177,12 @@ def _rules_of_data(common: Common) -> RulesOfData:
     return RulesOfData(rules=rules, runs=runs, open=made)
 
 
-def _key_file(common: Common) -> Path:
-    named = common.settings.accounts.key_file
-    return Path(named) if named else common.data / KEY_FILE
-
-
-def _follower(common: Common) -> ValuesFollower:
-    return ValuesFollower(
+def _follow(common: Common) -> tuple[ValuesFollower, tuple[Latest, AssetsOf]]:
+    follower = ValuesFollower(
         log=common.log,
         database=common.state_db,
         rules=common.rules(),
         clock=common.clock,
     )
+    common.on_log.append(follower.wake)
+    return follower, (follower.latest, follower.assets_of)

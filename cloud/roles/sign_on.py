@@ -21,14 +21,15 @@ def open_sign_on(common: Common, audit: Audit) -> SignOnDesk | None:
         settings.oidc,
         base_url=settings.base_url,
         database=common.state_db,
-        outbound=_caller(settings.outbound),
+        outbound=open_caller(settings.outbound),
         people=People(common.state_db, accounts, organisations, audit, common.clock),
         sessions=common.access,
         clock=common.clock,
     )
 
 
-def _caller(settings: OutboundSettings) -> Caller:
+def open_caller(settings: OutboundSettings) -> Caller:
+    """Return what calls out, to where the settings allow."""
     return Caller(
         read_policy(settings.ports, settings.allowed),
         timeout_s=settings.timeout_s,

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, insert, select
 
@@ -13,6 +14,9 @@ from cloud.api.epcis.tokens import KEY_BYTES, PageTokens
 from cloud.model.database import take_turn
 from cloud.model.tables import secret
 from cloud.roles.common import Common
+from cloud.roles.lineage import LineagePart
+from cloud.roles.sign_on import open_caller
+from cloud.roles.trace_delivery import WebhookSeal, key_file
 from cloud.trace.base import EpcFormat, Formats, Listing, StoredEvent
 from cloud.trace.capture import CaptureLimits, SqlCaptures
 from cloud.trace.query.parse import read_extensions, read_query, read_url
@@ -20,6 +24,7 @@ from cloud.trace.readers import Readers
 from cloud.trace.render import Renderer, listed_value
 from cloud.trace.spent import SpentTokens
 from cloud.trace.store import SqlTraceStore
+from cloud.trace.subscriptions import SqlSubscriptions
 from protocols.catalog.files import data_root
 from protocols.epcis.standard import Standard, load_standard
 from protocols.epcis.tolerances import STANDARD
@@ -28,7 +33,7 @@ KEY_NAME = "trace_pages"
 
 
 class TracePart:
-    """The repository, its jobs, and the tokens of its pages."""
+    """The repository, its jobs, the tokens of its pages, and lineages."""
 
     def __init__(self, common: Common) -> None:
         self.standard = standard = load_standard(data_root() / "epcis")
@@ -40,21 +45,31 @@ class TracePart:
         self._captures = SqlCaptures(
             database, self.store, readers=readers.by_media(), clock=clock, limits=limits
         )
+        self._lineage = LineagePart(common)
         self.trace = Trace(
             store=self.store,
             captures=self._captures,
             capture_events_max=limits.events_max,
+            subscriptions=SqlSubscriptions(
+                database,
+                self.store,
+                seal=WebhookSeal(key_file(common)),
+                clock=clock,
+                zone=ZoneInfo(common.settings.time_zone),
+            ),
+            check_address=open_caller(common.settings.outbound).check,
             pages=PageTokens(database.write_now(page_key), clock, SpentTokens(database)),
             render=Rendering(standard),
             read_event=readers.event,
             read_query=partial(read_query, standard=standard),
             read_url=partial(read_url, standard=standard),
             read_extensions=read_extensions,
+            lineages=self._lineage.desk,
         )
 
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""
-        return {"capture": self._captures.run()}
+        return {"capture": self._captures.run(), **self._lineage.parts()}
 
 
 class Rendering:

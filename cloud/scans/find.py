@@ -6,12 +6,14 @@ What is missing then is rare among all, and is read from the index of each gatew
 
 The limits of it: at most `STEPS_PER_GATEWAY` ids for each gateway are read downwards, which costs
 no more than the looks into the indexes, and none for up to `FEW` gateways, whose looks cost little.
-So it never takes much longer than a look for each gateway (2 µs, 5 µs where there is much to see),
-however many scans of others there are. Who sees thousands of gateways that have seen nothing for
-long waits the longest: about 4 ms for each thousand.
+So it never takes much longer than a look for each gateway (on SQLite 2 µs, and 8 µs where there is
+much to see; on PostgreSQL 5 to 15 µs), however many scans of others there are. Who sees thousands
+of gateways that have seen nothing for long waits the longest: 5 ms for each thousand on SQLite.
+A search by code or reader goes through all scans of the gateways, as one without them through all.
 """
 
 from functools import cache
+from itertools import compress
 from typing import Any
 
 import msgspec
@@ -111,8 +113,8 @@ def _read_down(
         asked = {**filters, "below": below, "step": step}
         below, ids, gateways = connection.execute(query, asked).one()
         if ids is not None:
-            pairs = zip(ids.split(" "), gateways.split(" "), strict=True)
-            found += sorted((int(one) for one, gateway in pairs if gateway in among), reverse=True)
+            theirs = map(among.__contains__, gateways.split(" "))
+            found += sorted(map(int, compress(ids.split(" "), theirs)), reverse=True)
         read += step
         step = read * (limit - len(found)) * 5 // (4 * len(found)) if found else 4 * read
     return found[:limit], below

@@ -272,3 +272,76 @@ class Captures(Protocol):
     ) -> list[tuple[int, Job]]:
         """Return jobs and their numbers, the newest first, those before number `before`."""
         ...
+
+
+class Subscription(Struct, frozen=True, kw_only=True):
+    """A named query whose new events are sent to an address."""
+
+    subscription_id: str
+    organisation: str
+    query_name: str
+    principal: str
+    """For whom, such as `account:12`; what is sent is what they may see at that time."""
+    account: int | None
+    dest: str
+    schedule: Mapping[str, str]
+    """As given; empty: events are sent as they come."""
+    report_if_empty: bool
+    epc_format: EpcFormat
+    created_at_ms: int
+    initial_us: int | None
+    """Record time from which on events are sent; None: those after it was made."""
+    min_record_us: int
+    """Record time that the next events are not older than."""
+    notified_at_ms: int | None
+    state: Literal["active", "given_up"]
+    """`given_up`: the address failed too often, nothing is sent to it any more."""
+    error: str
+    """Why the last try failed; empty when it did not."""
+
+
+class Subscriptions(Protocol):
+    """Subscriptions to an organisation's named queries."""
+
+    async def subscribe(
+        self,
+        organisation: str,
+        query_name: str,
+        *,
+        principal: str,
+        account: int | None,
+        dest: str,
+        secret: str,
+        schedule: Mapping[str, str],
+        report_if_empty: bool,
+        initial_us: int | None,
+        epc_format: EpcFormat,
+        also: Sequence[Work] = (),
+    ) -> Subscription:
+        """Begin one; RefuseInput `quota_reached`, `bad_subscription` for its schedule."""
+        ...
+
+    async def get(self, organisation: str, query_name: str, subscription_id: str) -> Subscription:
+        """Return one; RefuseInput `not_found`."""
+        ...
+
+    async def find(
+        self, organisation: str, query_name: str, *, after: str = "", limit: int
+    ) -> list[Subscription]:
+        """Return those of a query, by id."""
+        ...
+
+    async def unsubscribe(
+        self,
+        organisation: str,
+        query_name: str,
+        subscription_id: str,
+        *,
+        also: Sequence[Work] = (),
+    ) -> None:
+        """End one; RefuseInput `not_found`."""
+        ...
+
+    def ending(self, organisation: str, query_name: str) -> Work:
+        """Return what ends all of a query, for the transaction that deletes it."""
+        ...

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table
 
 from cloud.model.database import Database
 from cloud.model.trace_tables import trace_event, trace_facet, trace_sight, trace_use
-from cloud.trace.event_rows import EventRows, Rows
+from cloud.trace.event_rows import EventRows, Rows, said_by
 from cloud.trace.insert import head_of
 from cloud.trace.numbers import Memory, Numbers
 from cloud.trace.parties import named_in
@@ -64,6 +64,7 @@ class BulkLoader:
             sights = {(event_no, numbers.words[ours]) for event_no in numbered}
             sights |= named_in(connection, numbers, ready, self._head + 1)
             _put(connection, trace_sight, sorted(sights))
+            numbers.learn_said(said_by(ready, self._head + 1, sights, numbers))
             return numbers
 
         self._database.write_now(work).committed()

@@ -7,10 +7,18 @@ from sqlalchemy import Table
 
 from cloud.model.trace_tables import trace_event, trace_facet, trace_use
 from cloud.trace.facets import storable
-from cloud.trace.numbers import Numbers
+from cloud.trace.numbers import Numbers, Said
 from cloud.trace.prepare import Prepared
 
 Rows = list[tuple[Any, ...]]
+KINDS = {
+    "type": "type",
+    "biz_step": "biz_step",
+    "disposition": "disposition",
+    "read_point": "place",
+    "biz_location": "place",
+}
+"""Kind of the words of a column."""
 
 
 class EventRows:
@@ -94,15 +102,33 @@ class EventRows:
 
 
 def _words(one: Prepared) -> Iterable[tuple[str, str]]:
-    event = one.event
-    yield "type", storable(event.type)
-    for kind, word in (
-        ("biz_step", event.biz_step),
-        ("disposition", event.disposition),
-        ("place", event.read_point),
-        ("place", event.biz_location),
-    ):
-        if word is not None:
-            yield kind, storable(word)
+    for aspect, word in aspects(one):
+        yield KINDS[aspect], word
     for facet in one.facets:
         yield "facet", facet.name
+
+
+def aspects(one: Prepared) -> Iterator[tuple[str, str]]:
+    """Return the columns of an event that hold a word, and the words."""
+    event = one.event
+    yield "type", storable(event.type)
+    for aspect, word in (
+        ("biz_step", event.biz_step),
+        ("disposition", event.disposition),
+        ("read_point", event.read_point),
+        ("biz_location", event.biz_location),
+    ):
+        if word is not None:
+            yield aspect, storable(word)
+
+
+def said_by(
+    events: Sequence[Prepared], first: int, sights: Iterable[tuple[int, int]], numbers: Numbers
+) -> set[Said]:
+    """Return what events, numbered from `first`, say to each organisation that sees them."""
+    found: set[Said] = set()
+    for event_no, organisation in sights:
+        if event_no >= first:
+            for aspect, word in aspects(events[event_no - first]):
+                found.add((organisation, aspect, numbers.words[KINDS[aspect], word]))
+    return found

@@ -13,10 +13,10 @@ from cloud.model.trace_tables import (
     trace_sight,
 )
 from cloud.trace.base import Behaviour, Captured
-from cloud.trace.event_rows import EventRows
+from cloud.trace.event_rows import EventRows, said_by
 from cloud.trace.facets import storable
 from cloud.trace.numbers import Memory, Numbers
-from cloud.trace.parties import TURN, named_in
+from cloud.trace.parties import TURN, named_in, said_of_old
 from cloud.trace.prepare import Prepared, hash_text
 from protocols.epcis.document import MasterElement
 
@@ -76,6 +76,10 @@ class Insertion:
             insert_tuples(self._connection, table, values)
         self._seen_by |= named_in(self._connection, self.numbers, new, head + 1)
         self._write_sights()
+        self.numbers.learn_said(said_by(new, head + 1, self._seen_by, self.numbers))
+        self.numbers.learn_said(
+            said_of_old(self._connection, [one for one in self._seen_by if one[0] <= head])
+        )
         for event_no, by in self._voids.items():
             change = update(trace_event).where(trace_event.c.event_no == event_no)
             self._connection.execute(change.values(voided_by=by))

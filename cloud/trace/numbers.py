@@ -11,9 +11,11 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Column, Connection, func, select
 
 from cloud.model.rows import insert_tuples
-from cloud.model.trace_tables import trace_context, trace_item, trace_word
+from cloud.model.trace_tables import trace_context, trace_item, trace_said, trace_word
 
 K = TypeVar("K")
+Said = tuple[int, str, int]
+"""Organisation, column of `trace_event`, word: a row of `trace_said`."""
 REMEMBERED_MAX = 200_000
 """Of one table; of items about 40 MB."""
 _LOOK_UP_MAX = 500
@@ -42,6 +44,7 @@ class Numbers:
         self.words: dict[tuple[str, str], int] = {}
         self.items: dict[str, int] = {}
         self.contexts: dict[bytes, int] = {}
+        self.said: dict[Said, int] = {}
 
     def learn_words(self, wanted: Iterable[tuple[str, str]]) -> None:
         """Find or make the numbers of words; then they are in `words`."""
@@ -87,11 +90,25 @@ class Numbers:
         insert_tuples(self._connection, trace_context, rows)
         self.contexts.update({one: number for number, one, _ in rows})
 
+    def learn_said(self, wanted: Iterable[Said]) -> None:
+        """Write which words an organisation's events say."""
+        missing = self._from_memory(self._memory.said, self.said, wanted)
+        if not missing:
+            return
+        column = trace_said.c
+        organisations = {one[0] for one in missing}
+        query = select(column.organisation, column.aspect, column.word)
+        rows = self._connection.execute(query.where(column.organisation.in_(organisations)))
+        known = {(row[0], row[1], row[2]) for row in rows}
+        insert_tuples(self._connection, trace_said, [one for one in missing if one not in known])
+        self.said.update(dict.fromkeys(missing, 0))
+
     def committed(self) -> None:
         """Remember them: the transaction has been committed."""
         self._memory.words.add(self.words)
         self._memory.items.add(self.items)
         self._memory.contexts.add(self.contexts)
+        self._memory.said.add(self.said)
 
     @staticmethod
     def _from_memory(memory: Remembered[K], into: dict[K, int], wanted: Iterable[K]) -> list[K]:
@@ -126,3 +143,4 @@ class Memory:
         self.words: Remembered[tuple[str, str]] = Remembered(most)
         self.items: Remembered[str] = Remembered(most)
         self.contexts: Remembered[bytes] = Remembered(most)
+        self.said: Remembered[Said] = Remembered(most)

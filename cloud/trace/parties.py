@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, exists, insert, literal, or_, select
+from sqlalchemy import Connection, exists, or_, select
 
 from cloud.model.database import take_turn
 from cloud.model.rows import insert_tuples
-from cloud.model.trace_tables import trace_facet, trace_party, trace_sight, trace_word
+from cloud.model.trace_tables import trace_event, trace_facet, trace_party, trace_sight, trace_word
+from cloud.trace.event_rows import KINDS
 from cloud.trace.facets import storable
-from cloud.trace.numbers import Memory, Numbers
+from cloud.trace.numbers import Memory, Numbers, Said
 from cloud.trace.prepare import Prepared
 
 TURN = "trace"
@@ -40,6 +41,22 @@ def named_in(
     }
 
 
+def said_of_old(connection: Connection, sights: Sequence[tuple[int, int]]) -> set[Said]:
+    """Return what stored events say to organisations that come to see them."""
+    found: set[Said] = set()
+    columns = [trace_event.c[aspect] for aspect in KINDS]
+    for start in range(0, len(sights), _LOOK_UP_MAX):
+        part = dict(sights[start : start + _LOOK_UP_MAX])
+        query = select(trace_event.c.event_no, *columns).where(trace_event.c.event_no.in_(part))
+        for event_no, *words in connection.execute(query):
+            found |= {
+                (part[event_no], aspect, word)
+                for aspect, word in zip(KINDS, words, strict=True)
+                if word is not None
+            }
+    return found
+
+
 def put_party(connection: Connection, organisation: str, identifier: str) -> None:
     """Say that an identifier names an organisation; it sees the events that name it already too.
 
@@ -62,6 +79,8 @@ def put_party(connection: Connection, organisation: str, identifier: str) -> Non
     lists = or_(*(word.word.startswith(family) for family in _FAMILIES))
     names = select(word.word_no).where(word.kind == "facet", lists)
     seen = exists().where(sight.event_no == facet.event_no, sight.organisation == number)
-    found = select(facet.event_no, literal(number)).distinct()
+    found = select(facet.event_no).distinct()
     found = found.where(facet.name.in_(names), facet.text == identifier, ~seen)
-    connection.execute(insert(trace_sight).from_select(["event_no", "organisation"], found))
+    sights = [(row[0], number) for row in connection.execute(found)]
+    insert_tuples(connection, trace_sight, sights)
+    numbers.learn_said(said_of_old(connection, sights))

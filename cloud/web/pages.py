@@ -11,6 +11,7 @@ from cloud.web import (
     alarms,
     assets,
     audit,
+    codes,
     console,
     data_rules,
     first_steps,
@@ -25,6 +26,7 @@ from cloud.web import (
     scans,
     sign_on,
     signup,
+    trace,
 )
 from cloud.web.visit import STATIC, NotForYou, SignInFirst, login_address, visits
 from protocols.errors import StopService
@@ -56,14 +58,14 @@ def mount(app: FastAPI, services: Services) -> None:
     if missing:
         raise StopService(f"the pages lack {', '.join(missing)}: run python build_assets.py")
     anyone, signed_in = visits(services)
-    for open_pages in (login, open_data, redeem, signup):
+    for open_pages in (codes, login, open_data, redeem, signup):
         app.include_router(open_pages.router(services, anyone))
     app.include_router(leaving.router(services, anyone, signed_in))
     if services.sign_on is not None:
         app.include_router(sign_on.router(services.sign_on, anyone))
     firms = (organisations, first_steps)
     app.include_router(own_account.router(services, anyone, signed_in))
-    for pages in (console, alarms, assets, fleet, scans, *firms, people, audit, data_rules):
+    for pages in (console, alarms, assets, fleet, scans, trace, *firms, people, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))
 

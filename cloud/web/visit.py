@@ -41,6 +41,7 @@ PLACES = (
     ("console", "/", "alarms.read"),
     ("fleet", "/fleet", "gateways.read"),
     ("scans", "/scans", "scans.read"),
+    ("trace", "/trace", "trace.read"),
     ("organisations", "/organisations", "organisations.read"),
     ("accounts", "/accounts", "accounts.write"),
     ("audit", "/audit", "audit.read"),

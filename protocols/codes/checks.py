@@ -7,7 +7,14 @@ from typing import Literal
 
 from biip.checksums import gs1_standard_check_digit
 
-CheckName = Literal["gs1_mod_10", "credit_code", "date", "month_day"]
+CheckName = Literal["gs1_mod_10", "gs1_key", "mod_11_10", "credit_code", "date", "month_day"]
+GROUP_OF: Mapping[CheckName, str] = {
+    "gs1_key": "key",
+    "mod_11_10": "digits",
+    "date": "date",
+    "month_day": "month_day",
+}
+"""The group of the pattern that a check looks at; the others look at the whole code."""
 _LEAP_YEAR = 2000
 _YEAR_MIN = 1900
 _CREDIT = "0123456789ABCDEFGHJKLMNPQRTUWXY"
@@ -16,8 +23,24 @@ _ORGANISATION = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 def _gs1_mod_10(match: re.Match[str]) -> bool:
     """Check the last digit of all (GS1 General Specifications, section 7.9)."""
-    code = match[0]
-    return str(gs1_standard_check_digit(code[:-1])) == code[-1]
+    return _is_checked(match[0])
+
+
+def _gs1_key(match: re.Match[str]) -> bool:
+    """Check the last digit of group `key`, which are not zeros only."""
+    return _is_checked(match["key"]) and int(match["key"]) > 0
+
+
+def _is_checked(digits: str) -> bool:
+    return str(gs1_standard_check_digit(digits[:-1])) == digits[-1]
+
+
+def _mod_11_10(match: re.Match[str]) -> bool:
+    """Check the last digit of group `digits` (ISO/IEC 7064 MOD 11,10; GB/T 17710)."""
+    product = 10
+    for digit in match["digits"][:-1]:
+        product = ((product + int(digit)) % 10 or 10) * 2 % 11
+    return (product + int(match["digits"][-1])) % 10 == 1
 
 
 def _credit_code(match: re.Match[str]) -> bool:
@@ -49,6 +72,8 @@ def _is_day(year: int, text: str) -> bool:
 
 CHECKS: Mapping[CheckName, Callable[[re.Match[str]], bool]] = {
     "gs1_mod_10": _gs1_mod_10,
+    "gs1_key": _gs1_key,
+    "mod_11_10": _mod_11_10,
     "credit_code": _credit_code,
     "date": _date,
     "month_day": _month_day,

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -115,8 +115,8 @@ class Stage:
     people: People
     other_session: str
     """Of the manager, too, at another browser."""
-    capture: str
-    """Id of a capture job."""
+    trace: Mapping[str, str]
+    """Ids of a capture job and of a subscription, as paths name them."""
 
     def client(self, path: str, calls: set[str]) -> httpx.AsyncClient:
         """Return the firm's for what only a firm or an account may do."""
@@ -190,8 +190,8 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
     app = create_app(services)
     async with _client(app) as root, _client(app) as firm:
         world = replace(world, services=services)
-        others, job = await _other_session(people), await _fill_trace(world.services.trace)
-        stage = Stage(world, app, root, firm, people, others, job)
+        others, trace = await _other_session(people), await _fill_trace(world.services.trace)
+        stage = Stage(world, app, root, firm, people, others, trace)
         await sign_in(stage)
         yield stage
     world.database.close()
@@ -236,7 +236,7 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
     await put(world, "firm-a", firm_details(1, contact=contact))
 
 
-async def _fill_trace(trace: Trace) -> str:
+async def _fill_trace(trace: Trace) -> Mapping[str, str]:
     place = {"id": PLACE}
     one = event(
         eventID=PARAMETERS["eventID"], disposition="active", readPoint=place, bizLocation=place
@@ -252,7 +252,19 @@ async def _fill_trace(trace: Trace) -> str:
         name=PARAMETERS["queryName"], query={}, by=MARK, organisation="platform", created_at_ms=1
     )
     await trace.store.put_query(query)
-    return job.capture_id
+    made = await trace.subscriptions.subscribe(
+        "platform",
+        query.name,
+        principal="token:admin",
+        account=None,
+        dest="https://client.example.com/",
+        secret=MARK,
+        schedule={},
+        report_if_empty=False,
+        initial_us=None,
+        epc_format="Always_GS1_Digital_Link",
+    )
+    return {"captureID": job.capture_id, "subscriptionID": made.subscription_id}
 
 
 def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:

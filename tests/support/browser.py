@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
 from playwright.async_api import Browser, async_playwright
+from starlette.types import ASGIApp
 
 from tests.support.mosquitto import free_port
 
@@ -26,7 +26,7 @@ ARGUMENTS = [
 
 
 @contextlib.asynccontextmanager
-async def serve(app: FastAPI, stopping: asyncio.Event) -> AsyncIterator[str]:
+async def serve(app: ASGIApp, stopping: asyncio.Event) -> AsyncIterator[str]:
     """Serve `app`; yields its address."""
     port = free_port()
     config = uvicorn.Config(

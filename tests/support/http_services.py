@@ -5,7 +5,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,7 @@ from cloud.access.limiter import FailureLimiter
 from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
 from cloud.api.app import create_app
-from cloud.api.base import Services, Trust
+from cloud.api.base import Services
 from cloud.api.rates import Rates
 from cloud.audit.base import Audit
 from cloud.audit.book import AuditBook
@@ -42,9 +42,15 @@ from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
 from cloud.scans.find import find_scans
 from cloud.telemetry.base import Aggregate, Series
+from cloud.trace.resolver.base import Codes
+from cloud.trace.resolver.book import LinkBook
 from cloud.trust import signing
+from cloud.trust.base import Trust
 from cloud.web.pages import mount
+from protocols.catalog.divisions import load_divisions
+from protocols.catalog.schemes import load_schemes
 from protocols.clock import Clock, ManualClock, SystemClock
+from protocols.codes.registry import SchemeRegistry
 from protocols.errors import RefuseInput
 from protocols.readings import Value
 from tests.support.retention import shipped_rules
@@ -290,7 +296,8 @@ async def open_world(
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
-        trace=open_trace(database, clock),
+        trace=open_trace(database, clock, folder),
+        codes=Codes(shipped_schemes(), LinkBook(database, clock)),
         audit=audit,
         sign_on=sign_on and sign_on(access, organisations, audit),
         trust=trust,
@@ -315,6 +322,12 @@ async def open_world(
         )
     )
     return world[0]
+
+
+@lru_cache(maxsize=1)
+def shipped_schemes() -> SchemeRegistry:
+    """The schemes that are shipped."""
+    return SchemeRegistry(load_schemes(None)[0], load_divisions())
 
 
 def _ledgers(world: list[World]) -> Callable[[str], Awaitable[list[SpoolLedger]]]:

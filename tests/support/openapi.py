@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from cloud.api.accounts import HandOverBody, KeyBody, RedeemBody
 from cloud.api.alarms import NoteBody
 from cloud.api.enrolment import InviteBody
+from cloud.api.links import LinksBody, PrefixBody
 from cloud.api.me import ConfirmBody, DropBody, PasswordBody
 from cloud.api.organisations import (
     ContactBody,
@@ -39,6 +40,8 @@ BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("post", "/api/v1/accounts"): NewAccount,
     ("patch", "/api/v1/accounts/{account_id}"): AccountChange,
     ("post", "/api/v1/accounts/{account_id}/hand-over"): HandOverBody,
+    ("put", "/api/v1/links"): LinksBody,
+    ("put", "/api/v1/prefixes/{prefix}"): PrefixBody,
     ("post", "/api/v1/redeem"): RedeemBody,
     ("post", "/api/v1/keys"): KeyBody,
     ("post", "/api/v1/me/password"): PasswordBody,
@@ -57,8 +60,11 @@ QUERIES = {
     "/api/v1/alarms": ("state", "asset", "before", "limit"),
     "/api/v1/audit": ("subject", "by", "organisation", "call", "from", "to", "before", "limit"),
     "/api/v1/gateways": ("after", "limit"),
+    "/api/v1/links": ("after", "limit"),
+    "/api/v1/prefixes": ("after", "limit"),
     "/api/v1/organisations": ("state", "kind", "text", "after", "limit"),
     "/api/v1/assets/{asset_id}/readings": ("points", "from", "to", "step", "aggregate", "limit"),
+    "/api/v1/lineage": ("item", "direction", "at", "items", "depth", "horizon", "format"),
     "/api/v1/refusals": ("limit",),
     "/api/v1/scans": ("gateway", "reader", "code", "before_id", "limit"),
 }
@@ -68,6 +74,7 @@ NAMES = {
     "account_id": ["1", "7"],
     "gateway_id": ["gw-0", "gw-1"],
     "organisation_id": ["firm-a", "firm-b"],
+    "prefix": ["6901234"],
     "rollout_id": ["1"],
     "verb": ["stop", "resume"],
     "key_id": ["1"],
@@ -81,6 +88,8 @@ NAMES = {
     "to": ["1764000000000"],
     "step": ["1m"],
     "kind": ["enterprise"],
+    "item": ["urn:epc:id:sgtin:0614141.107346.2017"],
+    "direction": ["back", "forward"],
 }
 """Values that mean something."""
 ENDLESS = ("/api/v1/feed",)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Boolean, Connection, Integer, LargeBinary, Table, insert, select
+from sqlalchemy import Boolean, Connection, Float, Integer, LargeBinary, Table, insert, select
 
 from cloud.model.data_rule import DAY_MS, DataRule, DataRules, Step
 from cloud.model.database import Database
@@ -164,17 +164,19 @@ def _value(table: Table, column: Any, number: int, now_ms: int, rng: random.Rand
     }
     if isinstance(column.type, LargeBinary):
         return rng.randbytes(8)
-    name = column.name
+    if isinstance(column.type, Float):
+        return rng.random()
+    name, whole = column.name, isinstance(column.type, Integer)
     single = len(table.primary_key) == 1 and column.primary_key
-    if name in by_name and not (single or column.unique):
+    if name in by_name and not (single or column.unique or (name == "organisation" and whole)):
         return by_name[name]()
     if name.endswith("_at") or name in ("until", "locked_until"):
         return now_ms - rng.randint(-30, 4_500) * DAY_MS + rng.randint(0, DAY_MS)
     if isinstance(column.type, Boolean):
         return rng.random() < 0.5
-    if isinstance(column.type, Integer):
+    if whole:
         return number
-    if single or column.unique or column.primary_key or name in ("alert", "credit_code"):
+    if single or column.unique or column.primary_key or name in ("alert", "credit_code", "word"):
         return f"{name[:4]}-{number}"
     length = getattr(column.type, "length", None) or 99
     return rng.choice(NAMES)[:length]

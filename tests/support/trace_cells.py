@@ -62,6 +62,13 @@ async def query(city: City, caller: Caller) -> set[str]:
     return {caller.organisation} if answer.status_code == 201 else set()
 
 
+async def subscribe(city: City, caller: Caller) -> set[str]:
+    """List the subscriptions to a query that is not there, as for whoever may it is not found."""
+    answer = await city.get(caller, "/epcis/queries/nobodys/subscriptions")
+    assert answer.status_code in (404, 403), answer.text
+    return {caller.organisation} if answer.status_code == 404 else set()
+
+
 def expected(call: str, caller: Caller) -> set[str]:
     """Tell by the table alone what a call reaches."""
     reached = may_reach(call, caller)
@@ -86,4 +93,5 @@ TRACE_PROBES: dict[str, Callable[[City, Caller], Awaitable[set[str]]]] = {
     "trace.read": read,
     "trace.capture": capture,
     "trace.query": query,
+    "trace.subscribe": subscribe,
 }

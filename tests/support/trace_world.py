@@ -2,17 +2,23 @@
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from cloud.api.epcis.base import Trace
 from cloud.api.epcis.tokens import PageTokens
 from cloud.model.database import Database, Work
+from cloud.outbound.policy import check_addresses, check_text, check_url, read_policy
 from cloud.roles.trace import Rendering
 from cloud.trace.base import Behaviour, Job
 from cloud.trace.capture import CaptureLimits, SqlCaptures
+from cloud.trace.lineage.desk import LineageDesk
+from cloud.trace.lineage.keeper import Keeper
 from cloud.trace.query.parse import read_extensions, read_query, read_url
 from cloud.trace.readers import Readers
 from cloud.trace.spent import SpentTokens
 from cloud.trace.store import SqlTraceStore
+from cloud.trace.subscriptions import SqlSubscriptions
 from protocols.catalog.files import data_root
 from protocols.clock import Clock
 from protocols.epcis.standard import Standard, load_standard
@@ -54,7 +60,27 @@ class PromptCaptures(SqlCaptures):
         return job
 
 
-def open_trace(database: Database, clock: Clock) -> Trace:
+class OpenSeal:
+    """Seals nothing, but shows that it was asked to."""
+
+    def close(self, secret: str) -> str:
+        """Mark it."""
+        return f"sealed {secret}"
+
+    def open(self, sealed: str) -> str:
+        """Take the mark away."""
+        return sealed.removeprefix("sealed ")
+
+
+async def check_address(url: str) -> None:
+    """Refuse what the shipped policy refuses, without asking for a name."""
+    policy = read_policy((80, 443), ())
+    host = check_url(policy, check_text(url))
+    if not host.endswith(".example.com"):
+        check_addresses(policy, host, [host])
+
+
+def open_trace(database: Database, clock: Clock, folder: Path) -> Trace:
     """Build it over a state database."""
     readers = Readers(standard(), bytes_max=LIMITS.bytes_max, tolerances_of=lambda _: STANDARD)
     store = SqlTraceStore(database, standard=standard())
@@ -64,10 +90,15 @@ def open_trace(database: Database, clock: Clock) -> Trace:
             database, store, readers=readers.by_media(), clock=clock, limits=LIMITS
         ),
         capture_events_max=LIMITS.events_max,
+        subscriptions=SqlSubscriptions(
+            database, store, seal=OpenSeal(), clock=clock, zone=ZoneInfo("Asia/Shanghai")
+        ),
+        check_address=check_address,
         pages=PageTokens(PAGE_KEY, clock, SpentTokens(database)),
         render=Rendering(standard()),
         read_event=readers.event,
         read_query=partial(read_query, standard=standard()),
         read_url=partial(read_url, standard=standard()),
         read_extensions=read_extensions,
+        lineages=LineageDesk(database, Keeper(database, folder / "lineage")),
     )

@@ -1,12 +1,21 @@
 """What the REST binding needs of the repository, as small Protocols."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from cloud.api.epcis.negotiate import Media
 from cloud.api.epcis.tokens import PageTokens
-from cloud.trace.base import Captures, EpcFormat, Formats, Listing, StoredEvent, TraceStore
+from cloud.trace.base import (
+    Captures,
+    EpcFormat,
+    Formats,
+    Listing,
+    StoredEvent,
+    Subscriptions,
+    TraceStore,
+)
+from cloud.trace.lineage.base import Lineages
 from cloud.trace.query.base import EventQuery
 from protocols.epcis.document import Reading
 
@@ -61,6 +70,9 @@ class Trace:
     captures: Captures
     capture_events_max: int
     """Of one document."""
+    subscriptions: Subscriptions
+    check_address: Callable[[str], Awaitable[None]]
+    """Refuses an address that events may not be sent to; see `cloud.outbound.base`."""
     pages: PageTokens
     render: Render
     read_event: ReadEvent
@@ -70,3 +82,5 @@ class Trace:
     """(parameters, namespaces=…); QueryFault."""
     read_extensions: Callable[[str], Mapping[str, str]]
     """The header GS1-Extensions; QueryFault."""
+    lineages: Lineages
+    """Where things come from and go to; not of the binding, but of the same events."""

@@ -89,7 +89,9 @@ def _add_ones(routes: APIRouter, services: Services, guard: Guard) -> None:
     async def delete_query(request: Request, granted: Annotated[Granted, writer]) -> Response:
         name = named_in_path(request, "queryName")
         note = services.noted(granted, "epcis:queries", state="deleted")
-        await store.delete_query(owner_of(granted), name, also=[note])
+        owner = owner_of(granted)
+        ending = services.trace.subscriptions.ending(owner, name)
+        await store.delete_query(owner, name, also=[ending, note])
         return Response(status_code=204)
 
     @routes.get("/{queryName}/events")

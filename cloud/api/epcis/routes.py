@@ -3,7 +3,15 @@
 from fastapi import APIRouter
 
 from cloud.api.base import Services
-from cloud.api.epcis import capture, discovery, events, queries, resources, tokens_given
+from cloud.api.epcis import (
+    capture,
+    discovery,
+    events,
+    queries,
+    resources,
+    subscriptions,
+    tokens_given,
+)
 from cloud.api.epcis.arrivals import Arrivals
 from cloud.api.guard import Guard
 
@@ -17,5 +25,6 @@ def routers(services: Services, guard: Guard) -> list[APIRouter]:
         events.router(services, guard, arrivals),
         resources.router(services, guard),
         queries.router(services, guard),
+        subscriptions.router(services, guard),
         tokens_given.router(services, guard),
     ]

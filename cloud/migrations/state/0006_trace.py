@@ -22,6 +22,7 @@ def upgrade() -> None:
     _master()
     _named_query()
     _party()
+    _said()
     _sight()
     _use()
     _word()
@@ -199,6 +200,17 @@ def _party() -> None:
         sa.PrimaryKeyConstraint("identifier", "organisation"),
     )
     op.create_index("trace_party_by_organisation", "trace_party", ["organisation"], unique=False)
+
+
+def _said() -> None:
+    op.create_table(
+        "trace_said",
+        sa.Column("organisation", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("aspect", sa.String(length=16), nullable=False),
+        sa.Column("word", sa.Integer(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("organisation", "aspect", "word"),
+        sqlite_with_rowid=False,
+    )
 
 
 def _sight() -> None:

@@ -1,7 +1,5 @@
 """Answers lineages: finds them, names what the caller may see, hides the rest."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from sqlalchemy import Connection
 
@@ -10,11 +8,19 @@ from cloud.model.principal import Scope
 from cloud.trace.lineage.base import (
     FIRST_US,
     LAST_US,
-    Bounds,
-    Direction,
+    LINKS_MAX,
+    STEPS_MAX,
     Index,
     Link,
+    Named,
     Node,
+    NodeKind,
+    Question,
+    Shown,
+    ShownCut,
+    ShownLink,
+    ShownNode,
+    ShownStep,
     Trace,
     Transformation,
     uom_of,
@@ -22,17 +28,6 @@ from cloud.trace.lineage.base import (
 from cloud.trace.lineage.columns import taken
 from cloud.trace.lineage.facts import Fact, facts_of, items_of, names_of
 from cloud.trace.lineage.keeper import Keeper
-from cloud.trace.lineage.shown import (
-    LINKS_MAX,
-    STEPS_MAX,
-    Named,
-    NodeKind,
-    Shown,
-    ShownCut,
-    ShownLink,
-    ShownNode,
-    ShownStep,
-)
 from cloud.trace.lineage.trace import trace
 from protocols.epcis.event import Role
 
@@ -45,22 +40,20 @@ class LineageDesk:
     def __init__(self, database: Database, keeper: Keeper) -> None:
         self._database, self._keeper = database, keeper
 
-    async def trace(
-        self,
-        start: Sequence[str],
-        direction: Direction,
-        *,
-        at_us: int | None = None,
-        bounds: Bounds,
-        scope: Scope,
-    ) -> Shown:
+    async def trace(self, question: Question, *, scope: Scope) -> Shown:
         """As `Lineages`."""
 
         def work(connection: Connection) -> Shown:
-            items = items_of(connection, start, scope)
+            start = items_of(connection, question.start, scope)
             index = self._keeper.index(connection)
-            found = trace(index, items, direction, at_us=at_us, bounds=bounds)
-            return _View(connection, index, found, scope).shown(tuple(start))
+            found = trace(
+                index,
+                start,
+                question.direction,
+                at_us=question.at_us,
+                bounds=question.bounds,
+            )
+            return _View(connection, index, found, scope).shown(question.start)
 
         return await self._database.read(work)
 

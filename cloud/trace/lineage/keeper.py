@@ -68,7 +68,8 @@ class Keeper:
             chain.append(found[end])
             end = found[end][0].end
         self._tidy({path for _, path in chain})
-        self._set(tuple(segment for segment, _ in chain), ())
+        with self._lock:
+            self._set(tuple(segment for segment, _ in chain), ())
 
     def index(self, connection: Connection) -> Index:
         """Return an index of all that the connection's transaction sees committed."""

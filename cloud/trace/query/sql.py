@@ -34,6 +34,7 @@ from cloud.model.trace_tables import (
     trace_use,
     trace_word,
 )
+from cloud.trace.event_rows import KINDS
 from cloud.trace.facets import storable
 from cloud.trace.prepare import hash_digest, id_key
 from cloud.trace.query.base import (
@@ -55,13 +56,6 @@ from protocols.epcis.standard import Standard
 
 FEW_MAX = 10_000
 """Events of a condition that a query may begin with."""
-_KINDS = {
-    "type": "type",
-    "biz_step": "biz_step",
-    "disposition": "disposition",
-    "read_point": "place",
-    "biz_location": "place",
-}
 _COMPARE: dict[Operator, Callable[[Any, Any], ColumnElement[bool]]] = {
     "EQ": lambda column, value: column == value,
     "GT": lambda column, value: column > value,
@@ -133,7 +127,7 @@ class Compiler:
         return list(self._connection.scalars(query))
 
     def _is_word(self, column: str, which: ColumnElement[bool]) -> ColumnElement[bool]:
-        numbers = self._word_numbers(_KINDS[column], which)
+        numbers = self._word_numbers(KINDS[column], which)
         if not numbers:
             return false()
         other = trace_event.alias().c
@@ -263,7 +257,7 @@ class Compiler:
         elements = select(told.element).where(told.name.in_(one.names))
         if one.values:
             elements = elements.where(told.value.in_([storable(value) for value in one.values]))
-        if one.field in _KINDS:
+        if one.field in KINDS:
             return self._is_word(one.field, trace_word.c.word.in_(elements))
         if one.field == "epc_class":
             item, use = trace_item.alias().c, trace_use.alias().c

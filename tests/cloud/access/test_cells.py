@@ -77,6 +77,16 @@ async def write_assets(city: City, caller: Caller) -> set[int]:
     return changed
 
 
+async def write_links(city: City, caller: Caller) -> set[int]:
+    put = set()
+    for thing in things():
+        anchor = f"/id/{thing.asset.replace(':', '/')}"
+        answer = await city.send(caller, "PUT", "/api/v1/links", {"anchor": anchor, "links": []})
+        assert answer.status_code in (*GRANTED, *REFUSED), answer.text
+        put |= {thing.number} if answer.status_code in GRANTED else set()
+    return put
+
+
 async def read_alarms(city: City, caller: Caller) -> set[int]:
     answer = await city.get(caller, "/api/v1/alarms?limit=1000")
     return _numbers(city, _listed(answer, "asset"))
@@ -150,6 +160,8 @@ def _numbers(city: City, assets: list[str]) -> set[int]:
 PROBES: dict[str, Probe] = {
     "assets.read": read_assets,
     "assets.write": write_assets,
+    "links.write": write_links,
+    "prefixes.write": whole("/api/v1/prefixes"),
     "readings.read": read_readings,
     "alarms.read": read_alarms,
     "alarms.acknowledge": acknowledge,
@@ -166,7 +178,7 @@ PROBES: dict[str, Probe] = {
     "rules_of_data.read": whole("/api/v1/data-rules"),
 }
 WHOLE = {"gateways.command", "gateways.configure", "gateways.admit", "metrics.read"}
-WHOLE |= {"rules_of_data.read"}
+WHOLE |= {"rules_of_data.read", "prefixes.write"}
 
 
 def expected(call: str, caller: Caller) -> set[int]:
@@ -190,6 +202,22 @@ async def test_every_cell_is_open_or_shut_as_the_table_says(city: City, call: st
     for caller in CALLERS:
         shown = await PROBES[call](city, caller)
         assert shown == expected(call, caller), (call, caller.token)
+
+
+async def test_links_on_a_gs1_key_are_for_whoever_has_its_prefix(city: City) -> None:
+    prefix, body = "/api/v1/prefixes/6901234", {"organisation": "firm-a"}
+    assert (await city.send(Caller("administrator"), "PUT", prefix, body)).status_code == 200
+    links = {"anchor": "/01/06901234567892/10/L1", "links": []}
+    for caller in CALLERS:
+        expected = 200 if caller.role in ("enterprise_manager", "enterprise_clerk") else 403
+        expected = 200 if caller.role == "administrator" else expected
+        answer = await city.send(caller, "PUT", "/api/v1/links", links)
+        assert answer.status_code == expected, caller.token
+    stranger = Caller("enterprise_manager", "firm-b")
+    assert (await city.send(stranger, "PUT", "/api/v1/links", links)).status_code in (401, 403)
+    links["anchor"] = "/01/06920000000005"
+    own = Caller("enterprise_manager", "firm-a")
+    assert (await city.send(own, "PUT", "/api/v1/links", links)).status_code == 403
 
 
 async def test_every_call_that_is_served_has_a_probe_here(city: City) -> None:

@@ -297,6 +297,14 @@ EXAMPLES = {
     "POST /epcis/capture": Example("/epcis/capture", "epcis:capture", document(event(2))),
     "POST /epcis/events": Example("/epcis/events", "epcis:events", event(3)),
     "POST /epcis/queries": Example("/epcis/queries", "epcis:queries", {"name": MARK, "query": {}}),
+    "POST /epcis/queries/{queryName}/subscriptions": Example(
+        "/epcis/queries/q/subscriptions",
+        "epcis:subscriptions",
+        {"dest": "https://client.example.com/", "secret": MARK, "stream": True},
+    ),
+    "DELETE /epcis/queries/{queryName}/subscriptions/{subscriptionID}": Example(
+        "/epcis/queries/q/subscriptions/{subscriptionID}", "epcis:subscriptions"
+    ),
     "DELETE /epcis/queries/{queryName}": Example(
         f"/epcis/queries/{MARK}",
         "epcis:queries",
@@ -355,7 +363,7 @@ async def test_call_that_changes_something_is_noted_without_what_is_personal(
         elif body.get("code") == "{code}":
             body["code"] = prior.json()["code"]
     how: dict[str, Any] = {"data" if example.form else "json": body}
-    path = example.path.format(applied=applied(stage), session=stage.other_session)
+    path = example.path.format(applied=applied(stage), session=stage.other_session, **stage.trace)
     answer = await client.request(method, path, **how)
     assert answer.status_code < 400, answer.text
     subject = example.subject.format(applied=applied(stage), device=issued(stage))
@@ -432,7 +440,7 @@ async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: 
             continue
         await hour_later(stage)
         earlier = len(stage.entries())
-        where = path.format(**PARAMETERS, captureID=stage.capture) + QUERIES.get(path, "")
+        where = path.format(**PARAMETERS, **stage.trace) + QUERIES.get(path, "")
         answer = await stage.client(path, calls).get(where)
         assert answer.status_code == 200, (path, answer.text)
         new, text = stage.entries()[earlier:], told(answer)

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Boolean, Column, Integer, LargeBinary, insert
+from sqlalchemy import Boolean, Column, Float, Integer, LargeBinary, insert
 
 from cloud.model.data_rule import DAY_MS, SUPPRESSED_BELOW
 from cloud.model.load_data_rules import METADATA
@@ -69,6 +69,8 @@ class Secrets:
             return self._rng.random() < 0.5
         if isinstance(column.type, Integer):
             return number
+        if isinstance(column.type, Float):
+            return self._rng.random()
         if isinstance(column.type, LargeBinary):
             return self._rng.randbytes(6)
         made = self._words.setdefault(place, self._made(ROWS - 1))

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from cloud.model.database import Database
+from cloud.model.state_tables import state_metadata
 from cloud.trace.store import SqlTraceStore
 from protocols.epcis.standard import Standard, load_standard
+from tests.support.postgres import Postgres
 from tests.support.state_database import open_state
 
 EPCIS = Path(__file__).parents[3] / "firmware_config" / "epcis"
@@ -16,6 +19,32 @@ EPCIS = Path(__file__).parents[3] / "firmware_config" / "epcis"
 @pytest.fixture(scope="session")
 def standard() -> Standard:
     return load_standard(EPCIS)
+
+
+@pytest.fixture(scope="session")
+def shared_url(postgres: Postgres) -> str:
+    """The URL of a database that tests share: making its tables takes longer than a test."""
+    url = postgres.new_database()
+    open_state(url).close()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without events."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    url: str = request.getfixturevalue("shared_url")
+    database = Database(url, name="state")
+    database.write_now(_empty)
+    database.close()
+    return url
+
+
+def _empty(connection: Connection) -> None:
+    for table in state_metadata.tables.values():
+        if table.name.startswith(("trace_", "organisation_")):
+            connection.execute(table.delete())
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from cloud.model.trace_tables import (
     trace_event,
     trace_facet,
     trace_item,
+    trace_said,
+    trace_sight,
     trace_use,
     trace_word,
 )
@@ -24,7 +26,16 @@ from tests.support.state_database import open_state
 from tests.support.trace_events import event_of
 from tests.support.trace_generator import Events
 
-TABLES = (trace_event, trace_use, trace_facet, trace_item, trace_word, trace_context)
+TABLES = (
+    trace_sight,
+    trace_said,
+    trace_event,
+    trace_use,
+    trace_facet,
+    trace_item,
+    trace_word,
+    trace_context,
+)
 PART = 500
 
 
@@ -51,6 +62,8 @@ def _rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
             (*row[:2], words[row[2]], *map(str, row[3:])) for row in tables["trace_facet"]
         ),
         "item": sorted(row[1:] for row in tables["trace_item"]),
+        "sight": sorted(tables["trace_sight"]),
+        "said": sorted((*row[:2], words[row[2]]) for row in tables["trace_said"]),
         "word": sorted(row[1:] for row in tables["trace_word"]),
     }
 
@@ -66,7 +79,7 @@ _WORDS = {
 @pytest.mark.parametrize(
     "count",
     [
-        pytest.param(1_000, id="quick"),
+        pytest.param(500, id="quick"),
         pytest.param(100_000, id="whole", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
     ],
 )

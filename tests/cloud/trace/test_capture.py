@@ -162,7 +162,7 @@ async def test_job_that_ends_the_process_again_and_again_is_given_up(
 @pytest.mark.parametrize(
     "kills",
     [
-        pytest.param(4, id="quick"),
+        pytest.param(2, id="quick"),
         pytest.param(200, id="whole", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
     ],
 )

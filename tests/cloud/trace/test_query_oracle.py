@@ -16,7 +16,7 @@ from tests.support.trace_generator import ATTRIBUTES, CHILDREN, Events, Queries
 from tests.support.trace_oracle import Seen, World, admits
 
 SEED = 20261126
-EVENTS, QUERIES, QUICK = 1600, 2000, 150
+EVENTS, QUERIES, QUICK = 1600, 2000, 100
 WORLD = World(CHILDREN, ATTRIBUTES)
 NAMES = {"ex": NAMESPACES["ex"]}
 

@@ -1,5 +1,6 @@
 """What is captured can be found again, once, by those who may see it."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from cloud.trace.base import Captured, NamedQuery, Position, StoredEvent
 from cloud.trace.query.base import EventQuery, TooLarge
 from cloud.trace.query.parse import read_query
 from cloud.trace.store import SqlTraceStore
-from protocols.epcis.standard import load_standard
+from protocols.epcis.standard import Standard, load_standard
 from protocols.errors import RefuseInput
 from tests.cloud.trace.conftest import EPCIS
+from tests.support.state_database import open_state
 from tests.support.trace_events import NAMESPACES, event_of
 
 ITEM = "https://id.gs1.org/01/06901234567892/21/"
@@ -192,6 +194,19 @@ async def test_listings_hold_what_visible_events_say(store: SqlTraceStore) -> No
     assert await store.listing("eventTypes", scope=seen, limit=9) == ["ObjectEvent"]
 
 
+async def test_listings_follow_who_comes_to_see_an_event(store: SqlTraceStore) -> None:
+    party = "https://id.gs1.org/417/6901234000016"
+    named = body(sourceList=[{"type": "owning_party", "source": party}])
+    await capture(store, named, organisation="a")
+    step = "https://ref.gs1.org/cbv/BizStep-shipping"
+    assert await store.listing("bizSteps", scope=firm("b"), limit=9) == []
+    await store.put_party("b", party)
+    await capture(store, named, organisation="c")
+    for organisation in ("b", "c"):
+        assert await store.listing("bizSteps", scope=firm(organisation), limit=9) == [step]
+        assert len(await store.listing("epcs", scope=firm(organisation), limit=9)) == 2
+
+
 async def test_pages_hold_every_event_once_while_others_come_in(store: SqlTraceStore) -> None:
     for query in (EVERY, read({"orderBy": "eventTime", "orderDirection": "ASC"})):
         before = {one.event_no for one in await found(store)}
@@ -252,3 +267,21 @@ async def test_texts_longer_than_an_index_takes_are_found(store: SqlTraceStore) 
     ):
         asked = read(query)
         assert len((await store.find(asked, scope=EVERYTHING, limit=9)).events) == 1
+
+
+async def test_two_writers_give_every_event_one_number(shared_url: str, standard: Standard) -> None:
+    databases = [open_state(shared_url) for _ in range(2)]
+    stores = [SqlTraceStore(database, standard=standard) for database in databases]
+    head, _ = await stores[0].head()
+
+    def events(at: int) -> list[dict[str, Any]]:
+        own = [body(eventID=f"urn:uuid:{head}-{at}-{n}", **{"ex:n": [at, n]}) for n in range(5)]
+        return [*own, body(**{"ex:both": [head, at // 2]})]
+
+    outcomes = await asyncio.gather(*(capture(stores[at % 2], *events(at)) for at in range(20)))
+    every = [one for part in outcomes for one in part]
+    numbers = {one.event_no for one in every}
+    assert numbers == set(range(head + 1, head + 1 + 20 * 5 + 10))
+    assert sum(one.outcome == "duplicate" for one in every) == 10
+    for database in databases:
+        database.close()

@@ -15,8 +15,10 @@ from cloud.web.own_page import DONE
 from cloud.web.texts import FOLDER, LANGUAGES, load_texts
 from cloud.web.visit import STATIC
 from edge.decode.barcode import Finding as TextFinding
+from protocols.catalog.divisions import Doubt
 from protocols.catalog.points import kinds, load_points
 from protocols.catalog.tags import Finding as TagFinding
+from protocols.codes.recognise import Sure
 from protocols.readings import Quality
 from tests.support.retention import shipped_rules
 
@@ -57,6 +59,9 @@ def test_every_text_is_there_and_used() -> None:
         "member_state",
         "audit_detail",
         "audit_state",
+        "code_doubt",
+        "code_refused",
+        "code_sure",
     }
     families |= {"organisation_state", "organisation_step", "first_step", "quota", "thing", "wrong"}
     families |= {"account_state", "account_done", "wrong_account"}
@@ -99,6 +104,8 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"account_done.{name}" for name in DONE}
     wanted |= {f"quota.{name}" for name in get_args(Quota)}
     wanted |= {f"thing.{name}" for name in THINGS}
+    wanted |= {f"code_doubt.{name}" for name in get_args(Doubt)}
+    wanted |= {f"code_sure.{name}" for name in get_args(Sure) if name != "told"}
     first = Progress(used=dict.fromkeys(get_args(Quota), 0), contact=False).done()
     wanted |= {f"first_step.{name}{end}" for name in first for end in ("", "_hint")}
     for kind in kinds():

@@ -51,7 +51,10 @@ def test_overlay_file_needs_no_samples_and_a_shipped_one_does(tmp_path: Path) ->
         ({"id_": "other"}, "id: expected 'crate', as the file is named, found 'other'"),
         ({"name": "Crate-1"}, "id: expected a scheme: a-z, then a-z 0-9 _, 32 at most, found"),
         ({"pattern": "C[0-9"}, "forms[0].pattern: expected a regular expression, found"),
-        ({"more": 'checks = ["luhn"]'}, "forms[0].checks: expected one of gs1_mod_10, credit_code"),
+        (
+            {"more": 'checks = ["luhn"]'},
+            "forms[0].checks: expected one of gs1_mod_10, gs1_key, mod_11_10",
+        ),
         ({"more": 'checks = ["date"]'}, "forms[0].pattern: expected a group named date"),
         ({"more": "only_proven = true"}, "forms[0].symbologies: expected at least one"),
         ({"more": "colour = 1"}, "forms[0].colour: expected one of the keys about, checks"),

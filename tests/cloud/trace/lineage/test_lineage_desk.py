@@ -8,13 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from cloud.api.lineage_sheet import COLUMNS, sheet
 from cloud.model.database import Database
 from cloud.model.principal import EVERYTHING, Scope
-from cloud.trace.lineage.base import Bounds, Finding
+from cloud.trace.lineage.base import Bounds, Finding, Question, Shown
 from cloud.trace.lineage.desk import LineageDesk
 from cloud.trace.lineage.keeper import Keeper
-from cloud.trace.lineage.shown import Shown
-from cloud.trace.lineage.spreadsheet import COLUMNS, sheet
 from cloud.trace.store import SqlTraceStore
 from protocols.errors import RefuseInput
 from tests.support.trace_events import event_of
@@ -72,7 +71,7 @@ def ids(shown: Shown) -> dict[str | None, str]:
 
 
 async def test_who_may_see_everything_sees_names_steps_and_quantities(desk: LineageDesk) -> None:
-    shown = await desk.trace([MILK], "forward", bounds=W, scope=EVERYTHING)
+    shown = await desk.trace(Question((MILK,), "forward", None, W), scope=EVERYTHING)
     things = {MILK: "thing", CHEESE: "thing", BOX: "carrier", PALLET: "carrier"}
     assert ids(shown) == {**things, "urn:x:e1": "transformation"}
     [milk] = [link for link in shown.links if link.kind == "input"]
@@ -83,7 +82,7 @@ async def test_who_may_see_everything_sees_names_steps_and_quantities(desk: Line
 
 
 async def test_what_is_hidden_keeps_the_way(desk: LineageDesk) -> None:
-    shown = await desk.trace([CHEESE], "back", bounds=W, scope=firm("shop"))
+    shown = await desk.trace(Question((CHEESE,), "back", None, W), scope=firm("shop"))
     assert [node.id for node in shown.nodes if node.id] == [CHEESE]
     hidden = [node for node in shown.nodes if node.hidden_at]
     assert {node.hidden_at for node in hidden} == {"dairy", "carrier"}
@@ -101,27 +100,27 @@ async def test_what_is_hidden_keeps_the_way(desk: LineageDesk) -> None:
 
 
 async def test_sibling_on_the_pallet_is_not_reached(desk: LineageDesk) -> None:
-    shown = await desk.trace([CHEESE], "forward", bounds=W, scope=EVERYTHING)
+    shown = await desk.trace(Question((CHEESE,), "forward", None, W), scope=EVERYTHING)
     assert OTHER not in ids(shown)
-    whole = await desk.trace([PALLET], "forward", bounds=W, scope=EVERYTHING)
+    whole = await desk.trace(Question((PALLET,), "forward", None, W), scope=EVERYTHING)
     assert {OTHER, BOX, CHEESE} < set(ids(whole))
 
 
 @pytest.mark.parametrize("item", ["urn:x:nowhere", MILK])
 async def test_unknown_and_invisible_items_are_refused_alike(desk: LineageDesk, item: str) -> None:
     with pytest.raises(RefuseInput, match="not_found: nothing known of"):
-        await desk.trace([item], "back", bounds=W, scope=firm("shop"))
+        await desk.trace(Question((item,), "back", None, W), scope=firm("shop"))
 
 
 async def test_bounds_tell_what_they_cut(desk: LineageDesk) -> None:
-    shown = await desk.trace([MILK], "forward", bounds=Bounds(items=2), scope=EVERYTHING)
+    shown = await desk.trace(Question((MILK,), "forward", None, Bounds(items=2)), scope=EVERYTHING)
     assert (len([n for n in shown.nodes if n.kind != "transformation"]), shown.cut.items) == (2, 1)
-    shown = await desk.trace([MILK], "forward", bounds=Bounds(depth=2), scope=EVERYTHING)
+    shown = await desk.trace(Question((MILK,), "forward", None, Bounds(depth=2)), scope=EVERYTHING)
     assert (PALLET in ids(shown), shown.cut.items) == (False, 1)
 
 
 async def test_sheet_has_a_row_for_each_item_of_each_event(desk: LineageDesk) -> None:
-    shown = await desk.trace([MILK], "forward", bounds=W, scope=EVERYTHING)
+    shown = await desk.trace(Question((MILK,), "forward", None, W), scope=EVERYTHING)
     rows = list(csv.reader(io.StringIO(sheet(shown).removeprefix("\ufeff"))))
     assert tuple(rows[0]) == COLUMNS
     assert rows[1][:9] == [
@@ -139,5 +138,5 @@ async def test_sheet_holds_no_formulas(
     evil = '=HYPERLINK("http://x")'
     body = event(16, "ObjectEvent", action="OBSERVE", epcList=[evil])
     await store.capture([event_of(body)], organisation="shop", recorded_at_us=1)
-    text = sheet(await desk.trace([evil], "back", bounds=W, scope=EVERYTHING))
+    text = sheet(await desk.trace(Question((evil,), "back", None, W), scope=EVERYTHING))
     assert "'=HYPERLINK" in text

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from cloud.model.database import Database
 from cloud.model.principal import EVERYTHING, NOTHING, Scope
 from cloud.model.trace_tables import trace_item
-from cloud.trace.lineage.base import Bounds, Direction, Index
+from cloud.trace.lineage.base import Bounds, Direction, Index, Question
 from cloud.trace.lineage.desk import LineageDesk
 from cloud.trace.lineage.keeper import Keeper, Sizes
 from cloud.trace.lineage.layers import Layers
@@ -203,8 +203,10 @@ async def test_desk_names_what_it_shows(
     desk = LineageDesk(state, keeper)
     known = sorted(captured.items())
     for scope, hides in ((EVERYTHING, False), (Scope(organisations=frozenset({"a"})), False)):
-        shown = await desk.trace([item_id(known[5])], "back", bounds=Bounds(), scope=scope)
+        shown = await desk.trace(
+            Question((item_id(known[5]),), "back", None, Bounds()), scope=scope
+        )
         assert item_id(known[5]) in {node.id for node in shown.nodes}
         assert any(node.hidden_at is not None for node in shown.nodes) is hides
     with pytest.raises(RefuseInput, match="not_found"):
-        await desk.trace([item_id(known[5])], "back", bounds=Bounds(), scope=NOTHING)
+        await desk.trace(Question((item_id(known[5]),), "back", None, Bounds()), scope=NOTHING)

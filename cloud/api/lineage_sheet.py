@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from cloud.trace.lineage.shown import Named, Shown, ShownStep
+from cloud.trace.lineage.base import Named, Shown, ShownStep
 
 COLUMNS = (
     *("event_time", "event_type", "action", "business_step", "disposition", "item", "role"),

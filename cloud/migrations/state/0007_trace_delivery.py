@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "state_0008"
+revision = "state_0007"
 down_revision = "state_0006"
 branch_labels = None
 depends_on = None
