@@ -107,6 +107,7 @@ def test_answers_are_those_of_the_oracle() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1_800)
 def test_answers_are_those_of_the_oracle_over_1_000_histories() -> None:
     for seed in range(1_000, 2_000):
         _compare(seed)
