@@ -68,7 +68,7 @@ def scans(stack: Stack) -> list[tuple[str, str | None, list[tuple[str, str]], li
 
 def events(stack: Stack) -> list[str]:
     """Return what the trace repository's events name, in the order of record."""
-    told = stack.get("/epcis/events", eventTypes="ObjectEvent")
+    told = stack.get("/epcis/events")
     found = told["epcisBody"]["queryResults"]["resultsBody"]["eventList"]
     assert {one["bizStep"] for one in found} <= {"receiving"}
     return [epc for one in found for epc in one["epcList"]]
