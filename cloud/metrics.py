@@ -25,6 +25,12 @@ class Metrics:
             ["kind"],
             registry=self._registry,
         )
+        self._field = Counter(
+            "suyuan_field_scans",
+            "Scans, and codes left out, since this process started, by what became of them",
+            ["outcome"],
+            registry=self._registry,
+        )
         self._retention_rows = Counter(
             "suyuan_retention_rows",
             "Rows that the rules of data ended since this process started",
@@ -53,6 +59,10 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self._registry)
+
+    def count_field(self, outcome: str) -> None:
+        """Count a scan that became an event or did not, or a code that was left out."""
+        self._field.labels(outcome).inc()
 
     def count_retention(self, rule: str, action: str, rows: int) -> None:
         """Count rows that were deleted, pseudonymised or emptied by a rule of data."""

@@ -69,6 +69,13 @@ class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The one published rule on gas cylinders asks for two years."""
 
 
+class TraceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The trace repository."""
+
+    events_from_scans: bool = True
+    """Scans at a known step become events; see docs/epcis-field.md."""
+
+
 class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When the rules of data are carried out, and what they must spare."""
 
@@ -178,13 +185,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_zone: str = "Asia/Shanghai"
     """IANA name; pages show times in it."""
     rules_overlay: str = ""
-    """A folder with `rules/` and `data_rules/` of the site's own, beside those that are shipped."""
+    """A folder of the site's own `rules/`, `data_rules/`, `schemes/` and `epcis/steps/`, beside
+    those that are shipped."""
     database: DatabaseSettings = DatabaseSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     log: LogSettings = LogSettings()
     ingest: IngestSettings = IngestSettings()
     feed: FeedSettings = FeedSettings()
     scans: ScanSettings = ScanSettings()
+    trace: TraceSettings = TraceSettings()
     retention: RetentionSettings = RetentionSettings()
     broker: BrokerSettings = BrokerSettings()
     trust: TrustSettings = TrustSettings()

@@ -52,7 +52,7 @@ class LogFollower:
             streams: in which such records come.
 
         """
-        self._name, self._log, self._database = name, log, database
+        self.name, self._log, self._database = name, log, database
         self._mark, self._keep, self._streams = mark, keep, streams
         self._done: Positions = {}
         self._saved: Positions = {}
@@ -61,7 +61,7 @@ class LogFollower:
 
     async def start(self) -> None:
         """Learn from where to read."""
-        self._done = await self._database.read(lambda c: load_positions(c, self._name))
+        self._done = await self._database.read(lambda c: load_positions(c, self.name))
         for name, head in self._log.heads().items():  # a log that was put back is read again
             self._done[name] = min(self._done.get(name, 0), head)
         self._saved = dict(self._done)
@@ -87,7 +87,7 @@ class LogFollower:
                     continue
                 await self._save_now_and_then()
             except RetryLater as error:
-                logger.warning("%s waits %.0f s: %s", self._name, BACKOFF_S, error)
+                logger.warning("%s waits %.0f s: %s", self.name, BACKOFF_S, error)
                 await asyncio.sleep(BACKOFF_S)
                 continue
             try:
@@ -121,7 +121,7 @@ class LogFollower:
 
             def write(connection: Connection) -> None:
                 self._keep(connection, marked)
-                save_positions(connection, self._name, done)
+                save_positions(connection, self.name, done)
 
             await self._database.write(write)
             self._saved = dict(done)
@@ -131,5 +131,5 @@ class LogFollower:
         now_s = asyncio.get_running_loop().time()
         if self._done != self._saved and now_s - self._saved_s >= SAVE_S:
             done, self._saved_s = dict(self._done), now_s
-            await self._database.write(lambda c: save_positions(c, self._name, done))
+            await self._database.write(lambda c: save_positions(c, self.name, done))
             self._saved = done

@@ -1,7 +1,14 @@
 """All tables of the state database together, whichever file they are written in."""
 
-from cloud.model import link_tables, people_tables, tables, trace_delivery_tables, trace_tables
+from cloud.model import (
+    field_tables,
+    link_tables,
+    people_tables,
+    tables,
+    trace_delivery_tables,
+    trace_tables,
+)
 
-FILES = (tables, people_tables, trace_tables, trace_delivery_tables, link_tables)
+FILES = (tables, people_tables, trace_tables, trace_delivery_tables, link_tables, field_tables)
 """Each adds its tables to the metadata when it is imported."""
 state_metadata = tables.state_metadata

@@ -81,7 +81,7 @@ class Common:
         self.accounts = AccountDesk(self.state_db, clock, self.access, self.organisations)
         self.devices = DeviceDesk(self.state_db, clock, self.access, self.organisations)
         self.metrics = Metrics()
-        self.data_rules = load_data_rules(days_of(settings), self._overlay())
+        self.data_rules = load_data_rules(days_of(settings), self.overlay())
         self.remote = RemoteBook(
             self.state_db,
             clock,
@@ -95,7 +95,7 @@ class Common:
 
     def rules(self) -> RuleSet:
         """Read the rules that are shipped, and the site's own."""
-        return load_rules(self._overlay())
+        return load_rules(self.overlay())
 
     def schemes(self) -> SchemeRegistry:
         """Read the schemes of codes that are shipped, and the site's own.
@@ -104,12 +104,13 @@ class Common:
             FixConfiguration: with all faults of all files.
 
         """
-        schemes, faults = load_schemes(self._overlay())
+        schemes, faults = load_schemes(self.overlay())
         if faults:
             raise FixConfiguration(faults)
         return SchemeRegistry(schemes, load_divisions())
 
-    def _overlay(self) -> Path | None:
+    def overlay(self) -> Path | None:
+        """Return the folder of the site's own data files."""
         overlay = self.settings.rules_overlay
         return Path(overlay) if overlay else None
 

@@ -21,6 +21,7 @@ from cloud.model.ownership import Holding, Watch
 from cloud.remote import outcomes
 from cloud.remote.conductor import Conductor
 from cloud.roles.common import Common
+from cloud.roles.field import field_follower
 from cloud.roles.retention import RetentionPart
 from cloud.roles.trace_delivery import open_deliveries
 from cloud.rules.consumer import RulesConsumer
@@ -82,6 +83,7 @@ class ConsumeRole:
             keep=outcomes.take_replies,
             streams=("alarm",),
         )
+        self._field = field_follower(common)
         self._conductor = Conductor(
             common.state_db,
             common.clock,
@@ -150,8 +152,8 @@ class ConsumeRole:
 
     async def _trim_log(self, before_ms: int) -> None:
         self._trimmed = time.monotonic()
-        consumers = (self.rules, self._telemetry, self._scans, self._replies)
-        passed = [one.positions() for one in consumers]
+        passed = [self.rules.positions(), self._telemetry.positions()]
+        passed += [one.positions() for one in self._followers()]
         self._groups_gone += await self._common.log.trim(before_ms, passed)
 
     async def _let_go_of_log(self, before_ms: int) -> int:
@@ -169,6 +171,10 @@ class ConsumeRole:
             await self._common.state_db.write(lambda c: save_positions(c, TELEMETRY, positions))
             self._noted = positions
 
+    def _followers(self) -> list[LogFollower]:
+        found = [self._replies, self._scans]
+        return found if self._field is None else [*found, self._field]
+
     async def _run(self) -> None:
         while self._epoch is None:
             await asyncio.sleep(BEAT_S)
@@ -177,8 +183,8 @@ class ConsumeRole:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.rules.run(), name="rules")
             group.create_task(self._telemetry.run(), name="telemetry")
-            group.create_task(self._scans.run(), name="scans")
-            group.create_task(self._replies.run(), name="replies")
+            for follower in self._followers():
+                group.create_task(follower.run(), name=follower.name)
             group.create_task(self._retention.run(), name="retention")
             group.create_task(self._deliveries.run(), name="subscriptions")
             group.create_task(self._beat(self._epoch), name="beat")
@@ -195,8 +201,8 @@ class ConsumeRole:
             await asyncio.to_thread(self._common.log.refresh, partitions)
             await self.rules.start()
             await self._telemetry.start()
-            await self._scans.start()
-            await self._replies.start()
+            for follower in self._followers():
+                await follower.start()
         return row
 
     async def _beat(self, epoch: int) -> None:
@@ -214,9 +220,9 @@ class ConsumeRole:
     def _wake(self) -> None:
         if self.active:
             passed = [self.rules.judged(), self._telemetry.positions()]
-            passed += [self._scans.read(), self._replies.read()]
+            passed += [one.read() for one in self._followers()]
             self._common.log.release(passed)
-            self._replies.wake()
             self.rules.wake()
             self._telemetry.wake()
-            self._scans.wake()
+            for one in self._followers():
+                one.wake()

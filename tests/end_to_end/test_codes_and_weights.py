@@ -42,6 +42,7 @@ port = {port}
   poll_interval_s = 0.1
 """
 GTIN = "06901234567892"
+ITEM = f"https://id.gs1.org/01/{GTIN}/21/SN1"
 
 
 def latest(stack: Stack, asset: str) -> dict[str, tuple[object, str]]:
@@ -63,6 +64,14 @@ def scans(stack: Stack) -> list[tuple[str, str | None, list[tuple[str, str]], li
         for _, one in batch.taken()
         if isinstance(one, Scan)
     ]
+
+
+def events(stack: Stack) -> list[str]:
+    """Return what the trace repository's events name, in the order of record."""
+    told = stack.get("/epcis/events")
+    found = told["epcisBody"]["queryResults"]["resultsBody"]["eventList"]
+    assert {one["bizStep"] for one in found} <= {"receiving"}
+    return [epc for one in found for epc in one["epcList"]]
 
 
 def test_codes_and_weights_reach_the_log_through_an_outage(tmp_path: Path) -> None:
@@ -99,6 +108,8 @@ def test_codes_and_weights_reach_the_log_through_an_outage(tmp_path: Path) -> No
             for asset, kg in (("scale:fill-1", 30.5), ("scale:fill-2", 28.0)):
                 _wait_for(stack, asset, gross_kg=(kg, "no_value"), in_motion=(True, "good"))
             wait_until(lambda: len(scans(stack)) >= len(expected), timeout_s=30, what="all scans")
+            named = [ITEM, "urn:suyuan:id:elevator:31101099920240017"]
+            wait_until(lambda: events(stack) == named, timeout_s=20, what="an event of each")
             assert stack.edge.stop() == 0
     assert scans(stack) == expected
 

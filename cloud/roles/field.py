@@ -1,0 +1,40 @@
+"""What makes events of scans, inside the consuming part."""
+
+from zoneinfo import ZoneInfo
+
+from cloud.model.follower import LogFollower
+from cloud.roles.common import Common
+from cloud.trace.field import keep
+from cloud.trace.field.event import Mapper
+from cloud.trace.field.steps import load_steps
+from protocols.catalog.files import data_root
+from protocols.epcis.standard import load_standard
+
+
+def field_follower(common: Common) -> LogFollower | None:
+    """Return the follower, None where the settings switch it off.
+
+    Raises:
+        FixConfiguration: with all faults of the step files.
+
+    """
+    settings = common.settings
+    if not settings.trace.events_from_scans:
+        return None
+    standard, registry = load_standard(data_root() / "epcis"), common.schemes()
+    steps = load_steps(standard, registry.schemes, common.overlay())
+    zone = ZoneInfo(settings.time_zone)
+    capture = keep.FieldCapture(
+        Mapper(steps, standard=standard, registry=registry, zone=zone),
+        standard=standard,
+        registry=registry,
+        clock=common.clock,
+        count=common.metrics.count_field,
+    )
+    return LogFollower(
+        name=keep.NAME,
+        log=common.log,
+        database=common.state_db,
+        mark=keep.MARK,
+        keep=capture.keep,
+    )

@@ -1,0 +1,1 @@
+"""Scans of gateways as EPCIS events."""
