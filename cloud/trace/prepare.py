@@ -61,9 +61,13 @@ def _prepared(event: Event, standard: Standard, packer: Packer) -> Prepared:
 
 
 def _key(event: Event) -> bytes:
-    """Return what is equal for the same event alone: of its hash, its id and its declaration."""
-    declared = event.body.get("errorDeclaration") if event.declaration else None
-    parts = _encoder.encode((event.hash, event.event_id, declared))
+    """Return what is equal for the same event alone: of its hash, its id and its declaration.
+
+    An event that came without an id leaves with its hash for one, and may come again with it; a
+    declaration may come again in another binding, so what it says counts and not how.
+    """
+    given = event.event_id if event.event_id != event.hash else None
+    parts = _encoder.encode((event.hash, given, event.declaration))
     return hashlib.sha256(parts).digest()[:16]
 
 
