@@ -43,7 +43,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def _empty(connection: Connection) -> None:
     for table in state_metadata.tables.values():
-        if table.name.startswith(("trace_", "organisation_")):
+        if table.name.startswith(("trace_", "organisation_", "asset", "cursor")):
             connection.execute(table.delete())
 
 
