@@ -55,6 +55,7 @@ ISSUER = "http://localhost:1"
 """Of a sign-on that nobody calls."""
 SITE = f'schema = 1\ngateway_id = "{GATEWAY}"\n[uplink]\nbroker = "mqtt://x"\n# {MARK}\n'
 PLACE = "https://example.com/place"
+PREFIX = "6901234"
 PARAMETERS = {
     "asset_id": LIFT,
     "alarm_id": "1",
@@ -80,7 +81,10 @@ PARAMETERS = {
 }
 """What stands in the paths of safe calls; further names belong here."""
 OF_FIRMS = {"organisations.export", "organisations.leave", "keys.write", "account.use"}
-QUERIES = {"/api/v1/assets/{asset_id}/readings": "?from=0&to=1"}
+QUERIES = {
+    "/api/v1/assets/{asset_id}/readings": "?from=0&to=1",
+    "/api/v1/lineage": f"?item={quote(ITEM, safe='')}1",
+}
 
 
 class Door:
@@ -234,6 +238,7 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
     await put(world, "office", district_details(DISTRICT))
     contact = Contact(name=MARK, phone=MARK)
     await put(world, "firm-a", firm_details(1, contact=contact))
+    await world.services.codes.links.put_prefix(PREFIX, "firm-a", also=[])
 
 
 async def _fill_trace(trace: Trace) -> Mapping[str, str]:

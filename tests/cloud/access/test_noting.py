@@ -21,6 +21,7 @@ from tests.support.audited import (
     MARK,
     OWN_DEVICE,
     PARAMETERS,
+    PREFIX,
     QUERIES,
     SITE,
     Stage,
@@ -310,6 +311,15 @@ EXAMPLES = {
         "epcis:queries",
         before=("/epcis/queries", {"name": MARK, "query": {}}),
     ),
+    "PUT /api/v1/links": Example(
+        "/api/v1/links",
+        f"link:/id/{LIFT.replace(':', '/')}",
+        {"anchor": f"/id/{LIFT.replace(':', '/')}", "links": []},
+    ),
+    "PUT /api/v1/prefixes/{prefix}": Example(
+        "/api/v1/prefixes/6901235", "prefix:6901235", {"organisation": "firm-a"}
+    ),
+    "DELETE /api/v1/prefixes/{prefix}": Example(f"/api/v1/prefixes/{PREFIX}", f"prefix:{PREFIX}"),
 }
 """By method and path: every call that changes something. One that is not here fails below."""
 

@@ -65,6 +65,7 @@ def test_every_text_is_there_and_used() -> None:
     }
     families |= {"organisation_state", "organisation_step", "first_step", "quota", "thing", "wrong"}
     families |= {"account_state", "account_done", "wrong_account"}
+    families |= {"trace_type", "trace_role", "trace_reason"}
     assert used - keys == set()
     assert {key for key in keys - used if key.partition(".")[0] not in families} == set()
 
