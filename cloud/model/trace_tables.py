@@ -104,7 +104,6 @@ trace_item = Table(
     state_metadata,
     Column("item_no", BigId, primary_key=True, autoincrement=False),
     Column("id", OrderedText, nullable=False, unique=True),  # canonical
-    Column("prefix_digits", SmallInteger),  # of its GS1 company prefix, when a URN told it
 )
 
 trace_use = Table(

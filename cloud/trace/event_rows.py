@@ -44,13 +44,10 @@ class EventRows:
 
     def _learn(self, events: Sequence[Prepared]) -> None:
         words: set[tuple[str, str]] = set()
-        items: dict[str, int | None] = {}
         for one in events:
             words.update(_words(one))
-            for item, _, _use in one.uses:
-                items[item] = None
         self._numbers.learn_words(words)
-        self._numbers.learn_items(items)
+        self._numbers.learn_items(item for one in events for item, _role, _use in one.uses)
         self._numbers.learn_contexts({one.context: one.contexts for one in events})
 
     def _event(

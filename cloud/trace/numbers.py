@@ -63,21 +63,16 @@ class Numbers:
         insert_tuples(self._connection, table, rows)
         self.words.update({(kind, word): number for number, kind, word in rows})
 
-    def learn_items(self, wanted: Mapping[str, int | None]) -> None:
-        """Find or make the numbers of items, by canonical id; then they are in `items`.
-
-        Args:
-            wanted: ids, and how many digits their company prefix has, where that was told.
-
-        """
+    def learn_items(self, wanted: Iterable[str]) -> None:
+        """Find or make the numbers of items, by canonical id; then they are in `items`."""
         missing = self._from_memory(self._memory.items, self.items, wanted)
         column = trace_item.c
         self.items.update(self._found(column.id, column.item_no, missing))
         new = [one for one in missing if one not in self.items]
         start = self._next(column.item_no) if new else 0
-        rows = [(number, one, wanted[one]) for number, one in enumerate(new, start)]
+        rows = list(enumerate(new, start))
         insert_tuples(self._connection, trace_item, rows)
-        self.items.update({one: number for number, one, _ in rows})
+        self.items.update({one: number for number, one in rows})
 
     def learn_contexts(self, wanted: Mapping[bytes, str]) -> None:
         """Find or make the numbers of contexts, by their digest; then they are in `contexts`."""

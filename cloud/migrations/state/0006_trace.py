@@ -134,7 +134,6 @@ def _item() -> None:
         "trace_item",
         sa.Column("item_no", BIG_ID, autoincrement=False, nullable=False),
         sa.Column("id", ORDERED, nullable=False),
-        sa.Column("prefix_digits", sa.SmallInteger(), nullable=True),
         sa.PrimaryKeyConstraint("item_no"),
         sa.UniqueConstraint("id"),
     )
