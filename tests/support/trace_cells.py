@@ -35,7 +35,12 @@ async def read(city: City, caller: Caller) -> set[str]:
     if answer.status_code == 403:
         return set()
     events = answer.json()["epcisBody"]["queryResults"]["resultsBody"]["eventList"]
-    return {NAMES[int(one["epcList"][0].removeprefix(ITEM))] for one in events}
+    found = {NAMES[int(one["epcList"][0].removeprefix(ITEM))] for one in events}
+    for number, name in enumerate(NAMES):
+        if number % 4 == len(found) % 4:  # not each time each: there are many callers
+            traced = await city.get(caller, f"/api/v1/lineage?item={ITEM}{number}")
+            assert traced.status_code == (200 if name in found else 404), traced.text
+    return found
 
 
 async def capture(city: City, caller: Caller) -> set[str]:
