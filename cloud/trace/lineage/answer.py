@@ -22,7 +22,7 @@ from cloud.trace.lineage.base import (
     uom_of,
 )
 from cloud.trace.lineage.columns import NONE, distinct, first_of, joined, pairs, places, taken
-from cloud.trace.lineage.containment import NO_SPANS, Spans, holders, parallel
+from cloud.trace.lineage.containment import NO_SPANS, Spans, parallel
 from cloud.trace.lineage.cycles import in_cycles
 from cloud.trace.lineage.table import Table
 from cloud.trace.lineage.walk import Ends, Walk
@@ -129,7 +129,7 @@ def _why_ends(walk: Walk, ends: Ends, spans: Spans, many: Flags) -> Numbers:
 
 def _why_spans(walk: Walk, spans: Spans) -> Numbers:
     bits = spans.by_class * CLASS | spans.missing_add * NO_ADD
-    whole = holders(walk.seen, distinct(spans.child))
+    whole = joined([NO_SPANS, *walk.held])
     missing, overlap = parallel(whole)
     if missing.any() or overlap.any():
         order = np.lexsort(_keys(whole))
@@ -171,7 +171,7 @@ def _links(
         *(np.append(ends.time_us, spans.until_us), np.append(ends.quantity, spans.quantity)),
         *(np.append(ends.uom, spans.uom), bits),
     ]
-    order = np.lexsort((columns[2], columns[1], kind, columns[3], columns[4]))
+    order = np.lexsort((columns[3], columns[4]))  # and as ends and spans are ordered
     return Table(_link, columns, order), bits
 
 
@@ -202,8 +202,8 @@ def _findings(bits: Numbers) -> tuple[Finding, ...]:
 
 def _steps(walk: Walk, ends: Ends) -> Table[Step]:
     """Return the events of things in their time, of carriers while they carried, and of links."""
-    uses = walk.seen.uses_of(walk.admitted)
-    time_us = walk.seen.index.events(uses.event).time_us
+    uses, events = walk.seen.uses_of(walk.admitted)
+    time_us = events.time_us
     kept = walk.things.within(uses.item, time_us)
     windows = walk.carriers()
     left, right = pairs(windows.item, uses.item)
@@ -211,7 +211,7 @@ def _steps(walk: Walk, ends: Ends) -> Table[Step]:
     kept[right[(at >= windows.since_us[left]) & (at < windows.until_us[left])]] = True
     if walk.bounds.horizon_us is not None:
         kept &= walk.sign * time_us <= walk.sign * walk.bounds.horizon_us
-    event = np.append(uses.event[kept], ends.event)
-    time_us = np.append(time_us[kept], ends.time_us)
-    order = np.lexsort((event, time_us))
-    return Table(Step, (event, time_us), order[first_of(event[order])])
+    event = distinct(uses.event[kept], ends.event)
+    time_us = walk.seen.index.events(event).time_us
+    order = np.argsort(time_us, kind="stable")
+    return Table(Step, (event, time_us), order)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from cloud.trace.lineage.base import FIRST_US, Bounds, Flags, Index, Numbers
+from cloud.trace.lineage.base import FIRST_US, OUTPUT, Bounds, Flags, Index, Numbers
 from cloud.trace.lineage.columns import distinct, pairs, places, taken
-from cloud.trace.lineage.containment import Spans, contents, holders
+from cloud.trace.lineage.containment import Spans, contents
 from cloud.trace.lineage.reach import (
     NO_TIMES,
     NO_WINDOWS,
@@ -43,7 +43,7 @@ class Back(Walk):
         made = self.transformed(self._outputs(origin))
         whole = Windows(made.item, made.time_us, made.time_us + 1)
         above = distinct(origin.item, things.item, windows.item)
-        spans = holders(self.seen, above)
+        spans = self.holders_of(above)
         held = self._hold(spans, origin)
         first = np.full(len(things.item), FIRST_US)
         onto = [self._carry(spans, Windows(things.item, first, things.time_us + 1))]
@@ -76,8 +76,7 @@ class Back(Walk):
 
     def _outputs(self, origin: Times) -> Ends:
         """Return what gave the things and what held them."""
-        ends = self.ends_of(self.seen.uses_of(origin.item))
-        ends = taken(ends, ends.output)
+        ends = self.ends_of(*self.seen.uses_of(origin.item, OUTPUT))
         left, right = pairs(origin.item, ends.item)
         ends = taken(ends, right[ends.time_us[right] <= origin.time_us[left]])
         return taken(ends, self.in_time(ends.time_us, ends.group))

@@ -4,7 +4,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from cloud.trace.lineage.base import Flags, Index, Numbers, Uses
+from cloud.trace.lineage.base import Events, Flags, Index, Numbers, Uses
 
 Columns = TypeVar("Columns", bound=NamedTuple)
 
@@ -76,20 +76,24 @@ def no_uses() -> Uses:
 
 
 class Remembered:
-    """An index whose uses of an item are asked for once."""
+    """An index whose uses of an item, and their events, are asked for once."""
 
     def __init__(self, index: Index) -> None:
         self.index = index
         self._known, self._row, self._count = NONE, NONE, NONE
         self._uses = no_uses()
+        self._events = index.events(NONE)
 
-    def uses_of(self, items: Numbers) -> Uses:
-        """As `Index.uses_of`."""
+    def uses_of(self, items: Numbers, role: int | None = None) -> tuple[Uses, Events]:
+        """Return uses of distinct items, all or those of one role, and the event of each."""
         place, there = places(self._known, items)
         if not there.all():
             self._fetch(items[~there])
             place, _ = places(self._known, items)
-        return taken(self._uses, ranges(self._row[place], self._count[place]))
+        rows = ranges(self._row[place], self._count[place])
+        if role is not None:
+            rows = rows[self._uses.role[rows] == role]
+        return taken(self._uses, rows), taken(self._events, rows)
 
     def _fetch(self, items: Numbers) -> None:
         more = self.index.uses_of(items)
@@ -102,3 +106,4 @@ class Remembered:
         self._row = np.concatenate([self._row, row])[order]
         self._count = np.concatenate([self._count, count])[order]
         self._uses = joined([self._uses, more])
+        self._events = joined([self._events, self.index.events(more.event)])

@@ -70,17 +70,14 @@ NO_SPANS = Spans(NONE, NONE, _NEVER, _NEVER, NONE, NONE, NONE, NONE / 1, NONE, _
 
 def holders(seen: Remembered, children: Numbers) -> Spans:
     """Return in what each of distinct items was."""
-    uses = seen.uses_of(children)
-    uses = taken(uses, uses.role == CHILD)
-    events = seen.index.events(uses.event)
-    rows = _rows(uses, events)
+    rows = _rows(*seen.uses_of(children, CHILD))
     return _spans(rows, _emptied(seen, distinct(rows.parent)))
 
 
 def contents(seen: Remembered, parents: Numbers) -> Spans:
     """Return what was in each of distinct items."""
-    uses = seen.uses_of(parents)
-    named = distinct(uses.event[uses.role == PARENT])
+    uses, _ = seen.uses_of(parents, PARENT)
+    named = distinct(uses.event)
     inside = seen.index.uses_in(named)
     inside = taken(inside, inside.role == CHILD)
     rows = _rows(inside, seen.index.events(inside.event))
@@ -100,9 +97,7 @@ def _rows(uses: Uses, events: Events) -> _Rows:
 
 def _emptied(seen: Remembered, parents: Numbers) -> _Emptied:
     """Return when parents were emptied; the key tells aggregation from association."""
-    uses = seen.uses_of(parents)
-    uses = taken(uses, uses.role == PARENT)
-    events = seen.index.events(uses.event)
+    uses, events = seen.uses_of(parents, PARENT)
     all_out = events.childless & (events.kind >= AGGREGATION) & (events.kind & 3 == DELETE)
     holder = _holder(uses.item, events.kind >= ASSOCIATION)
     order = np.lexsort((events.time_us[all_out], holder[all_out]))

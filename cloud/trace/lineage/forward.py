@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from cloud.trace.lineage.base import LAST_US, Bounds, Index, Numbers
+from cloud.trace.lineage.base import INPUT, LAST_US, Bounds, Index, Numbers
 from cloud.trace.lineage.columns import distinct, first_of, pairs, places, taken
-from cloud.trace.lineage.containment import Spans, contents, holders
+from cloud.trace.lineage.containment import Spans, contents
 from cloud.trace.lineage.reach import NO_TIMES, NO_WINDOWS, Carried, Times, Windows
 from cloud.trace.lineage.walk import Ends, Walk
 
@@ -26,7 +26,7 @@ class Forward(Walk):
         """As in Walk."""
         things, windows = self._things, self._windows
         made = self.transformed(self._inputs(things, windows))
-        spans = holders(self.seen, distinct(things.item, windows.item))
+        spans = self.holders_of(distinct(things.item, windows.item))
         onto = [self._carry(spans, Windows(*things, np.full(len(things.item), LAST_US)))]
         onto.append(self._carry(spans, windows))
         inside = self._unpack(things)
@@ -55,9 +55,7 @@ class Forward(Walk):
 
     def _inputs(self, things: Times, windows: Windows) -> Ends:
         """Return what the things, and what carried them then, were put into."""
-        uses = self.seen.uses_of(distinct(things.item, windows.item))
-        ends = self.ends_of(uses)
-        ends = taken(ends, ~ends.output)
+        ends = self.ends_of(*self.seen.uses_of(distinct(things.item, windows.item), INPUT))
         left, right = pairs(things.item, ends.item)
         kept = np.zeros(len(ends.item), dtype=np.bool_)
         kept[right[ends.time_us[right] >= things.time_us[left]]] = True

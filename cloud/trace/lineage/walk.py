@@ -11,13 +11,14 @@ from cloud.trace.lineage.base import (
     TRANSFORMATION,
     Bounds,
     Column,
+    Events,
     Flags,
     Index,
     Numbers,
     Uses,
 )
 from cloud.trace.lineage.columns import NONE, Remembered, distinct, places, taken
-from cloud.trace.lineage.containment import Spans
+from cloud.trace.lineage.containment import Spans, holders
 from cloud.trace.lineage.reach import Best, Times, Windows
 
 
@@ -50,6 +51,9 @@ class Walk(ABC):
         """Followed spans."""
         self.whole: list[Ends] = []
         """All ends of the transformations reached."""
+        self.held: list[Spans] = []
+        """All spans of the items walked on from; none repeats."""
+        self._expanded = NONE
         self.depth = 0
         self._cut: list[Numbers] = []
         self._beyond: list[Numbers] = []
@@ -88,12 +92,11 @@ class Walk(ABC):
         if len(joined):
             events.append(self.seen.index.joined(joined))
         uses = self.seen.index.uses_in(np.concatenate(events))
-        return self.ends_of(uses)
+        uses = taken(uses, uses.role >= INPUT)
+        return self.ends_of(uses, self.seen.index.events(uses.event))
 
-    def ends_of(self, uses: Uses) -> Ends:
-        """Return those uses that are at an end of a transformation."""
-        uses = taken(uses, (uses.role == INPUT) | (uses.role == OUTPUT))
-        events = self.seen.index.events(uses.event)
+    def ends_of(self, uses: Uses, events: Events) -> Ends:
+        """Return those inputs and outputs that are of transformations."""
         group = np.where(events.group > 0, events.group, -uses.event)
         ends = Ends(
             *(uses.item, group, uses.event, events.time_us, uses.role == OUTPUT),
@@ -129,6 +132,14 @@ class Walk(ABC):
         if self.depth > self.bounds.depth:
             return np.zeros(len(item), dtype=np.bool_)
         return places(self.admitted, item)[1]
+
+    def holders_of(self, children: Numbers) -> Spans:
+        """Return in what distinct items were; remember it, once of each."""
+        spans = holders(self.seen, children)
+        new = children[~places(self._expanded, children)[1]]
+        self.held.append(taken(spans, places(new, spans.child)[1]))
+        self._expanded = distinct(self._expanded, new)
+        return spans
 
     @abstractmethod
     def carriers(self) -> Windows:
