@@ -56,9 +56,8 @@ class _Target:
 
 def router(services: Services) -> APIRouter:
     """Build /.well-known/gs1resolver, /id/{scheme}/{code} and the paths of Digital Links."""
-    routes = APIRouter(
-        dependencies=[Depends(open_to_all("a code on a pack is for whoever sees it"))]
-    )
+    everybody = Depends(open_to_all("a code on a pack is for whoever sees it"))
+    routes = APIRouter(include_in_schema=False, dependencies=[everybody])
 
     @routes.api_route("/.well-known/gs1resolver", methods=[*METHODS])
     async def describe(request: Request) -> Response:
