@@ -4,6 +4,7 @@ Paths come from the routes; bodies from the very structs that read them.
 """
 
 import copy
+import re
 from typing import Any
 
 import msgspec
@@ -12,6 +13,8 @@ from fastapi import FastAPI
 from cloud.api.accounts import HandOverBody, KeyBody, RedeemBody
 from cloud.api.alarms import NoteBody
 from cloud.api.enrolment import InviteBody
+from cloud.api.epcis.queries import QueryBody
+from cloud.api.epcis.subscriptions import SubscriptionBody
 from cloud.api.links import LinksBody, PrefixBody
 from cloud.api.me import ConfirmBody, DropBody, PasswordBody
 from cloud.api.organisations import (
@@ -26,6 +29,7 @@ from cloud.api.rollouts import RolloutBody
 from cloud.model.account import AccountChange, NewAccount
 from cloud.model.registering import AssetBody
 from protocols.enrolment import EnrolRequest, RenewRequest
+from tests.support.epcis_bodies import ITEM, document, event
 
 BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("put", "/api/v1/assets/{asset_id}"): AssetBody,
@@ -51,12 +55,26 @@ BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("patch", "/api/v1/organisations/{organisation_id}"): ContactBody,
     ("post", "/api/v1/organisations/{organisation_id}/leave"): LeaveBody,
     ("post", "/api/v1/signup"): SignUpBody,
+    ("post", "/epcis/queries"): QueryBody,
+    ("post", "/epcis/queries/{queryName}/subscriptions"): SubscriptionBody,
     **{
         ("post", f"/api/v1/organisations/{{organisation_id}}/{step}"): ReasonBody
         for step in ("confirm", "refuse", "suspend", "resume")
     },
 }
+EVENTS = ("perPage", "nextPageToken", "EQ_bizStep", "MATCH_epc", "GE_eventTime", "EQ_quantity")
+EVENTS += ("orderBy", "orderDirection", "eventCountLimit", "maxEventCount", "EQ_ILMD_ex:lot")
+SENT = {
+    ("post", "/epcis/capture"): document(event(1)),
+    ("post", "/epcis/events"): event(1),
+}
+"""What is read by rules rather than by a struct, and one that is good."""
 QUERIES = {
+    "/epcis/events": EVENTS,
+    "/epcis/epcs/{epc}/events": EVENTS,
+    "/epcis/epcs": ("perPage", "nextPageToken"),
+    "/epcis/capture": ("perPage", "nextPageToken"),
+    "/epcis/queries": ("perPage", "nextPageToken"),
     "/api/v1/alarms": ("state", "asset", "before", "limit"),
     "/api/v1/audit": ("subject", "by", "organisation", "call", "from", "to", "before", "limit"),
     "/api/v1/gateways": ("after", "limit"),
@@ -90,12 +108,21 @@ NAMES = {
     "kind": ["enterprise"],
     "item": ["urn:epc:id:sgtin:0614141.107346.2017"],
     "direction": ["back", "forward"],
+    "epc": [f"{ITEM}1"],
+    "bizStep": ["shipping"],
+    "eventType": ["ObjectEvent"],
+    "queryName": ["q"],
+    "perPage": ["1"],
+    "EQ_bizStep": ["shipping|receiving"],
+    "MATCH_epc": [f"{ITEM}*", "urn:epc:idpat:sgtin:690123456.*.*"],
+    "GE_eventTime": ["2026-01-01T00:00:00Z"],
+    "orderBy": ["eventTime"],
 }
 """Values that mean something."""
 ENDLESS = ("/api/v1/feed",)
 
 
-def document(app: FastAPI, *, known: bool) -> dict[str, Any]:
+def api_document(app: FastAPI, *, known: bool) -> dict[str, Any]:
     """Return the document of the JSON API; `known`: only names and values that mean something."""
     made = copy.deepcopy(app.openapi())
     types = sorted(set(BODIES.values()), key=lambda one: one.__name__)
@@ -105,19 +132,21 @@ def document(app: FastAPI, *, known: bool) -> dict[str, Any]:
     made["components"] = {"schemas": components}
     paths = made["paths"].items()
     made["paths"] = {
-        path: {method: _operation(method, path, one, known) for method, one in methods.items()}
+        path: {method: _operation(method, path, known) for method in methods}
         for path, methods in paths
-        if path.startswith("/api/") and path not in ENDLESS
+        if path.startswith(("/api/", "/epcis")) and path not in ENDLESS
     }
     return made
 
 
-def _operation(method: str, path: str, operation: dict[str, Any], known: bool) -> dict[str, Any]:
+def _operation(method: str, path: str, known: bool) -> dict[str, Any]:
     def schema(name: str) -> dict[str, Any]:
         return {"enum": NAMES[name]} if known and name in NAMES else {"type": "string"}
 
-    asked = [one for one in operation.get("parameters", []) if one["in"] == "path"]
-    parameters = [{**one, "schema": schema(one["name"])} for one in asked]
+    asked = re.findall(r"{(\w+)}", path)
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": schema(name)} for name in asked
+    ]
     parameters += [
         {"name": name, "in": "query", "required": False, "schema": schema(name)}
         for name in QUERIES.get(path, ())
@@ -131,4 +160,7 @@ def _operation(method: str, path: str, operation: dict[str, Any], known: bool) -
     if (method, path) in BODIES:
         body = {"$ref": f"#/components/schemas/{BODIES[method, path].__name__}"}
         made["requestBody"] = {"content": {"application/json": {"schema": body}}}
+    if (method, path) in SENT:
+        free = {"enum": [SENT[method, path]]} if known else {"type": "object"}
+        made["requestBody"] = {"content": {"application/json": {"schema": free}}}
     return made

@@ -17,7 +17,7 @@ from cloud.api.rates import Rates
 from tests.support.browser import serve
 from tests.support.cells import Caller, open_city, table
 from tests.support.http_services import open_world
-from tests.support.openapi import BODIES, document
+from tests.support.openapi import BODIES, api_document
 
 ROLES = [role["id"] for role in table("roles")["role"]]
 MANY = Rates(caller_points=1_000_000, address_points=1_000_000)
@@ -51,7 +51,7 @@ class Served:
         world = await open_world(self._folder, pages=False, rates=MANY)
         async with open_city(world) as city, serve(city.app, world.services.stopping) as address:
             self.address = address
-            self.documents = [document(city.app, known=known) for known in (True, False)]
+            self.documents = [api_document(city.app, known=known) for known in (True, False)]
             self._ready.set()
             await self._stop.wait()
         world.database.close()
