@@ -62,8 +62,10 @@ BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
         for step in ("confirm", "refuse", "suspend", "resume")
     },
 }
-EVENTS = ("perPage", "nextPageToken", "EQ_bizStep", "MATCH_epc", "GE_eventTime", "EQ_quantity")
-EVENTS += ("orderBy", "orderDirection", "eventCountLimit", "maxEventCount", "EQ_ILMD_ex:lot")
+EVENTS = (
+    *("perPage", "nextPageToken", "EQ_bizStep", "MATCH_epc", "GE_eventTime", "EQ_quantity"),
+    *("orderBy", "orderDirection", "eventCountLimit", "maxEventCount", "EQ_ILMD_ex:lot"),
+)
 SENT = {
     ("post", "/epcis/capture"): document(event(1)),
     ("post", "/epcis/events"): event(1),
