@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import jsonschema_rs
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from tests.support.epcis import ADMIN, Asked, part
 from tests.support.epcis_bodies import ITEM, document, event
