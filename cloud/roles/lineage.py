@@ -1,4 +1,4 @@
-"""The lineage index inside the service: kept in a folder beside the data, by a thread's leave."""
+"""The lineage index inside the service: kept in a folder beside the data, on a thread."""
 
 import asyncio
 import contextlib

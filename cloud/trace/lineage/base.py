@@ -5,7 +5,7 @@ The rules are those of docs/lineage.md, whose words are used here. Objects, clas
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 from msgspec import Struct
@@ -16,7 +16,7 @@ from protocols.epcis.event import Role
 
 Direction = Literal["back", "forward"]
 LinkKind = Literal["input", "output", "aggregation", "association"]
-LINK_KINDS: tuple[LinkKind, ...] = ("input", "output", "aggregation", "association")
+LINK_KINDS: tuple[LinkKind, ...] = get_args(LinkKind)
 Reason = Literal[
     "class_level",
     "many_to_many",
@@ -27,15 +27,7 @@ Reason = Literal[
     "through_carrier",
 ]
 """Why a link may be more than what happened: see `REASONS` in docs/lineage.md."""
-REASONS: tuple[Reason, ...] = (
-    "class_level",
-    "many_to_many",
-    "missing_add",
-    "missing_delete",
-    "two_parents",
-    "cycle",
-    "through_carrier",
-)
+REASONS: tuple[Reason, ...] = get_args(Reason)
 FIRST_US, LAST_US = -(2**62), 2**62
 """Before and after every event."""
 

@@ -69,26 +69,6 @@ def read_xml(data: bytes, standard: Standard, *, bytes_max: int) -> XmlDocument:
     )
 
 
-def read_xml_event(data: bytes, standard: Standard, *, bytes_max: int) -> dict[str, Any]:
-    """Read one event, whose element is the root; with its `@context`.
-
-    Args:
-        data: as of `read_xml`.
-        standard: as of `read_xml`.
-        bytes_max: as of `read_xml`.
-
-    Raises:
-        RefuseInput: as of `read_xml`.
-
-    """
-    root = _parse(data, bytes_max)
-    if root.tag in _ROOTS:
-        raise _refused(root.sourceline or 1, 1, "expected an event, found a document")
-    reader = _Reader(standard)
-    event = reader.events.read(root)
-    return {"@context": reader.contexts(), **event}
-
-
 def _parse(data: bytes, bytes_max: int) -> etree._Element:
     if len(data) > bytes_max:
         raise RefuseInput("too_large", f"expected at most {bytes_max} bytes, found {len(data)}")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.trace.xml.read import read_xml, read_xml_event
+from cloud.trace.xml.read import read_xml
 from protocols.epcis.event_hash import event_hash
 from protocols.epcis.read import read_document
 from protocols.epcis.standard import load_standard
@@ -304,22 +304,3 @@ def test_damaged_xml_is_refused_or_read(at: int, length: int, other: bytes | str
     except RefuseInput:
         return
     read_document(found, STANDARD, now_us=1_900_000_000_000_000)
-
-
-@pytest.mark.parametrize(
-    "start", ["ObjectEvent", 'e:ObjectEvent xmlns:e="urn:epcglobal:epcis:xsd:2"']
-)
-def test_event_alone(start: str) -> None:
-    xml = f"<{start} xmlns:ex='https://ns.example.com/'><ex:a>1</ex:a></{start.partition(' ')[0]}>"
-    assert read_xml_event(xml.encode(), STANDARD, bytes_max=BYTES_MAX) == {
-        "@context": [CONTEXT, {"ex": "https://ns.example.com/"}],
-        "type": "ObjectEvent",
-        "ex:a": "1",
-    }
-
-
-def test_document_is_no_event() -> None:
-    with pytest.raises(RefuseInput, match="expected an event, found a document"):
-        read_xml_event(wrapped(""), STANDARD, bytes_max=BYTES_MAX)
-    with pytest.raises(RefuseInput, match="too_large"):
-        read_xml_event(V1_2.encode(), STANDARD, bytes_max=10)
