@@ -38,12 +38,12 @@ def main() -> None:
     made = city(options.batches, big=big, seed=options.seed)
     with tempfile.TemporaryDirectory() as folder:
         index = _index(made, Path(folder))
-        starts = _small(made, options.traces, options.seed)
+        starts = small(made, options.traces, options.seed)
         _report("index, under 1,000 items", index, starts)
-        _report("index, 250,000 items", index, _large(made))
-        print(f"memory: {_anonymous_mib():.0f} MiB of its own, {_peak_mib():.0f} MiB at most")
+        _report("index, 250,000 items", index, large(made))
+        print(f"memory: {anonymous_mib():.0f} MiB of its own, {_peak_mib():.0f} MiB at most")
         if options.sql:
-            beside(made, [*starts[:50], *_large(made)[:1]], index, Path(folder))
+            beside(made, [*starts[:50], *large(made)[:1]], index, Path(folder))
 
 
 def _index(made: City, folder: Path) -> Index:
@@ -65,7 +65,7 @@ def _index(made: City, folder: Path) -> Index:
     return Layers(segments)
 
 
-def _small(made: City, count: int, seed: int) -> list[tuple[int, Direction]]:
+def small(made: City, count: int, seed: int) -> list[tuple[int, Direction]]:
     """Return random items of the smaller families, and first units of whole ones."""
     random = np.random.default_rng(seed)
     roots = made.roots[made.sizes < 240]
@@ -76,7 +76,7 @@ def _small(made: City, count: int, seed: int) -> list[tuple[int, Direction]]:
     return chosen
 
 
-def _large(made: City) -> list[tuple[int, Direction]]:
+def large(made: City) -> list[tuple[int, Direction]]:
     """Return all that the first batch of a big family was made of, as one unit of it."""
     return [(int(root) * ITEMS, "forward") for root in made.roots[made.sizes > 240][:10]]
 
@@ -99,7 +99,7 @@ def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _anonymous_mib() -> float:
+def anonymous_mib() -> float:
     text = Path("/proc/self/status").read_text()
     return int(text.split("RssAnon:")[1].split()[0]) / 1024
 

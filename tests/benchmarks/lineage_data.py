@@ -32,7 +32,7 @@ START_US = 1_767_225_600_000_000
 BIG = 62_500
 """Batches of a big family: 250,000 items."""
 _KINDS = (TRANSFORMATION, AGGREGATION + ADD, OTHER, OTHER, AGGREGATION + DELETE)
-_HOURS = (0, 1, 2, 10, 12)
+HOURS = (0, 1, 2, 10, 12)
 
 
 class City(NamedTuple):
@@ -80,7 +80,7 @@ def columns(made: City, first: int, end: int) -> tuple[EventRows, Uses]:
     """Return events and uses of batches [first, end)."""
     batch = np.arange(first, end)
     event = (batch[:, None] * EVENTS + np.arange(EVENTS) + 1).ravel()
-    hours = np.array(_HOURS) * HOUR_US
+    hours = np.array(HOURS) * HOUR_US
     time_us = (made.time_us[first:end, None] + hours).ravel()
     kind = np.tile(np.array(_KINDS, dtype=np.uint8), len(batch))
     pallet = np.repeat(batch * ITEMS + UNITS, EVENTS)

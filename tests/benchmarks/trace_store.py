@@ -1,20 +1,21 @@
-"""How fast events are captured and found again, and what they cost on disk.
+"""How fast events are captured, found again and traced, and what they cost on disk.
 
-python -m tests.benchmarks.trace_store --events 10000000 --folder FOLDER
+python -m tests.benchmarks.trace_store --batches 2000000 --folder FOLDER     10 million events
+
+A folder that was filled before is measured again without filling it.
 """
 
 import argparse
 import asyncio
 import random
 import resource
+import sys
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from cloud.model.database import Database
 from cloud.model.principal import EVERYTHING, Scope
 from cloud.trace.bulk import BulkLoader
 from cloud.trace.capture import CaptureLimits, SqlCaptures
@@ -23,61 +24,18 @@ from cloud.trace.readers import Readers
 from cloud.trace.store import SqlTraceStore
 from protocols.catalog.files import data_root
 from protocols.clock import SystemClock
-from protocols.epcis.event import Event
 from protocols.epcis.read import read_document
 from protocols.epcis.standard import Standard, load_standard
 from protocols.epcis.tolerances import STANDARD
+from tests.benchmarks.lineage_data import EVENTS, ITEMS, START_US, City, city
+from tests.benchmarks.trace_city import ID, Writer, item_id
+from tests.benchmarks.trace_lineage import measure_traces
 from tests.support.state_database import open_state
 
-ID = "https://id.gs1.org/"
-CONTEXT = "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld"
-START_US = 1_767_571_200_000_000
-DOCUMENT, LOADED = 500, 5000
+DOCUMENT, LOADED = 100, 1_000
+"""Batches at a time: captured, loaded."""
 QUERIES = 500
 LIMITS = CaptureLimits(waiting_max=1_000_000)
-
-
-class Maker:
-    """Events with three objects each, of which about one in three is new."""
-
-    def __init__(self, seed: int) -> None:
-        self._random, self.items = random.Random(seed), 0
-
-    def item(self) -> str:
-        """Return an object: a new one, or one that was there."""
-        if self._random.random() < 1 / 3 or self.items == 0:
-            self.items += 1
-            return f"{ID}01/06901234567892/21/{self.items}"
-        return f"{ID}01/06901234567892/21/{self._random.randint(1, self.items)}"
-
-    def body(self, number: int) -> dict[str, Any]:
-        """Return one event."""
-        dice, second = self._random, number // 10
-        day, clock = divmod(second, 86_400)
-        at = f"2026-01-{day % 28 + 1:02}T{clock // 3600:02}:{clock // 60 % 60:02}:{clock % 60:02}"
-        return {
-            "type": "ObjectEvent",
-            "eventTime": f"{at}.{number % 10}00+08:00",
-            "eventTimeZoneOffset": "+08:00",
-            "eventID": f"urn:uuid:{uuid.UUID(int=dice.getrandbits(128), version=4)}",
-            "action": "OBSERVE",
-            "bizStep": dice.choice(("shipping", "receiving", "packing")),
-            "disposition": "in_progress",
-            "epcList": list({self.item() for _ in range(3)}),
-            "readPoint": {"id": f"{ID}414/6901234000016/254/{dice.randrange(2000)}"},
-        }
-
-    def document(self, first: int, count: int) -> bytes:
-        """Return a document of events."""
-        return msgspec.json.encode(
-            {
-                "@context": [CONTEXT],
-                "type": "EPCISDocument",
-                "schemaVersion": "2.0",
-                "creationDate": "2026-01-05T08:00:00.000+08:00",
-                "epcisBody": {"eventList": [self.body(first + n) for n in range(count)]},
-            }
-        )
 
 
 def main() -> None:
@@ -87,50 +45,64 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--captured", type=int, default=30_000)
+    parser.add_argument("--batches", type=int, default=40_000, help="of five events each")
+    parser.add_argument("--captured", type=int, default=6_000, help="batches after those")
     parser.add_argument("--folder", type=Path, required=True, help="for the database")
     return parser.parse_args()
 
 
 async def _measure(asked: argparse.Namespace) -> None:
-    standard, maker = load_standard(data_root() / "epcis"), Maker(1)
+    standard = load_standard(data_root() / "epcis")
+    made = city(asked.batches, big=asked.batches // 200_000, seed=1)
     file = asked.folder / "trace.db"
     database = open_state(f"sqlite:///{file}")
-    loader, began = BulkLoader(database, standard, organisation="a"), time.perf_counter()
-    for at, part in enumerate(_read(maker, standard, asked.events)):
-        loader.load(part, recorded_at_us=START_US + at)
-    loader.finish()
-    _say("bulk load", asked.events / (time.perf_counter() - began), "events/s")
-    _say("on disk", file.stat().st_size / asked.events, "bytes/event")
     store = SqlTraceStore(database, standard=standard)
-    await _capture(store, database, standard, maker, asked)
-    await _queries(store, standard, maker.items)
+    loaded = len(made.time_us) * EVENTS
+    if not (await store.head())[0]:
+        _load(database, standard, made)
+        _say("on disk", file.stat().st_size / loaded, "bytes/event")
+    head = (await store.head())[0]
+    if head < loaded:
+        raise SystemExit(f"expected {loaded} events in {file}, found {head}: delete it")
+    await _capture(store, database, standard, head, asked.captured)
+    await _queries(store, standard, len(made.time_us) * ITEMS)
+    await measure_traces(database, asked.folder / "lineage", made)
     _say("memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MB at most")
     database.close()
 
 
-def _read(maker: Maker, standard: Standard, events: int) -> Iterator[list[Event]]:
-    for first in range(0, events, LOADED):
-        count = min(LOADED, events - first)
-        found = read_document(maker.document(first, count), standard, now_us=2 * START_US)
-        yield [one.event for one in found.events if one.event is not None]
+def _load(database: Database, standard: Standard, made: City) -> None:
+    """Fill the repository, telling how far it is."""
+    loader, began = BulkLoader(database, standard, organisation="a"), time.perf_counter()
+    writer, batches = Writer(made, seed=1), len(made.time_us)
+    for first in range(0, batches, LOADED):
+        document = writer.document(first, min(batches, first + LOADED))
+        found = read_document(document, standard, now_us=2 * START_US)
+        events = [one.event for one in found.events if one.event is not None]
+        loader.load(events, recorded_at_us=START_US + first)
+        if first % (100 * LOADED) == 0:
+            took = time.perf_counter() - began
+            print(f"{first * EVENTS:,} events after {took:.0f} s", file=sys.stderr, flush=True)
+    loader.finish()
+    _say("bulk load", batches * EVENTS / (time.perf_counter() - began), "events/s")
 
 
 async def _capture(
     store: SqlTraceStore,
-    database: Any,
+    database: Database,
     standard: Standard,
-    maker: Maker,
-    asked: argparse.Namespace,
+    head: int,
+    batches: int,
 ) -> None:
     """Capture documents as jobs: read, checked, hashed and durable."""
     readers = Readers(standard, bytes_max=LIMITS.bytes_max, tolerances_of=lambda _: STANDARD)
     captures = SqlCaptures(
         database, store, readers=readers.by_media(), clock=SystemClock(), limits=LIMITS
     )
-    firsts = range(asked.events, asked.events + asked.captured, DOCUMENT)
-    documents = [maker.document(first, DOCUMENT) for first in firsts]
+    made = city(batches, big=0, seed=head)
+    writer = Writer(made, seed=head, first_item=head * ITEMS)
+    firsts = range(0, len(made.time_us) - DOCUMENT + 1, DOCUMENT)
+    documents = [writer.document(first, first + DOCUMENT) for first in firsts]
     began, used = time.perf_counter(), time.process_time()
     for document in documents:
         await captures.take(
@@ -141,8 +113,8 @@ async def _capture(
             organisation="b",
         )
     await captures.run_waiting()
-    count = len(documents) * DOCUMENT
-    assert (await store.head())[0] == asked.events + count
+    count = len(documents) * DOCUMENT * EVENTS
+    assert (await store.head())[0] == head + count
     _say("capture", count / (time.perf_counter() - began), "events/s")
     _say("capture", (time.process_time() - used) / count * 1e6, "us of a processor per event")
 
@@ -151,7 +123,7 @@ async def _queries(store: SqlTraceStore, standard: Standard, items: int) -> None
     dice, firm = random.Random(2), Scope(organisations=frozenset(("b",)))
 
     def item() -> str:
-        return f"{ID}01/06901234567892/21/{dice.randint(1, items)}"
+        return item_id(dice.randrange(items))
 
     place = f"{ID}414/6901234000016/254/7"
     asked: dict[str, tuple[Callable[[], Mapping[str, Any]], Scope]] = {

@@ -1,0 +1,71 @@
+"""Traces in a repository that is there: its index made from the tables, then asked."""
+
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import Connection
+
+from cloud.model.database import Database
+from cloud.model.principal import EVERYTHING
+from cloud.trace.lineage.base import Bounds, Direction, Question, Trace
+from cloud.trace.lineage.desk import LineageDesk
+from cloud.trace.lineage.facts import items_of
+from cloud.trace.lineage.keeper import Keeper
+from cloud.trace.lineage.trace import trace
+from tests.benchmarks.lineage import WIDE, anonymous_mib, large, small
+from tests.benchmarks.lineage_data import City
+from tests.benchmarks.trace_city import item_id
+
+TRACES, ANSWERS, REPEATS = 1_000, 100, 5
+
+
+async def measure_traces(database: Database, folder: Path, made: City) -> None:
+    """Make the index, trace small and large families, and answer some as the service does."""
+    keeper, began = Keeper(database, folder), time.monotonic()
+    keeper.open()
+    while keeper.keep():
+        pass
+    print(f"index made from the tables in {time.monotonic() - began:.0f} s")
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    print(f"index: {size / 2**20:.0f} MiB in files, memory {anonymous_mib():.0f} MiB of its own")
+    starts = small(made, TRACES, 1)
+    _traces("under 1,000 items", database, keeper, starts)
+    if families := large(made):
+        _traces("250,000 items", database, keeper, families * REPEATS)
+    await _answers(LineageDesk(database, keeper), starts[:ANSWERS])
+
+
+def _traces(
+    name: str, database: Database, keeper: Keeper, starts: list[tuple[int, Direction]]
+) -> None:
+    walls, items = [], []
+    for start, direction in starts:
+        began = time.perf_counter()
+        found = database.read_now(partial(_found, keeper, item_id(start), direction))
+        walls.append(time.perf_counter() - began)
+        items.append(len(found.nodes))
+    _tell(f"{len(items)} traces, {name}: {min(items):,} to {max(items):,} items", walls)
+
+
+def _found(keeper: Keeper, start: str, direction: Direction, connection: Connection) -> Trace:
+    items = items_of(connection, [start], EVERYTHING)
+    return trace(keeper.index(connection), items, direction, bounds=WIDE)
+
+
+async def _answers(desk: LineageDesk, starts: list[tuple[int, Direction]]) -> None:
+    walls = []
+    for start, direction in starts:
+        question = Question(
+            start=(item_id(start),), direction=direction, at_us=None, bounds=Bounds()
+        )
+        began = time.perf_counter()
+        await desk.trace(question, scope=EVERYTHING)
+        walls.append(time.perf_counter() - began)
+    _tell("the same, named and shown", walls)
+
+
+def _tell(name: str, walls: list[float]) -> None:
+    p50, p99 = np.quantile(walls, (0.5, 0.99)) * 1000
+    print(f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms", flush=True)
