@@ -1,0 +1,1 @@
+"""Gas cylinders: what a judgement needs, the rules, and the verdict (pure)."""
