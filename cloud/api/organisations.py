@@ -50,6 +50,7 @@ class DetailsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     contact: Contact | None = None
     """Without it it stays as it is."""
     quotas: Mapping[Quota, Count] = {}
+    tolerances: Text = "standard"
 
 
 class ContactBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -45,6 +45,8 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     contact: Contact = Contact()
     quotas: Mapping[Quota, Count] = {}
     """Where they differ from those of the kind."""
+    tolerances: str = "standard"
+    """What its trace documents are held to, as in firmware_config/epcis/tolerances."""
 
 
 class Organisation(Details, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ organisation = Table(
     Column("categories", Text, nullable=False),  # JSON list; empty: all
     Column("contact", Text, nullable=False),  # JSON object: personal data
     Column("quotas", Text, nullable=False),  # JSON object
+    Column("tolerances", String(32), nullable=False),
     Column("state", String(16), nullable=False),  # applied, active, refused, suspended, left
     Column("applied_at", BigInteger, nullable=False),
     Column("decided_at", BigInteger),

@@ -3,7 +3,7 @@
 All of them are in memory, because who is let in depends on the state of theirs at every request.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from msgspec.structs import asdict, replace
 from sqlalchemy import Connection, select
@@ -46,8 +46,10 @@ WITH_REASON: tuple[Step, ...] = ("refuse", "suspend")
 class OrganisationBook:
     """All organisations. Not thread-safe: it lives on the event loop."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(
+        self, database: Database, clock: Clock, *, tolerances: Collection[str] = ("standard",)
+    ) -> None:
+        self._database, self._clock, self._tolerances = database, clock, tolerances
         self._known: dict[str, Organisation] = {}
         self._read_at = 0
         self.kinds, self.departments = load_kinds(), load_departments()
@@ -106,7 +108,7 @@ class OrganisationBook:
         self, organisation_id: str, details: Details, *, by: Principal, also: Sequence[Work] = ()
     ) -> tuple[Organisation, bool]:
         """Make or change one, and tell whether it is new; state and kind of an old one stay."""
-        details, now_ms = check_details(details), self._clock.wall_ms()
+        details, now_ms = check_details(details, self._tolerances), self._clock.wall_ms()
 
         def work(connection: Connection) -> tuple[Organisation, bool]:
             take_turn(connection, TURN)

@@ -44,8 +44,8 @@ def plain(text: str, what: str, *, most: int, least: int = 1) -> str:
     return found
 
 
-def check_details(details: Checked) -> Checked:
-    """Return the same, checked and tidied.
+def check_details(details: Checked, tolerances: Collection[str] = ("standard",)) -> Checked:
+    """Return the same, checked and tidied; `tolerances` are the ids that are known.
 
     Raises:
         RefuseInput: `bad_request`, naming the field.
@@ -54,6 +54,8 @@ def check_details(details: Checked) -> Checked:
     kind = load_kinds().get(details.kind)
     if kind is None:
         raise _expected("kind", ", ".join(load_kinds()), details.kind)
+    if details.tolerances not in tolerances:
+        raise _expected("tolerances", ", ".join(sorted(tolerances)), details.tolerances)
     department = _department(details.department, kind)
     tidied = replace(
         details,

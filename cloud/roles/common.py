@@ -32,9 +32,12 @@ from cloud.rules.rule import RuleSet
 from cloud.settings import Settings, days_of
 from cloud.trust import signing
 from protocols.catalog.divisions import load_divisions
+from protocols.catalog.files import data_root
 from protocols.catalog.schemes import load_schemes
 from protocols.clock import Clock
 from protocols.codes.registry import SchemeRegistry
+from protocols.epcis.standard import load_all_tolerances, load_standard
+from protocols.epcis.tolerances import Tolerances
 from protocols.errors import FixConfiguration, RetryLater
 
 logger = logging.getLogger("suyuan.cloud")
@@ -67,7 +70,9 @@ class Common:
         self.log = LogStore(self.log_db)
         self.registry = AssetRegistry(self.state_db, clock)
         self.gateways = GatewayBook(self.state_db)
-        self.organisations = OrganisationBook(self.state_db, clock)
+        self.standard = load_standard(data_root() / "epcis")
+        self.tolerances = self._load_tolerances()
+        self.organisations = OrganisationBook(self.state_db, clock, tolerances=self.tolerances)
         self.feed = FeedStore(self.state_db, clock)
         self.access = AccessBook(
             self.state_db,
@@ -108,6 +113,11 @@ class Common:
         if faults:
             raise FixConfiguration(faults)
         return SchemeRegistry(schemes, load_divisions())
+
+    def _load_tolerances(self) -> dict[str, Tolerances]:
+        overlay, folder = self.overlay(), Path("epcis", "tolerances")
+        own = overlay / folder if overlay else None
+        return load_all_tolerances(self.standard, data_root() / folder, own)
 
     def overlay(self) -> Path | None:
         """Return the folder of the site's own data files."""

@@ -7,8 +7,6 @@ from cloud.roles.common import Common
 from cloud.trace.field import keep
 from cloud.trace.field.event import Mapper
 from cloud.trace.field.steps import load_steps
-from protocols.catalog.files import data_root
-from protocols.epcis.standard import load_standard
 
 
 def field_follower(common: Common) -> LogFollower | None:
@@ -21,7 +19,7 @@ def field_follower(common: Common) -> LogFollower | None:
     settings = common.settings
     if not settings.trace.events_from_scans:
         return None
-    standard, registry = load_standard(data_root() / "epcis"), common.schemes()
+    standard, registry = common.standard, common.schemes()
     steps = load_steps(standard, registry.schemes, common.overlay())
     zone = ZoneInfo(settings.time_zone)
     capture = keep.FieldCapture(

@@ -25,9 +25,8 @@ from cloud.trace.render import Renderer, listed_value
 from cloud.trace.spent import SpentTokens
 from cloud.trace.store import SqlTraceStore
 from cloud.trace.subscriptions import SqlSubscriptions
-from protocols.catalog.files import data_root
-from protocols.epcis.standard import Standard, load_standard
-from protocols.epcis.tolerances import STANDARD
+from protocols.epcis.standard import Standard
+from protocols.epcis.tolerances import STANDARD, Tolerances
 
 KEY_NAME = "trace_pages"
 
@@ -36,10 +35,10 @@ class TracePart:
     """The repository, its jobs, the tokens of its pages, and lineages."""
 
     def __init__(self, common: Common) -> None:
-        self.standard = standard = load_standard(data_root() / "epcis")
+        self.standard = standard = common.standard
         database, clock, limits = common.state_db, common.clock, CaptureLimits()
         readers = Readers(
-            standard, bytes_max=limits.bytes_max, tolerances_of=lambda _organisation: STANDARD
+            standard, bytes_max=limits.bytes_max, tolerances_of=partial(_tolerances, common)
         )
         self.store = SqlTraceStore(database, standard=standard)
         self._captures = SqlCaptures(
@@ -101,6 +100,11 @@ class Rendering:
     def value(self, kind: Listing, value: str, epc_format: EpcFormat) -> str:
         """Write a value of a top-level resource as events have it."""
         return listed_value(kind, value, epc_format, self._standard)
+
+
+def _tolerances(common: Common, organisation: str) -> Tolerances:
+    known = common.organisations.peek(organisation)
+    return common.tolerances.get(known.tolerances, STANDARD) if known else STANDARD
 
 
 def page_key(connection: Connection) -> bytes:

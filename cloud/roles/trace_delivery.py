@@ -18,8 +18,7 @@ from cloud.trace.query.parse import read_query
 from cloud.trace.render import Renderer
 from cloud.trace.store import SqlTraceStore
 from cloud.trace.subscription_rows import Standing
-from protocols.catalog.files import data_root
-from protocols.epcis.standard import Standard, load_standard
+from protocols.epcis.standard import Standard
 from protocols.errors import RetryLater
 
 CALL = "trace.read"
@@ -55,7 +54,7 @@ class WebhookSeal:
 
 def open_deliveries(common: Common) -> Deliveries:
     """Return what sends."""
-    standard = load_standard(data_root() / "epcis")
+    standard = common.standard
     return Deliveries(
         common.state_db,
         SqlTraceStore(common.state_db, standard=standard),

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from protocols.border import load_toml
-from protocols.epcis.tolerances import Rule, Tolerances
+from protocols.epcis.tolerances import STANDARD, Rule, Tolerances
 from protocols.epcis.units import Kind, Unit
 from protocols.epcis.vocabulary import ValueList
 from protocols.errors import Fault, FixConfiguration
@@ -146,6 +146,29 @@ def load_tolerances(path: Path, standard: Standard) -> Tolerances:
         elif rule.fixed and severity != "error":
             expected = "error: the rule is fixed"
             faults.append(Fault(str(path), f"severities.{word}", expected, severity))
+    if faults:
+        raise FixConfiguration(faults)
+    return found
+
+
+def load_all_tolerances(
+    standard: Standard, shipped: Path, overlay: Path | None = None
+) -> dict[str, Tolerances]:
+    """Read what is shipped (`firmware_config/epcis/tolerances`), and a site's own; by id.
+
+    Raises:
+        FixConfiguration: with all faults of all files.
+
+    """
+    found, faults = {STANDARD.id: STANDARD}, list[Fault]()
+    for folder in (shipped, overlay):
+        for path in sorted(folder.glob("*.toml")) if folder is not None else ():
+            try:
+                one = load_tolerances(path, standard)
+            except FixConfiguration as error:
+                faults += error.faults
+            else:
+                found[one.id] = one
     if faults:
         raise FixConfiguration(faults)
     return found

@@ -99,3 +99,27 @@ def test_event_is_captured_asked_for_and_delivered_also_after_a_kill(
         assert answer.text.count("<epc>") == 2
         client.post(f"{base}/events", json=event(3)).raise_for_status()
         wait(lambda: serials(receiver), ["1", "2", "3"])
+
+
+def test_partner_is_held_to_its_own_tolerances(tmp_path: Path) -> None:
+    site = tmp_path / "site" / "epcis" / "tolerances"
+    site.mkdir(parents=True)
+    own = (
+        'schema = 1\nid = "notes"\ntitle = "Notes as keys"\n[severities]\ncomment_key = "warning"\n'
+    )
+    (site / "notes.toml").write_text(own, encoding="utf-8")
+    with (
+        service_process(tmp_path, f'rules_overlay = "{tmp_path / "site"}"\n') as service,
+        httpx.Client(
+            base_url=f"http://127.0.0.1:{service.port}", headers=ADMIN, timeout=20
+        ) as client,
+    ):
+        noted = event(1, _comment="a note")
+        refused = client.post("/epcis/events", json=noted)
+        assert (refused.status_code, "comment_key" in refused.text) == (400, True), refused.text
+        file = {"kind": "platform", "name": "Platform", "tolerances": "nobody"}
+        wrong = client.put("/api/v1/organisations/platform", json=file)
+        assert (wrong.status_code, "open_tools" in wrong.text) == (400, True), wrong.text
+        file["tolerances"] = "notes"
+        client.put("/api/v1/organisations/platform", json=file).raise_for_status()
+        client.post("/epcis/events", json=noted).raise_for_status()
