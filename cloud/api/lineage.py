@@ -7,13 +7,13 @@ from starlette.datastructures import QueryParams
 
 from cloud.api.base import Services
 from cloud.api.guard import Guard
+from cloud.api.items import items_meant
 from cloud.api.lineage_sheet import sheet
 from cloud.api.parameters import check_names, whole
 from cloud.api.render import answer
-from cloud.model.principal import Granted
+from cloud.model.principal import Granted, Scope
 from cloud.trace.lineage.base import Bounds, Direction, Question
 from protocols.clock import parse_time
-from protocols.codes.epc_uri import canonical_id
 from protocols.errors import RefuseInput
 
 PARAMETERS = ("item", "direction", "at", "items", "depth", "horizon", "format")
@@ -26,7 +26,7 @@ TIME_MAX_MS = 253_402_300_800_000
 
 
 def router(services: Services, guard: Guard) -> APIRouter:
-    """Build /api/v1/lineage: `item` once or several times, as URN, Digital Link or as it is."""
+    """Build /api/v1/lineage: `item` once or several times, as identifier or code."""
     routes = APIRouter(prefix="/api/v1/lineage")
 
     @routes.get("")
@@ -36,7 +36,8 @@ def router(services: Services, guard: Guard) -> APIRouter:
         query = request.query_params
         check_names(query, PARAMETERS)
         form = _one_of(query, "format", ("json", "csv"))
-        shown = await services.trace.lineages.trace(question(query), scope=granted.scope)
+        asked = await question(query, services, granted.scope)
+        shown = await services.trace.lineages.trace(asked, scope=granted.scope)
         if form == "csv":
             headers = {"Content-Disposition": 'attachment; filename="lineage.csv"'}
             return Response(sheet(shown), media_type="text/csv; charset=utf-8", headers=headers)
@@ -45,18 +46,20 @@ def router(services: Services, guard: Guard) -> APIRouter:
     return routes
 
 
-def question(query: QueryParams) -> Question:
-    """Read what is asked; RefuseInput `bad_request`."""
-    start = [canonical_id(one.strip()) for one in query.getlist("item") if one.strip()]
-    if not 1 <= len(start) <= STARTS_MAX or max(map(len, start)) > ITEM_CHARS_MAX:
-        raise RefuseInput("bad_request", f"item: expected 1 to {STARTS_MAX}, found {len(start)}")
+async def question(query: QueryParams, services: Services, scope: Scope) -> Question:
+    """Read what is asked; RefuseInput `bad_request`, `ambiguous`."""
+    texts = [one.strip() for one in query.getlist("item") if one.strip()]
+    if not 1 <= len(texts) <= STARTS_MAX or max(map(len, texts)) > ITEM_CHARS_MAX:
+        raise RefuseInput("bad_request", f"item: expected 1 to {STARTS_MAX}, found {len(texts)}")
     bounds = Bounds(
         items=whole(query, "items", ITEMS, low=1, high=ITEMS_MAX),
         depth=whole(query, "depth", Bounds().depth, low=1, high=DEPTH_MAX),
         horizon_us=_time_us(query, "horizon"),
     )
     direction = cast("Direction", _one_of(query, "direction", ("back", "forward")))
-    return Question(tuple(dict.fromkeys(start)), direction, _time_us(query, "at"), bounds)
+    lineages = services.trace.lineages
+    start = await items_meant(texts, services.codes.schemes, lineages, scope=scope)
+    return Question(start, direction, _time_us(query, "at"), bounds)
 
 
 def _one_of(query: QueryParams, name: str, known: tuple[str, ...]) -> str:

@@ -112,7 +112,7 @@ class Common:
         schemes, faults = load_schemes(self.overlay())
         if faults:
             raise FixConfiguration(faults)
-        return SchemeRegistry(schemes, load_divisions())
+        return SchemeRegistry(schemes, load_divisions(), base_url=self.settings.base_url)
 
     def _load_tolerances(self) -> dict[str, Tolerances]:
         overlay, folder = self.overlay(), Path("epcis", "tolerances")

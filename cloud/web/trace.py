@@ -6,10 +6,10 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services
+from cloud.api.items import items_meant, meant
 from cloud.trace.lineage.base import Bounds, Direction, Question, Shown
 from cloud.web.lineage_picture import HEIGHT, WIDTH, draw
 from cloud.web.visit import SignedIn, Visit
-from protocols.codes.epc_uri import canonical_id
 from protocols.errors import RefuseInput
 
 ITEM_CHARS_MAX = 2_000
@@ -30,14 +30,20 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
         item = query.get("item", "").strip()[:ITEM_CHARS_MAX]
         direction = "forward" if query.get("direction") == "forward" else "back"
         asked: dict[str, Any] = {"item": item, "direction": direction, "fault": "", "shown": None}
+        asked["around"] = lambda other: (
+            "/trace?" + urlencode({"item": other, "direction": direction})
+        )
         head = services.feed.head
         if not item:
             return visit.render("trace.html", head=head, **asked)
-        question = Question((canonical_id(item),), cast("Direction", direction), None, BOUNDS)
+        lineages, registry = services.trace.lineages, services.codes.schemes
         try:
-            shown = await services.trace.lineages.trace(question, scope=visit.scope)
+            start = await items_meant([item], registry, lineages, scope=visit.scope)
+            question = Question(start, cast("Direction", direction), None, BOUNDS)
+            shown = await lineages.trace(question, scope=visit.scope)
         except RefuseInput as refusal:
             asked["fault"] = refusal.reason
+            asked["may_be"] = meant(item, registry) if refusal.reason == "ambiguous" else ()
             return visit.render("trace.html", status=404, head=head, **asked)
         opened = [int(one) for one in query.getlist("open")[:OPENED_MAX] if one.isdecimal()]
         asked["shown"] = shown
@@ -58,7 +64,6 @@ def _seen(shown: Shown, opened: list[int]) -> dict[str, Any]:
         "steps": shown.steps[:STEPS_SHOWN],
         "steps_more": max(0, len(shown.steps) - STEPS_SHOWN) + shown.cut.steps,
         "unfolded": lambda number: address(open=[*opened, number]),
-        "around": lambda other: "/trace?" + urlencode({"item": other, "direction": direction}),
         "sheet": "/api/v1/lineage?" + urlencode({"item": item, "direction": direction}),
         "bare": lambda word: (word or "").rpartition("/")[2].partition("-")[2] or word,
     }

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from urllib.parse import quote
 
 from protocols.catalog.divisions import Divisions, Doubt
 from protocols.catalog.schemes import Form, Found, Matcher, Scheme, holds
@@ -12,10 +13,13 @@ from protocols.records import Code
 
 
 class SchemeRegistry:
-    """Schemes by id, and the divisions that their codes may hold."""
+    """Schemes by id, the divisions that their codes may hold, and where this service is."""
 
-    def __init__(self, schemes: Mapping[str, Scheme], divisions: Divisions) -> None:
+    def __init__(
+        self, schemes: Mapping[str, Scheme], divisions: Divisions, *, base_url: str = ""
+    ) -> None:
         self.schemes, self.divisions = schemes, divisions
+        self._ids = f"{base_url.rstrip('/')}/id/" if base_url else "urn:suyuan:id:"
         self.plain = Matcher(schemes.values(), ("gateway", "asked"))
         """What may be told of a plain text by whoever can be shown several."""
         self._forms = {
@@ -50,6 +54,14 @@ class SchemeRegistry:
                 return Found(scheme, _written(form, code), form, match.groupdict(""))
         about = "; or ".join(form.about for form, _ in self._forms[scheme])
         raise RefuseInput("bad_code", f"{scheme}: expected {about}, found {code[:80]!r}")
+
+    def id_of(self, scheme: str, code: str) -> str:
+        """Return what identifies a thing that has no key of GS1's: its address at this service.
+
+        Without a `base_url` it is a URN, which cannot be followed.
+        """
+        between = "/" if self._ids.endswith("/") else ":"
+        return f"{self._ids}{quote(scheme, safe='')}{between}{quote(code, safe='')}"
 
     def keys(self, elements: Elements) -> list[list[Code]]:
         """Return the keys of elements; of each key the most exact code first, then wider ones."""

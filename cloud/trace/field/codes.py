@@ -6,7 +6,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-from cloud.trace.field.names import thing
 from protocols.codes.element_strings import Elements, keys_of, parse_bracketed
 from protocols.codes.links import parse_digital_link
 from protocols.codes.recognise import link_of
@@ -119,7 +118,7 @@ def _named(index: int, scheme: str, code: str, registry: SchemeRegistry) -> Item
     granularity = known.granularity
     if link is not None and granularity == "instance" and judge(link).of_class:
         granularity = "class"  # a key with no serial number behind it
-    return Item(index, link or thing(scheme, found.code), scheme, granularity)
+    return Item(index, link or registry.id_of(scheme, found.code), scheme, granularity)
 
 
 def _exact(items: Iterable[Item]) -> list[Item]:

@@ -1,4 +1,4 @@
-"""Names that this service gives to what has no key of GS1: things, readers, steps, and batches."""
+"""Names that this service gives to readers and batches."""
 
 import uuid
 from urllib.parse import quote
@@ -31,11 +31,6 @@ class RecordKey(Struct, frozen=True):
         """Return the properties by which the batch is found from the event."""
         names = self.__struct_fields__
         return {f"{PREFIX}:{name}": getattr(self, name) for name in names}
-
-
-def thing(scheme: str, code: str) -> str:
-    """Name a thing by a code that is not GS1's."""
-    return f"urn:suyuan:id:{quote(scheme, safe='')}:{quote(code, safe='')}"
 
 
 def read_point(gateway: str, reader: str) -> str:

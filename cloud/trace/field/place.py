@@ -7,7 +7,6 @@ from sqlalchemy import Connection, select
 
 from cloud.model.tables import asset, asset_gateway, asset_party
 from cloud.trace.field.event import Place
-from cloud.trace.field.names import thing
 from protocols.codes.recognise import link_of
 from protocols.codes.registry import SchemeRegistry
 from protocols.errors import RefuseInput
@@ -57,7 +56,7 @@ def _some(
         of_part.add(row.organisation)
     return {
         gateway: Place(
-            location=_location(glns.get(gateway, set()), ids),
+            location=_location(glns.get(gateway, set()), ids, registry),
             organisations={
                 part: next(iter(organisations))
                 for part, organisations in parts.get(gateway, {}).items()
@@ -76,10 +75,12 @@ def _gln(attributes: str, registry: SchemeRegistry) -> str | None:
         return None  # another kind of text under that name
 
 
-def _location(glns: Collection[str], assets: Collection[str]) -> str | None:
+def _location(
+    glns: Collection[str], assets: Collection[str], registry: SchemeRegistry
+) -> str | None:
     if glns:
         return next(iter(glns)) if len(glns) == 1 else None
     if len(assets) != 1:
         return None
     scheme, _, code = next(iter(assets)).partition(":")
-    return thing(scheme, code)
+    return registry.id_of(scheme, code)

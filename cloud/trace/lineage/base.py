@@ -4,7 +4,7 @@ The rules are those of docs/lineage.md, whose words are used here. Objects, clas
 `item_no`s, events `event_no`s; times are us since 1970 UTC.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
@@ -296,6 +296,10 @@ class Shown(Struct, frozen=True, kw_only=True):
 
 class Lineages(Protocol):
     """Where things come from and go to, for whoever asks."""
+
+    async def known(self, ids: Collection[str], *, scope: Scope) -> Collection[str]:
+        """Return those of some identifiers that a visible event names."""
+        ...
 
     async def trace(self, question: Question, *, scope: Scope) -> Shown:
         """Trace items, see docs/lineage.md, and show what the scope admits of the answer.

@@ -1,5 +1,7 @@
 """Answers lineages: finds them, names what the caller may see, hides the rest."""
 
+from collections.abc import Collection
+
 import numpy as np
 from sqlalchemy import Connection
 
@@ -26,7 +28,7 @@ from cloud.trace.lineage.base import (
     uom_of,
 )
 from cloud.trace.lineage.columns import taken
-from cloud.trace.lineage.facts import Fact, facts_of, items_of, names_of
+from cloud.trace.lineage.facts import Fact, facts_of, items_of, known_items, names_of
 from cloud.trace.lineage.keeper import Keeper
 from cloud.trace.lineage.trace import trace
 from protocols.epcis.event import Role
@@ -39,6 +41,10 @@ class LineageDesk:
 
     def __init__(self, database: Database, keeper: Keeper) -> None:
         self._database, self._keeper = database, keeper
+
+    async def known(self, ids: Collection[str], *, scope: Scope) -> Collection[str]:
+        """As `Lineages`."""
+        return await self._database.read(lambda c: known_items(c, ids, scope))
 
     async def trace(self, question: Question, *, scope: Scope) -> Shown:
         """As `Lineages`."""

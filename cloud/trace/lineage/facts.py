@@ -1,6 +1,6 @@
 """What the tables say of the items and events of an answer, and which of them a caller may see."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -28,13 +28,18 @@ class Fact(Struct, frozen=True, kw_only=True):
     visible: bool
 
 
-def items_of(connection: Connection, ids: Sequence[str], scope: Scope) -> list[int]:
-    """Return the numbers of items; RefuseInput `not_found` for one that is in no visible event."""
+def known_items(connection: Connection, ids: Collection[str], scope: Scope) -> dict[str, int]:
+    """Return the numbers of those items that are in a visible event, by their ids."""
     item, use, event = trace_item.c, trace_use.c, trace_event
     seen = select(use.event_no).join(event, event.c.event_no == use.event_no)
     seen = seen.where(use.item_no == item.item_no, sees_event(scope, event))
     query = select(item.id, item.item_no).where(item.id.in_(ids), exists(seen))
-    found = {row.id: row.item_no for row in connection.execute(query)}
+    return {row.id: row.item_no for row in connection.execute(query)}
+
+
+def items_of(connection: Connection, ids: Sequence[str], scope: Scope) -> list[int]:
+    """Return the numbers of items; RefuseInput `not_found` for one that is in no visible event."""
+    found = known_items(connection, ids, scope)
     for one in ids:
         if one not in found:
             raise RefuseInput("not_found", f"nothing known of {one[:200]!r}")

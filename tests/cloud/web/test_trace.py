@@ -168,3 +168,38 @@ def test_a_cylinder_filled_again_is_drawn_once() -> None:
     links = [ShownLink(kind=kind, source=a, target=b) for a, b, kind in ends]  # type: ignore[arg-type]
     picture = draw(shown(nodes, links), ())
     assert (len(picture.boxes), picture.width) == (2, 2 * (WIDTH + GAP_X))
+
+
+@pytest.mark.parametrize("text", ["(01)06901234567892(21)1A", "0106901234567892211A"])
+async def test_item_is_found_by_what_was_scanned(
+    operator: httpx.AsyncClient, world: World, text: str
+) -> None:
+    item = "https://id.gs1.org/01/06901234567892/21/1A"
+    lift = "urn:suyuan:id:elevator:31101099920240017"
+    store = world.services.trace.store
+    seen = event(9, "ObjectEvent", action="OBSERVE", epcList=[item, lift])
+    await store.capture([event_of(seen)], organisation="firm-a", recorded_at_us=1)
+    for asked, id_ in ((text, item), ("31101099920240017", lift)):
+        answer = await operator.get("/api/v1/lineage", params={"item": asked})
+        assert answer.json()["start"] == [id_], answer.text
+    answer = await operator.get("/api/v1/lineage", params={"item": "06901234567892"})
+    assert answer.status_code == 404
+
+
+async def test_code_of_two_things_is_asked_back(operator: httpx.AsyncClient, world: World) -> None:
+    code, store = "81234567890123456789", world.services.trace.store
+    drug, older = (
+        f"urn:suyuan:id:{one}:{code}" for one in ("drug_trace", "electronic_supervision")
+    )
+    seen = event(9, "ObjectEvent", action="OBSERVE", epcList=[drug])
+    await store.capture([event_of(seen)], organisation="firm-a", recorded_at_us=1)
+    found = await operator.get("/api/v1/lineage", params={"item": code})
+    assert found.json()["start"] == [drug]
+    seen = event(10, "ObjectEvent", action="OBSERVE", epcList=[older])
+    await store.capture([event_of(seen)], organisation="firm-a", recorded_at_us=2)
+    asked_back = await operator.get("/api/v1/lineage", params={"item": code})
+    assert asked_back.status_code == 400
+    assert all(one in asked_back.json()["detail"] for one in (drug, older))
+    page = await operator.get("/trace", params={"item": code})
+    assert "此编码可能对应多个对象" in page.text
+    assert page.text.count('<li><a href="/trace?item=urn%3Asuyuan%3Aid%3A') == 2

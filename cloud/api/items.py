@@ -1,0 +1,50 @@
+"""Which things of the trace repository texts mean: identifiers, codes, or assets."""
+
+from collections.abc import Sequence
+
+from cloud.model.principal import Scope
+from cloud.trace.lineage.base import Lineages
+from protocols.codes.epc_uri import canonical_id
+from protocols.codes.recognise import recognise
+from protocols.codes.registry import SchemeRegistry
+from protocols.errors import RefuseInput
+
+MEANT_MAX = 10
+
+
+def meant(text: str, registry: SchemeRegistry) -> tuple[str, ...]:
+    """Return the identifiers that a text may stand for, the surest first; at least one.
+
+    An identifier, also of another service, stands for itself alone.
+    """
+    own = canonical_id(text)
+    if "://" in text or text[:4].lower() == "urn:":
+        return (own,)
+    try:
+        found = recognise(text, registry)[:MEANT_MAX]
+    except RefuseInput:
+        return (own,)
+    ids = [one.link or registry.id_of(one.scheme, one.code) for one in found]
+    return tuple(dict.fromkeys([*ids, own]))
+
+
+async def items_meant(
+    texts: Sequence[str], registry: SchemeRegistry, lineages: Lineages, *, scope: Scope
+) -> tuple[str, ...]:
+    """Return the one identifier of each text that is known in the scope; else its surest.
+
+    Raises:
+        RefuseInput: `ambiguous`: several are known, and all of them are told.
+
+    """
+    may_be = {text: meant(text, registry) for text in texts}
+    ids = {one for some in may_be.values() for one in some}
+    known = await lineages.known(ids, scope=scope)
+    chosen = []
+    for text, some in may_be.items():
+        found = [one for one in some if one in known]
+        if len(found) > 1:
+            expected = "expected a text that means one thing"
+            raise RefuseInput("ambiguous", f"{expected}, {text[:80]!r} may be {', '.join(found)}")
+        chosen.append(found[0] if found else some[0])
+    return tuple(dict.fromkeys(chosen))
