@@ -71,12 +71,14 @@ class _Transformations:
     def _many(self, whole: Ends) -> Flags:
         """Return which have several inputs and several outputs."""
         many = np.ones(len(self.group), dtype=np.bool_)
+        place, _ = places(self.group, whole.group)
         for side in (whole.output, ~whole.output):
-            rows = taken(whole, side)
-            rows = taken(rows, np.lexsort((rows.item, rows.group)))
-            new = first_of(rows.item) | first_of(rows.group)
-            place, _ = places(self.group, rows.group[new])
-            many &= np.bincount(place, minlength=len(self.group)) > 1
+            item, of = whole.item[side], place[side]
+            one = np.zeros(len(self.group), dtype=np.int64)
+            one[of] = item  # any of them: several differ from it
+            several = np.zeros(len(self.group), dtype=np.bool_)
+            several[of[item != one[of]]] = True
+            many &= several
         return many
 
     def numbers(self, group: Numbers) -> Numbers:
@@ -202,16 +204,15 @@ def _findings(bits: Numbers) -> tuple[Finding, ...]:
 
 def _steps(walk: Walk, ends: Ends) -> Table[Step]:
     """Return the events of things in their time, of carriers while they carried, and of links."""
-    uses, events = walk.seen.uses_of(walk.admitted)
-    time_us = events.time_us
-    kept = walk.things.within(uses.item, time_us)
+    item, event, time_us = walk.seen.moments_of(walk.admitted)
+    kept = walk.things.within(item, time_us)
     windows = walk.carriers()
-    left, right = pairs(windows.item, uses.item)
+    left, right = pairs(windows.item, item)
     at = time_us[right]
     kept[right[(at >= windows.since_us[left]) & (at < windows.until_us[left])]] = True
     if walk.bounds.horizon_us is not None:
         kept &= walk.sign * time_us <= walk.sign * walk.bounds.horizon_us
-    event = distinct(uses.event[kept], ends.event)
+    event = distinct(event[kept], ends.event)
     time_us = walk.seen.index.events(event).time_us
     order = np.argsort(time_us, kind="stable")
     return Table(Step, (event, time_us), order)

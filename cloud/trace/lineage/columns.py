@@ -13,7 +13,8 @@ NONE: Numbers = np.empty(0, dtype=np.int64)
 
 def taken(columns: Columns, rows: Numbers | Flags) -> Columns:
     """Return some rows of all columns."""
-    return type(columns)._make(column[rows] for column in columns)
+    place = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+    return type(columns)._make(column.take(place) for column in columns)
 
 
 def joined(parts: list[Columns]) -> Columns:
@@ -86,14 +87,22 @@ class Remembered:
 
     def uses_of(self, items: Numbers, role: int | None = None) -> tuple[Uses, Events]:
         """Return uses of distinct items, all or those of one role, and the event of each."""
+        rows = self._rows(items)
+        if role is not None:
+            rows = rows[self._uses.role[rows] == role]
+        return taken(self._uses, rows), taken(self._events, rows)
+
+    def moments_of(self, items: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+        """Return of each use of distinct items the item, the event and its time."""
+        rows = self._rows(items)
+        return self._uses.item[rows], self._uses.event[rows], self._events.time_us[rows]
+
+    def _rows(self, items: Numbers) -> Numbers:
         place, there = places(self._known, items)
         if not there.all():
             self._fetch(items[~there])
             place, _ = places(self._known, items)
-        rows = ranges(self._row[place], self._count[place])
-        if role is not None:
-            rows = rows[self._uses.role[rows] == role]
-        return taken(self._uses, rows), taken(self._events, rows)
+        return ranges(self._row[place], self._count[place])
 
     def _fetch(self, items: Numbers) -> None:
         more = self.index.uses_of(items)

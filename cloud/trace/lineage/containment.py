@@ -242,6 +242,15 @@ class _Left:
         self._uom = uom
 
 
+def _repeated(ordered: Numbers) -> Flags:
+    """Return which of ordered numbers are there more than once."""
+    repeated = np.zeros(len(ordered), dtype=np.bool_)
+    same = ordered[1:] == ordered[:-1]
+    repeated[1:] |= same
+    repeated[:-1] |= same
+    return repeated
+
+
 def parallel(spans: Spans) -> tuple[Flags, Flags]:
     """Return which spans never end though a later one begins, and which else overlap others.
 
@@ -251,6 +260,7 @@ def parallel(spans: Spans) -> tuple[Flags, Flags]:
     missing, overlap = np.zeros((2, len(spans.child)), dtype=np.bool_)
     rows = np.flatnonzero(~spans.lasting & ~spans.by_class)
     rows = rows[np.lexsort((spans.since_us[rows], spans.child[rows]))]
+    rows = rows[_repeated(spans.child[rows])]
     child, since, until = spans.child[rows], spans.since_us[rows], spans.until_us[rows]
     end = np.where(until == LAST_US, since + 1, until)
     begins, ends = one_key((child, child), (since, end))
