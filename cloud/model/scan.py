@@ -5,6 +5,16 @@ from msgspec import Struct
 from protocols.records import Code, Verdict
 
 
+class NoEvent(Struct, frozen=True, kw_only=True):
+    """Why a code is in no trace event, or why there is none of the whole scan."""
+
+    reason: str
+    """A closed word, see docs/epcis-field.md."""
+    detail: str
+    code: int | None
+    """Its place among the scan's codes; None: the whole scan."""
+
+
 class KeptScan(Struct, frozen=True, kw_only=True):
     """A scan with its place in the log: (gateway, spool, stream, seq, record_index) is its key."""
 
@@ -22,3 +32,4 @@ class KeptScan(Struct, frozen=True, kw_only=True):
     verdict: Verdict | None
     operator: str | None
     rssi_dbm: int | None
+    no_event: list[NoEvent] = []

@@ -12,6 +12,7 @@ of gateways that have seen nothing for long waits the longest: 5 ms for each tho
 A search by code or reader goes through all scans of the gateways, as one without them through all.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from itertools import compress
 from typing import Any
@@ -31,7 +32,8 @@ from sqlalchemy import (
 )
 
 from cloud.model import tables
-from cloud.model.scan import KeptScan
+from cloud.model.field_tables import trace_left_out
+from cloud.model.scan import KeptScan, NoEvent
 from protocols.records import Code, Verdict
 
 FEW = 300
@@ -48,6 +50,14 @@ _OF_IDS = (
     select(_scan)
     .where(_scan.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(_scan.c.id.desc())
+)
+_left = trace_left_out
+_RECORD = ("gateway", "spool", "stream", "seq", "record_index")
+_NO_EVENT = (
+    select(_scan.c.id, _left.c.code_index, _left.c.reason, _left.c.detail)
+    .where(*(_scan.c[name] == _left.c[name] for name in _RECORD))
+    .where(_scan.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(_scan.c.id, _left.c.code_index)
 )
 
 
@@ -83,7 +93,20 @@ def find_scans(
         rows = list(connection.execute(query, {**filters, "below": below, "limit": limit}))
     else:
         rows = _of_gateways(connection, among, filters, below, limit)
-    return [_kept(row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public way
+    told = _no_events(connection, [row.id for row in rows])
+    return [
+        _kept(row._mapping, told.get(row.id, []))  # noqa: SLF001  # SQLAlchemy's public way
+        for row in rows
+    ]
+
+
+def _no_events(connection: Connection, ids: Sequence[int]) -> dict[int, list[NoEvent]]:
+    found: dict[int, list[NoEvent]] = {}
+    for row in connection.execute(_NO_EVENT, {"ids": ids}) if ids else ():
+        code = row.code_index if row.code_index >= 0 else None
+        one = NoEvent(reason=row.reason, detail=row.detail, code=code)
+        found.setdefault(row.id, []).append(one)
+    return found
 
 
 def _of_gateways(
@@ -190,7 +213,7 @@ def _held(code: str) -> str:
     return f"%{value}%"
 
 
-def _kept(row: Any) -> KeptScan:
+def _kept(row: Any, no_event: list[NoEvent]) -> KeptScan:
     return KeptScan(
         id=row["id"],
         gateway=row["gateway"],
@@ -204,4 +227,5 @@ def _kept(row: Any) -> KeptScan:
         verdict=None if row["verdict"] is None else _verdict.decode(row["verdict"]),
         operator=row["operator"],
         rssi_dbm=row["rssi_dbm"],
+        no_event=no_event,
     )

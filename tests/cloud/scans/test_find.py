@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, insert
 
 from cloud.model.database import Database
+from cloud.model.field_tables import trace_left_out
 from cloud.model.scan import KeptScan
 from cloud.scans import find
 from cloud.scans.find import find_scans
@@ -42,6 +43,12 @@ def row(number: int, gateway: str, reader: str = "r-0", code: str = "04A1") -> d
         "operator": None,
         "rssi_dbm": None,
     }
+
+
+def no_event(scan: dict[str, Any], code: int, reason: str, detail: str = "") -> dict[str, Any]:
+    names = ("gateway", "spool", "stream", "seq", "record_index")
+    key = {name: scan[name] for name in names}
+    return {**key, "code_index": code, "reason": reason, "detail": detail, "noted_at": 1}
 
 
 def wanted(scans: list[KeptScan], asked: dict[str, Any]) -> list[int]:
@@ -123,7 +130,10 @@ def test_what_goes_away_between_two_ids_hides_nothing(database: Database) -> Non
 def test_no_read_goes_through_the_whole_table(database: Database, gateways: int) -> None:
     rows = [row(number, f"gw-{number % 1_000}") for number in range(10_000)]
     database.write_now(lambda c: insert_scans(c, rows))
-    database.write_now(lambda c: c.exec_driver_sql("ANALYZE scan"))
+    untold = [no_event(one, -1, "no_code") for one in rows]
+    database.write_now(lambda c: c.execute(insert(trace_left_out), untold))
+    for table in ("scan", "trace_left_out"):
+        database.write_now(lambda c, table=table: c.exec_driver_sql(f"ANALYZE {table}"))  # type: ignore[misc]
     dense, silent = (frozenset(f"{what}-{n}" for n in range(gateways)) for what in ("gw", "none"))
     for among in (dense, silent):
         statements = list[tuple[str, Any]]()
@@ -142,3 +152,15 @@ def test_no_read_goes_through_the_whole_table(database: Database, gateways: int)
 def _plan(connection: Connection, sql: str, values: Any) -> list[str]:
     explain = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
     return [str(line[-1]) for line in connection.exec_driver_sql(f"{explain} {sql}", values)]
+
+
+def test_why_there_is_no_event_is_told_beside_the_scan(database: Database) -> None:
+    rows = [row(number, "gw-a") for number in (1, 2)]
+    told = [(-1, "no_code", ""), (0, "bad_code", "cylinder: A-17")]
+    untold = [no_event(rows[0], *one) for one in told]
+    database.write_now(lambda c: insert_scans(c, rows))
+    database.write_now(lambda c: c.execute(insert(trace_left_out), untold))
+    second, first = database.read_now(find_scans)
+    assert second.no_event == []
+    expected = [(None, *told[0][1:]), told[1]]
+    assert [(one.code, one.reason, one.detail) for one in first.no_event] == expected
