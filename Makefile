@@ -9,6 +9,8 @@ MINUTES ?= 10
 MOVES ?= 20
 SHARE ?= 1
 RUNS ?= 3
+BATCHES ?= 2000000
+FOLDER ?=
 ROWS ?=
 ARCH ?= $(shell uname -m)
 WHEELHOUSE ?= build/wheelhouse-$(ARCH)
@@ -16,7 +18,7 @@ PEERS ?= lines,points,batch,single
 LENGTH = $(if $(filter command,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
 .PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards \
-    campaign-audit campaign-field soak bench-field bench-edge bench-cloud bench-catchup bench-growth bench-engines wheelhouse lock format clean
+    campaign-audit campaign-field soak bench-field bench-edge bench-cloud bench-catchup bench-growth bench-engines bench-trace wheelhouse lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -105,6 +107,12 @@ bench-cloud: $(VENV)/.dev
 bench-catchup: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/python -m tests.benchmarks.catchup
+
+## bench-trace: capture, queries and lineage among 10 million events, two hours; BATCHES=40000 FOLDER=dir, of 5 each
+bench-trace: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.validation
+	$(BIN)/python -m tests.benchmarks.trace_store --batches $(BATCHES) $(if $(FOLDER),--folder $(FOLDER))
+	$(BIN)/python -m tests.benchmarks.lineage --batches $(BATCHES) --sql
 
 ## bench-growth: cost per value and memory per lift from 1,000 to 40,000 lifts; RUNS=3 SECONDS=20
 bench-growth: $(VENV)/.dev

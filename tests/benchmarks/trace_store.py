@@ -10,6 +10,7 @@ import asyncio
 import random
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -40,21 +41,23 @@ LIMITS = CaptureLimits(waiting_max=1_000_000)
 
 def main() -> None:
     """Measure and print."""
-    asyncio.run(_measure(_arguments()))
+    asked = _arguments()
+    with tempfile.TemporaryDirectory() as temporary:
+        asyncio.run(_measure(asked, asked.folder or Path(temporary)))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batches", type=int, default=40_000, help="of five events each")
     parser.add_argument("--captured", type=int, default=6_000, help="batches after those")
-    parser.add_argument("--folder", type=Path, required=True, help="for the database")
+    parser.add_argument("--folder", type=Path, help="for the database; else a temporary one")
     return parser.parse_args()
 
 
-async def _measure(asked: argparse.Namespace) -> None:
+async def _measure(asked: argparse.Namespace, folder: Path) -> None:
     standard = load_standard(data_root() / "epcis")
     made = city(asked.batches, big=asked.batches // 200_000, seed=1)
-    file = asked.folder / "trace.db"
+    file = folder / "trace.db"
     database = open_state(f"sqlite:///{file}")
     store = SqlTraceStore(database, standard=standard)
     loaded = len(made.time_us) * EVENTS
@@ -66,7 +69,7 @@ async def _measure(asked: argparse.Namespace) -> None:
         raise SystemExit(f"expected {loaded} events in {file}, found {head}: delete it")
     await _capture(store, database, standard, head, asked.captured)
     await _queries(store, standard, len(made.time_us) * ITEMS)
-    await measure_traces(database, asked.folder / "lineage", made)
+    await measure_traces(database, folder / "lineage", made)
     _say("memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MB at most")
     database.close()
 
