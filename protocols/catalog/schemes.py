@@ -140,6 +140,16 @@ class Matcher:
             if (match := pattern.fullmatch(text)) is not None and holds(form, match)
         ]
 
+    def spoiled(self, text: str, symbology: str = "") -> list[tuple[str, CheckName]]:
+        """Return the schemes whose form a text has, each with the check that does not hold."""
+        return [
+            (scheme, name)
+            for scheme, form, pattern in self._possible(symbology)
+            if len(text) <= LENGTH_MAX and (match := pattern.fullmatch(text)) is not None
+            for name in form.checks
+            if not CHECKS[name](match)
+        ]
+
     def _possible(self, symbology: str) -> Iterator[tuple[str, Form, re.Pattern[str]]]:
         """Yield the forms that may stand in a symbology; one of its own excludes all others."""
         own = symbology in self._own

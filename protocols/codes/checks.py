@@ -8,6 +8,7 @@ from typing import Literal
 from biip.checksums import gs1_standard_check_digit
 
 CheckName = Literal["gs1_mod_10", "gs1_key", "mod_11_10", "credit_code", "date", "month_day"]
+DATES: tuple[CheckName, ...] = ("date", "month_day")
 GROUP_OF: Mapping[CheckName, str] = {
     "gs1_key": "key",
     "mod_11_10": "digits",

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from protocols.catalog.divisions import Doubt
 from protocols.catalog.schemes import Found, Scheme
+from protocols.codes.checks import DATES
 from protocols.codes.element_strings import (
     FNC1,
     Elements,
@@ -86,8 +87,9 @@ def recognise(text: str, registry: SchemeRegistry, symbology: str = "") -> tuple
         symbology: AIM identifier such as `E0`, where the scanner told it beside the text.
 
     Raises:
-        RefuseInput: `empty`, `too_long`, `not_utf8`, `control_characters`; or it says what it is
-            and has a fault: `bad_digital_link`, `bad_epc_urn`, `bad_code`, `unknown_scheme`, and as
+        RefuseInput: `empty`, `too_long`, `not_utf8`, `control_characters`; or it says what it is,
+            or can be nothing else, and has a fault: `bad_check_digit`, `bad_date`,
+            `bad_digital_link`, `bad_epc_urn`, `bad_code`, `unknown_scheme`, and as
             `parse_elements`.
 
     """
@@ -108,7 +110,19 @@ def recognise(text: str, registry: SchemeRegistry, symbology: str = "") -> tuple
     scheme, _, code = body.partition(":")
     if scheme in registry.schemes and ASSET_ID.fullmatch(body):
         return (named(scheme, code, registry),)
-    return tuple(_from_form(body, registry, symbology))
+    found = tuple(_from_form(body, registry, symbology))
+    if not found:
+        _refuse_spoiled(body, registry, symbology)
+    return found
+
+
+def _refuse_spoiled(text: str, registry: SchemeRegistry, symbology: str) -> None:
+    """Refuse what is made as a code and fails its check: mostly a digit was mistyped."""
+    spoiled = registry.plain.spoiled(text, symbology)
+    if spoiled:
+        reason = "bad_date" if spoiled[0][1] in DATES else "bad_check_digit"
+        told = " or ".join(f"{scheme} whose {check} does not hold" for scheme, check in spoiled)
+        raise RefuseInput(reason, f"made as a code of {told}")
 
 
 def named(scheme: str, code: str, registry: SchemeRegistry, why: Why = "named") -> Candidate:
