@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.epcis import ADMIN, Asked, events_of
-from tests.support.epcis_documents import event_list, valid_documents
+from tests.support.epcis_bodies import document, event
+from tests.support.epcis_documents import epcis_data, event_list, valid_documents
 
 
 async def job_of(asked: Asked, data: bytes, media: str, behaviour: str) -> dict[str, Any]:
@@ -58,3 +60,38 @@ async def test_public_documents_come_in_go_out_in_every_form_and_are_known_again
             assert known + refused == len(whole), (form, media)
             # one example lists one thing twice, spelt in two ways: in one way it is a double
             assert refused == (form != "Never_Translates"), (form, media)
+
+
+def spoilt(events: list[Any], place: int) -> list[Any]:
+    """Return the same with one more that has no time."""
+    bad = {name: value for name, value in events[place].items() if name != "eventTime"}
+    return [*events[:place], {**bad, "eventID": "urn:x:spoilt"}, *events[place:]]
+
+
+@pytest.mark.parametrize("behaviour", ["rollback", "proceed"])
+async def test_large_public_document_in_each_behaviour(asked: Asked, behaviour: str) -> None:
+    whole = json.loads((epcis_data() / "load" / "generated-932-events.json").read_bytes())
+    _, events = event_list(whole)
+    assert len(events) == 932
+    whole["epcisBody"]["eventList"] = spoilt(events, 500)
+    job = await job_of(asked, json.dumps(whole).encode(), "application/json", behaviour)
+    assert job["errors"][0]["pointer"] == "/epcisBody/eventList/500"
+    assert (job["success"], job["stored"]) == (
+        (False, 0) if behaviour == "rollback" else (False, 932)
+    )
+    whole["epcisBody"]["eventList"] = events
+    job = await job_of(asked, json.dumps(whole).encode(), "application/json", behaviour)
+    told = job["success"], job["stored"], job["duplicates"]
+    assert told == (True, *((932, 0) if behaviour == "rollback" else (0, 932)))
+
+
+@pytest.mark.parametrize("behaviour", ["rollback", "proceed"])
+async def test_bad_event_among_ten_thousand_in_each_behaviour(asked: Asked, behaviour: str) -> None:
+    events = spoilt([event(number) for number in range(9_999)], 7_777)
+    data = json.dumps(document(*events)).encode()
+    job = await job_of(asked, data, "application/json", behaviour)
+    assert [one["pointer"] for one in job["errors"]] == ["/epcisBody/eventList/7777"]
+    assert job["stored"] == (0 if behaviour == "rollback" else 9_999)
+    too_many = json.dumps(document(*events, event(10_000))).encode()
+    job = await job_of(asked, too_many, "application/json", behaviour)
+    assert (job["success"], job["stored"]) == (False, 0)
