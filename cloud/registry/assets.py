@@ -4,7 +4,7 @@ All of it is in memory, because ingest asks for every reading; what changes betw
 `flush` is written then. Losing that second costs nothing: the same readings teach it again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -178,9 +178,20 @@ class AssetRegistry:
             parties=dict(parties or {}),
             updated_at=self._clock.wall_ms(),
         )
-        await self._database.write(lambda connection: _write(connection, asset), *also)
-        self._remember(asset)
+        await self.put_all(lambda _: [asset], *also)
         return self._with_findings(asset)
+
+    async def put_all(self, work: Callable[[Connection], Sequence[Asset]], *also: Work) -> None:
+        """Register the assets that `work` returns, in its transaction; in force on return."""
+
+        def write(connection: Connection) -> Sequence[Asset]:
+            assets = work(connection)
+            for asset in assets:
+                _write(connection, asset)
+            return assets
+
+        for asset in await self._database.write(write, *also):
+            self._remember(asset)
 
     async def get(self, asset_id: str) -> Asset | None:
         """Return an asset with its findings, also one only heard of; None when never heard."""
