@@ -8,6 +8,8 @@ from cloud.api import (
     alarms,
     assets,
     audit,
+    cylinder_records,
+    cylinders,
     data_rules,
     devices,
     enrolment,
@@ -47,7 +49,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(accounts.keys_router(services, guard))
     for resource in (*resources, feed, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
-    for resource in (data_rules, lineage, links):
+    for resource in (data_rules, lineage, links, cylinders, cylinder_records):
         app.include_router(resource.router(services, guard))
     app.include_router(resolver.router(services))
     app.include_router(rollouts.files(services))

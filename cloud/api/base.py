@@ -16,6 +16,7 @@ from cloud.access.base import Access, Accounts, Devices, OwnAccount
 from cloud.api.epcis.base import Trace
 from cloud.api.rates import Rates
 from cloud.audit.base import Audit
+from cloud.cylinders.base import CylinderDesks
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.audit import Entry, entry_of
@@ -328,6 +329,7 @@ class Services:
     exports: Exports
     trace: Trace
     codes: Codes
+    cylinders: CylinderDesks
     trust: Trust | None = None
     """None: this service has no authority."""
     sign_on: SignOn | None = None

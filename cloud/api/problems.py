@@ -29,6 +29,8 @@ STATUS_OF = {
     "finished": 409,
     "wrong_state": 409,
     "credit_code_taken": 409,
+    "code_taken": 409,
+    "registered_twice": 409,
     "quota_reached": 409,
     "gone": 410,
     "too_slow": 408,

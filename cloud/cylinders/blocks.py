@@ -4,8 +4,7 @@ from typing import Any
 
 from sqlalchemy import func, insert, select, update
 
-from cloud.cylinders.changes import Turn
-from cloud.cylinders.rows import find_row
+from cloud.cylinders.changes import Turn, existing
 from cloud.model.cylinder import Cause
 from cloud.model.cylinder_tables import cylinder_block
 from protocols.errors import RefuseInput
@@ -21,11 +20,7 @@ def add_block(turn: Turn, asset_id: str, cause: Cause, detail: str) -> bool:
         RefuseInput: `not_found`, or `wrong_state` for a scrapped one.
 
     """
-    row = find_row(turn.connection, asset_id)
-    if row is None:
-        raise RefuseInput("not_found", f"{asset_id} has no file")
-    if row["state"] == "scrapped":
-        raise RefuseInput("wrong_state", f"{asset_id} is scrapped")
+    existing(turn, asset_id)
     table = cylinder_block
     same = (table.c.asset_id == asset_id, table.c.cause == cause, table.c.lifted_at.is_(None))
     new = turn.connection.execute(select(table.c.id).where(*same)).first() is None

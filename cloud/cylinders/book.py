@@ -14,11 +14,12 @@ from cloud.cylinders.changes import Turn, actor_of, turn
 from cloud.cylinders.check import file_faults
 from cloud.cylinders.facts import Changes, changed_since, read_facts
 from cloud.cylinders.find import find_cylinders, history_of
-from cloud.cylinders.register import FieldRefused, Outcome, write_file
+from cloud.cylinders.register import FieldRefused, write_file
 from cloud.cylinders.rights import (
     FILLER,
     asset_after,
     check_filler,
+    check_kind,
     check_may_register,
     known_cylinder,
 )
@@ -31,7 +32,8 @@ from cloud.model.cylinder import (
     CylinderRecord,
     Destroyed,
     FurtherCode,
-    Scrapping,
+    Outcome,
+    Step,
 )
 from cloud.model.database import Database, Work
 from cloud.model.principal import Granted, Scope
@@ -90,7 +92,7 @@ class Cylinders:
 
     async def get(self, asset_id: str, scope: Scope) -> CylinderRecord:
         """Return a cylinder; RefuseInput `not_found`."""
-        known_cylinder(self._registry, asset_id, scope)
+        self.known(asset_id, scope)
         found = await self.database.read(lambda c: read_record(c, asset_id))
         if found is None:
             raise RefuseInput("not_found", f"{asset_id} has no file")
@@ -104,7 +106,7 @@ class Cylinders:
         self, asset_id: str, scope: Scope, *, before: int | None = None, limit: int = 100
     ) -> list[Change]:
         """Return what was changed of a cylinder, the latest first; RefuseInput `not_found`."""
-        known_cylinder(self._registry, asset_id, scope)
+        self.known(asset_id, scope)
         return await self.database.read(lambda c: history_of(c, asset_id, before, limit))
 
     # --- changing ----------------------------------------------------------------------------
@@ -169,7 +171,7 @@ class Cylinders:
         self,
         granted: Granted,
         asset_id: str,
-        step: steps.Step,
+        step: Step,
         reason: str,
         *,
         also: Sequence[Work] = (),
@@ -181,7 +183,7 @@ class Cylinders:
 
         """
         work = partial(steps.take_step, asset_id=asset_id, step=step, reason=reason)
-        return await self._on_one(granted, asset_id, work, also)
+        return await self.on_one(granted, asset_id, work, also)
 
     async def transfer(
         self,
@@ -198,7 +200,7 @@ class Cylinders:
             RefuseInput: `not_found`, `bad_request`, `wrong_state`, `forbidden`.
 
         """
-        earlier = known_cylinder(self._registry, asset_id, granted.scope)
+        earlier = self.known(asset_id, granted.scope)
         firm = not (granted.scope.everything or granted.scope.remits)
         if firm and earlier.parties.get(FILLER) not in granted.scope.organisations:
             raise RefuseInput("forbidden", "filler: its own filler hands it over")
@@ -222,10 +224,10 @@ class Cylinders:
         also: Sequence[Work] = (),
     ) -> CylinderRecord:
         """End it for ever; RefuseInput `not_found`, `wrong_state`, `bad_request`."""
+        self.known(asset_id, granted.scope)
         self.check_past("on", on)
-        done = Scrapping(how=how, on=on, by=by)
-        work = partial(steps.scrap, asset_id=asset_id, scrapping=done, reason=reason)
-        return await self._on_one(granted, asset_id, work, also)
+        work = partial(steps.scrap, asset_id=asset_id, how=how, on=on, by=by, reason=reason)
+        return await self.on_one(granted, asset_id, work, also)
 
     async def block(
         self, granted: Granted, asset_id: str, reason: str, *, also: Sequence[Work] = ()
@@ -236,7 +238,7 @@ class Cylinders:
             if not blocks.add_block(taken, asset_id, "authority", reason):
                 raise RefuseInput("wrong_state", f"{asset_id} is blocked by an authority")
 
-        return await self._on_one(granted, asset_id, work, also)
+        return await self.on_one(granted, asset_id, work, also)
 
     async def lift(
         self,
@@ -248,7 +250,7 @@ class Cylinders:
         also: Sequence[Work] = (),
     ) -> CylinderRecord:
         """Lift a block; RefuseInput `not_found`, `wrong_state`, `forbidden`."""
-        asset = known_cylinder(self._registry, asset_id, granted.scope)
+        asset = self.known(asset_id, granted.scope)
         any_cause = granted.principal.scope("cylinders.block").admits(asset)
         work = partial(
             blocks.lift_block,
@@ -257,7 +259,7 @@ class Cylinders:
             reason=reason,
             any_cause=any_cause,
         )
-        return await self._on_one(granted, asset_id, work, also)
+        return await self.on_one(granted, asset_id, work, also)
 
     async def read_together(
         self, granted: Granted, codes: Sequence[FurtherCode], *, also: Sequence[Work] = ()
@@ -284,6 +286,14 @@ class Cylinders:
             self._registry.add_finding(asset_id, "codes_disagree", detail, self._clock.wall_ms())
         return mine, blocked
 
+    def known(self, asset_id: str, scope: Scope) -> Asset:
+        """Return the asset of a cylinder within a scope; RefuseInput `not_found`."""
+        return known_cylinder(self._registry, asset_id, scope)
+
+    def check_kind(self, organisation: str, kind: str, field: str) -> None:
+        """Refuse an organisation that is not active or of another kind; RefuseInput."""
+        check_kind(self._organisations, organisation, kind, field)
+
     def check_past(self, field: str, day: str) -> None:
         """Refuse a day that is on no calendar or has not come yet; RefuseInput `bad_request`."""
         try:
@@ -309,14 +319,15 @@ class Cylinders:
 
         await self._registry.put_all(write, *also)
 
-    async def _on_one(
+    async def on_one(
         self,
         granted: Granted,
         asset_id: str,
         work: Callable[[Turn], None],
         also: Sequence[Work],
     ) -> CylinderRecord:
-        known_cylinder(self._registry, asset_id, granted.scope)
+        """Change one cylinder within the caller's scope; RefuseInput `not_found`."""
+        self.known(asset_id, granted.scope)
 
         def on_turn(taken: Turn) -> Sequence[Asset]:
             work(taken)

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, delete, insert, select, update
 
+from cloud.cylinders.rows import Row, find_row
 from cloud.model.cylinder import json_text
 from cloud.model.cylinder_tables import (
     cylinder,
@@ -17,6 +18,7 @@ from cloud.model.cylinder_tables import (
 from cloud.model.database import take_turn
 from cloud.model.principal import Granted
 from cloud.model.rows import insert_rows, replace_rows
+from protocols.errors import RefuseInput
 
 TURN = "cylinders"
 
@@ -114,3 +116,13 @@ def turn(connection: Connection, actor: Actor, now_ms: int) -> Iterator[Turn]:
     taken = Turn(connection, actor, now_ms, head or 0)
     yield taken
     taken.close()
+
+
+def existing(turn: Turn, asset_id: str) -> Row:
+    """Return the row of a cylinder that is not scrapped; RefuseInput `not_found`, `wrong_state`."""
+    row = find_row(turn.connection, asset_id)
+    if row is None:
+        raise RefuseInput("not_found", f"{asset_id} has no file")
+    if row["state"] == "scrapped":
+        raise RefuseInput("wrong_state", f"{asset_id} is scrapped")
+    return row

@@ -1,19 +1,20 @@
 """Writing the file of a cylinder: what must hold, what changed, one code for one cylinder."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import and_, insert, or_, select, tuple_, update
 
 from cloud.cylinders.changes import Turn
+from cloud.cylinders.inspected import stamped
 from cloud.cylinders.rows import FILE, Row, codes_of, columns_of, file_of, find_row
-from cloud.model.cylinder import CylinderFile, FieldFault, FurtherCode
+from cloud.model.cylinder import CylinderFile, FieldFault, FurtherCode, Outcome
 from cloud.model.cylinder_tables import cylinder, cylinder_code, vehicle
 from protocols.errors import RefuseInput
 
-Outcome = Literal["registered", "changed", "unchanged"]
 AS_REGISTERED = ("inspected_on", "inspection_due_on", "last_filled_on")
 """Taken from the file only when it is registered: inspections and fillings tell them later."""
+FIELDS = (*FILE, "codes")
 NEW: Mapping[str, Any] = {
     "state": "in_use",
     "blocks": 0,
@@ -50,7 +51,7 @@ def write_file(turn: Turn, asset_id: str, file: CylinderFile) -> Outcome:
     if row is None:
         _insert(turn, asset_id, after)
         return "registered"
-    told = differing(before, after)
+    told = differing(_fields(before), _fields(after), FIELDS) if before else ({}, {})
     if not told[1]:
         return "unchanged"
     columns = columns_of(after)
@@ -61,18 +62,11 @@ def write_file(turn: Turn, asset_id: str, file: CylinderFile) -> Outcome:
 
 
 def differing(
-    before: CylinderFile | None, after: CylinderFile
+    before: Mapping[str, Any], after: Mapping[str, Any], names: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the fields that differ, as they were and as they are."""
-    names = [*FILE, "codes"]
-    empty = CylinderFile(kind=after.kind, gas=after.gas)
-    old = {name: getattr(before or empty, name) for name in names}
-    new = {name: getattr(after, name) for name in names}
-    if before is None:
-        shown = {name: value for name, value in new.items() if value not in (None, "", ())}
-        return {}, shown
-    changed = [name for name in names if old[name] != new[name]]
-    return {name: old[name] for name in changed}, {name: new[name] for name in changed}
+    changed = [name for name in names if before[name] != after[name]]
+    return {name: before[name] for name in changed}, {name: after[name] for name in changed}
 
 
 def write_codes(
@@ -135,8 +129,13 @@ def _settled(asset_id: str, file: CylinderFile, row: Row | None) -> CylinderFile
     return CylinderFile(**fields)
 
 
+def _fields(file: CylinderFile) -> dict[str, Any]:
+    return {name: getattr(file, name) for name in FIELDS}
+
+
 def _insert(turn: Turn, asset_id: str, file: CylinderFile) -> None:
-    number = turn.note(asset_id, "registered", *differing(None, file))
+    told = {name: value for name, value in _fields(file).items() if value not in (None, "", ())}
+    number = turn.note(asset_id, "registered", {}, told)
     columns = {**columns_of(file), **NEW, "asset_id": asset_id, "change": number}
     columns |= {"registered_at": turn.now_ms, "updated_at": turn.now_ms}
     turn.connection.execute(insert(cylinder).values(**columns))
@@ -144,6 +143,8 @@ def _insert(turn: Turn, asset_id: str, file: CylinderFile) -> None:
         add_code(turn, asset_id, code)
     if file.filler:
         turn.moved(asset_id, "", file.filler, number)
+    if file.inspected_on:
+        stamped(turn, asset_id, file.inspected_on, file.inspection_due_on)
 
 
 def _check(

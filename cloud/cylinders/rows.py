@@ -12,7 +12,6 @@ from cloud.model.cylinder import (
     CylinderRecord,
     Document,
     FurtherCode,
-    Scrapping,
     Valve,
     json_text,
 )
@@ -96,7 +95,6 @@ def record_of(
     blocks: Iterable[Block] = (),
 ) -> CylinderRecord:
     """Return the cylinder in a row."""
-    scrapped = row["scrapped_at"] is not None
     return CylinderRecord(
         asset_id=row["asset_id"],
         file=file_of(row, codes),
@@ -107,9 +105,9 @@ def record_of(
         updated_at=row["updated_at"],
         change=row["change"],
         district=district,
-        scrapping=Scrapping(how=row["scrapped_how"], on=row["scrapped_on"], by=row["scrapped_by"])
-        if scrapped
-        else None,
+        scrapped_how=row["scrapped_how"],
+        scrapped_on=row["scrapped_on"],
+        scrapped_by=row["scrapped_by"],
         blocks=tuple(blocks),
     )
 

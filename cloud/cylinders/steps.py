@@ -1,19 +1,17 @@
 """Steps in the life of a cylinder that change its state or its filler."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import select, tuple_
 
 from cloud.cylinders.blocks import add_block
-from cloud.cylinders.changes import Turn
+from cloud.cylinders.changes import Turn, existing
 from cloud.cylinders.register import end_codes
-from cloud.cylinders.rows import Row, find_row
-from cloud.model.cylinder import FurtherCode, Scrapping
+from cloud.cylinders.rows import find_row
+from cloud.model.cylinder import Destroyed, FurtherCode, Step
 from cloud.model.cylinder_tables import cylinder_code
 from protocols.errors import RefuseInput
-
-Step = Literal["take-out", "put-back", "lose", "find", "purge"]
 
 
 class _Way(NamedTuple):
@@ -58,28 +56,14 @@ def transfer(turn: Turn, asset_id: str, to: str, reason: str) -> str:
     return before
 
 
-def scrap(turn: Turn, asset_id: str, scrapping: Scrapping, reason: str) -> None:
+def scrap(turn: Turn, asset_id: str, how: Destroyed, on: str, by: str, reason: str) -> None:
     """End it for ever: its codes are void and never tell of another cylinder."""
-    existing(turn, asset_id)
-    columns = {
-        "state": "scrapped",
-        "scrapped_how": scrapping.how,
-        "scrapped_on": scrapping.on,
-        "scrapped_by": scrapping.by,
-        "scrapped_at": turn.now_ms,
-    }
-    turn.change(asset_id, "scrapped", columns, reason=reason)
+    row = existing(turn, asset_id)
+    told = {"state": "scrapped", "scrapped_how": how, "scrapped_on": on}
+    columns = {**told, "scrapped_by": by, "scrapped_at": turn.now_ms}
+    before = {"state": row["state"]}  # who did it is a person: the file says so, and forgets it
+    turn.change(asset_id, "scrapped", columns, told=(before, told), reason=reason)
     end_codes(turn, asset_id)
-
-
-def existing(turn: Turn, asset_id: str) -> Row:
-    """Return the row of a cylinder that is not scrapped; RefuseInput `not_found`, `wrong_state`."""
-    row = find_row(turn.connection, asset_id)
-    if row is None:
-        raise RefuseInput("not_found", f"{asset_id} has no file")
-    if row["state"] == "scrapped":
-        raise RefuseInput("wrong_state", f"{asset_id} is scrapped")
-    return row
 
 
 def told_by(turn: Turn, codes: Sequence[FurtherCode]) -> dict[str, list[FurtherCode]]:

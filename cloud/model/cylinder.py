@@ -35,6 +35,9 @@ PermitState = Literal["valid", "suspended", "revoked"]
 Cause = Literal["authority", "codes_disagree", "clone_suspected", "inspection_failed"]
 """Why it is blocked."""
 ImportForm = Literal["csv", "jsonl"]
+Outcome = Literal["registered", "changed", "unchanged"]
+"""What became of a file that was written."""
+Step = Literal["take-out", "put-back", "lose", "find", "purge"]
 
 
 class FurtherCode(Struct, frozen=True, order=True, forbid_unknown_fields=True):
@@ -113,15 +116,6 @@ class Block(Struct, frozen=True, kw_only=True):
     lifted_reason: str = ""
 
 
-class Scrapping(Struct, frozen=True, kw_only=True):
-    """How its function was destroyed."""
-
-    how: Destroyed
-    on: str
-    by: str
-    """Who did it, as told."""
-
-
 class CylinderRecord(Struct, frozen=True, kw_only=True):
     """A cylinder as it stands."""
 
@@ -134,7 +128,11 @@ class CylinderRecord(Struct, frozen=True, kw_only=True):
     updated_at: int
     change: int
     district: str = ""
-    scrapping: Scrapping | None = None
+    scrapped_how: str = ""
+    """How its function was destroyed; empty: it is not scrapped."""
+    scrapped_on: str | None = None
+    scrapped_by: str = ""
+    """Who did it, as told."""
     blocks: tuple[Block, ...] = ()
     """All of them, the latest first."""
 

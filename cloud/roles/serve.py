@@ -10,6 +10,8 @@ from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
+from cloud.cylinders.base import CylinderDesks
+from cloud.cylinders.desks import open_desks
 from cloud.feed.sse import stream
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
@@ -99,6 +101,7 @@ class ServeRole:
             exports=Export(common.state_db, common.clock),
             trace=self._trace.trace,
             codes=Codes(common.schemes(), LinkBook(common.state_db, common.clock)),
+            cylinders=_cylinders(common),
             trust=self._trust.desk,
             clock=common.clock,
             rates=common.settings.http.rates,
@@ -163,6 +166,13 @@ def _sign_ups(common: Common) -> SignUpDesk:
         limiter=FailureLimiter(ATTEMPTS_WINDOW_MS, ATTEMPTS_MAX),
         hash_password=hash_password,
         new_id=lambda: f"firm-{secrets.token_hex(6)}",
+    )
+
+
+def _cylinders(common: Common) -> CylinderDesks:
+    zone = ZoneInfo(common.settings.time_zone)
+    return open_desks(
+        common.state_db, common.clock, common.registry, common.organisations, zone=zone
     )
 
 
