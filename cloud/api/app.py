@@ -8,6 +8,7 @@ from cloud.api import (
     alarms,
     assets,
     audit,
+    cylinder_imports,
     cylinder_records,
     cylinders,
     data_rules,
@@ -49,8 +50,9 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(accounts.keys_router(services, guard))
     for resource in (*resources, feed, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
-    for resource in (data_rules, lineage, links, cylinders, cylinder_records):
+    for resource in (data_rules, lineage, links, cylinders, cylinder_imports):
         app.include_router(resource.router(services, guard))
+    app.include_router(cylinder_records.router(services, guard))
     app.include_router(resolver.router(services))
     app.include_router(rollouts.files(services))
     for part in epcis.routers(services, guard):

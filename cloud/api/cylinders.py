@@ -13,10 +13,9 @@ from cloud.api.guard import Guard
 from cloud.api.parameters import check_names, number_in_path, whole
 from cloud.api.render import answer, page, timed_fields
 from cloud.cylinders.base import Wanted
-from cloud.model.asset import DISTRICT_CHARS_MAX
 from cloud.model.cylinder import (
     SCHEME,
-    CylinderFile,
+    CylinderEntry,
     CylinderRecord,
     Day,
     Destroyed,
@@ -34,21 +33,8 @@ from protocols.ids import check_asset_id
 LIMIT, LIMIT_MAX, TEXT_CHARS_MAX = 100, 1_000, 128
 CHANGE_MAX = 10**15
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-District = Annotated[str, Meta(max_length=DISTRICT_CHARS_MAX, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 REPORTS: tuple[Step, ...] = ("lose", "find")
 """Steps that whoever handles a cylinder may tell; the others are its filler's."""
-
-
-class CylinderBody(CylinderFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A cylinder's file, and where it is kept."""
-
-    district: District | None = None
-    """None: it stays where it is."""
-
-    def file(self) -> CylinderFile:
-        """Return the file alone."""
-        names = CylinderFile.__struct_fields__
-        return CylinderFile(**{name: getattr(self, name) for name in names})
 
 
 class StepBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -163,7 +149,7 @@ def _add_writing(routes: APIRouter, services: Services, guard: Guard) -> None:
         code: str, request: Request, granted: Annotated[Granted, Depends(guard("cylinders.write"))]
     ) -> Response:
         asset_id = cylinder_id(code)
-        body = read_body(await request.body(), CylinderBody)
+        body = read_body(await request.body(), CylinderEntry)
         record, outcome = await cylinders.register(
             granted,
             asset_id,

@@ -44,6 +44,7 @@ STATUS_OF = {
     "too_many_commands": 429,
     "too_many_applications": 429,
     "too_many_exports": 429,
+    "too_many_jobs": 429,
     "name_taken": 409,
     "already_there": 409,
     "not_acceptable": 406,

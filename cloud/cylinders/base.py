@@ -13,11 +13,13 @@ from cloud.model.cylinder import (
     CylinderRecord,
     Destroyed,
     FurtherCode,
+    ImportForm,
     Outcome,
     PermitKind,
     Step,
 )
 from cloud.model.cylinder_records import (
+    Import,
     Inspection,
     InspectionReport,
     Permit,
@@ -248,6 +250,30 @@ class Permits(Protocol):
         ...
 
 
+class Imports(Protocol):
+    """Files of many cylinders."""
+
+    async def take(
+        self, granted: Granted, form: ImportForm, raw: bytes, *, also: Sequence[Work] = ()
+    ) -> Import:
+        """Take a file; its rows are settled beside the call.
+
+        The same file again, while it is being settled, is the same import. RefuseInput
+        `bad_request`, `too_large`, `too_many_jobs`.
+        """
+        ...
+
+    async def find(
+        self, granted: Granted, *, before: int | None = None, limit: int = 100
+    ) -> list[Import]:
+        """Return the imports of the caller's organisation, the latest first."""
+        ...
+
+    async def get(self, granted: Granted, import_id: int, *, after_line: int = 0) -> Import:
+        """Return an import with rows that it refused, from after a line; RefuseInput."""
+        ...
+
+
 class CylinderDesks(Struct, frozen=True):
     """One desk for each kind of thing."""
 
@@ -255,3 +281,4 @@ class CylinderDesks(Struct, frozen=True):
     inspections: Inspections
     vehicles: Vehicles
     permits: Permits
+    imports: Imports

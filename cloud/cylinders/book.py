@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from cloud.cylinders import blocks, steps
 from cloud.cylinders.base import Organisations, Registry, Wanted
-from cloud.cylinders.changes import Turn, actor_of, turn
+from cloud.cylinders.changes import Actor, Turn, actor_of, turn
 from cloud.cylinders.check import file_faults
 from cloud.cylinders.facts import Changes, changed_since, read_facts
 from cloud.cylinders.find import find_cylinders, history_of
@@ -286,6 +286,10 @@ class Cylinders:
             self._registry.add_finding(asset_id, "codes_disagree", detail, self._clock.wall_ms())
         return mine, blocked
 
+    def peek(self, asset_id: str) -> Asset | None:
+        """Return a registered asset at once, whoever asks."""
+        return self._registry.peek(asset_id)
+
     def known(self, asset_id: str, scope: Scope) -> Asset:
         """Return the asset of a cylinder within a scope; RefuseInput `not_found`."""
         return known_cylinder(self._registry, asset_id, scope)
@@ -310,10 +314,14 @@ class Cylinders:
 
     async def write(self, granted: Granted, work: TurnWork, also: Sequence[Work]) -> None:
         """Change cylinders, in one transaction with the assets that change with them."""
+        await self.write_as(actor_of(granted), work, also)
+
+    async def write_as(self, actor: Actor, work: TurnWork, also: Sequence[Work]) -> None:
+        """As `write`, for whoever asked earlier."""
         now_ms = self._clock.wall_ms()
 
         def write(connection: Connection) -> Sequence[Asset]:
-            with turn(connection, actor_of(granted), now_ms) as taken:
+            with turn(connection, actor, now_ms) as taken:
                 assets = work(taken)
             return [msgspec.structs.replace(one, updated_at=now_ms) for one in assets]
 

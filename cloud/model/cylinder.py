@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from cloud.model.asset import DISTRICT_CHARS_MAX
 from cloud.model.permissions import Word
 from protocols.cylinders.base import Id, MarkedDate, Mass, State, Years
 
@@ -19,6 +20,7 @@ _MARKED = re.compile(r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?")
 
 Short = Annotated[str, Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Line = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+District = Annotated[str, Meta(max_length=DISTRICT_CHARS_MAX, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Marked = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?\Z")]
 Day = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")]
 Pressure = Annotated[float, Meta(gt=0, le=200)]
@@ -100,6 +102,18 @@ class CylinderFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """As its stamp told when it was registered; later told by inspections alone."""
     inspection_due_on: Marked | None = None
     last_filled_on: Day | None = None
+
+
+class CylinderEntry(CylinderFile, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A cylinder's file, and where it is kept."""
+
+    district: District | None = None
+    """None: it stays where it is."""
+
+    def file(self) -> CylinderFile:
+        """Return the file alone."""
+        names = CylinderFile.__struct_fields__
+        return CylinderFile(**{name: getattr(self, name) for name in names})
 
 
 class Block(Struct, frozen=True, kw_only=True):

@@ -10,8 +10,6 @@ from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
-from cloud.cylinders.base import CylinderDesks
-from cloud.cylinders.desks import open_desks
 from cloud.feed.sse import stream
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
@@ -25,6 +23,7 @@ from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
+from cloud.roles.cylinders import CylindersPart
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trace import TracePart
 from cloud.roles.trace_delivery import key_file
@@ -74,6 +73,7 @@ class ServeRole:
         if values is None:
             self._follower, values = _follow(common)
         self._trust, self._audit = TrustPart(common), AuditPart(common)
+        self._cylinders = CylindersPart(common)
         self._trace, self._sign_on = TracePart(common), open_sign_on(common, self._audit.book)
         self.services = Services(
             registry=common.registry,
@@ -101,7 +101,7 @@ class ServeRole:
             exports=Export(common.state_db, common.clock),
             trace=self._trace.trace,
             codes=Codes(common.schemes(), LinkBook(common.state_db, common.clock)),
-            cylinders=_cylinders(common),
+            cylinders=self._cylinders.desks,
             trust=self._trust.desk,
             clock=common.clock,
             rates=common.settings.http.rates,
@@ -124,6 +124,7 @@ class ServeRole:
         """Return what runs until the process stops."""
         parts = {"watch broker": self._trust.run(), "keep audit heads": self._audit.run()}
         parts |= self._trace.parts()
+        parts |= self._cylinders.parts()
         if self._follower is not None:
             parts["follow values"] = self._follower.run()
         return parts
@@ -166,13 +167,6 @@ def _sign_ups(common: Common) -> SignUpDesk:
         limiter=FailureLimiter(ATTEMPTS_WINDOW_MS, ATTEMPTS_MAX),
         hash_password=hash_password,
         new_id=lambda: f"firm-{secrets.token_hex(6)}",
-    )
-
-
-def _cylinders(common: Common) -> CylinderDesks:
-    zone = ZoneInfo(common.settings.time_zone)
-    return open_desks(
-        common.state_db, common.clock, common.registry, common.organisations, zone=zone
     )
 
 

@@ -5,6 +5,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cloud.cylinders.book import Cylinders
+from cloud.cylinders.imports import Imports
+from cloud.cylinders.inspections import Inspections
+from cloud.cylinders.permits import Permits
+from cloud.cylinders.vehicles import Vehicles
 from cloud.model.cylinder import CylinderFile
 from cloud.model.database import Database
 from cloud.model.granting import grant
@@ -35,6 +39,10 @@ class Yard:
     registry: AssetRegistry
     organisations: OrganisationBook
     cylinders: Cylinders
+    inspections: Inspections
+    vehicles: Vehicles
+    permits: Permits
+    imports: Imports
 
     def who(self, call: str, organisation: str, role: str, **reach: Any) -> Granted:
         """Return a call of somebody with a role."""
@@ -77,7 +85,17 @@ async def open_yard(url: str, clock: ManualClock) -> Yard:
         details = firm_details(number, kind=kind, categories=("special_equipment",))
         await organisations.put(name, details, by=ROOT)
     cylinders = Cylinders(database, clock, registry, organisations, zone=ZONE)
-    return Yard(database, clock, registry, organisations, cylinders)
+    return Yard(
+        database,
+        clock,
+        registry,
+        organisations,
+        cylinders,
+        Inspections(cylinders),
+        Vehicles(cylinders),
+        Permits(database, clock),
+        Imports(cylinders, clock),
+    )
 
 
 def file_of(number: int = 0, **fields: Any) -> CylinderFile:

@@ -23,7 +23,12 @@ from cloud.api.base import Services
 from cloud.api.rates import Rates
 from cloud.audit.base import Audit
 from cloud.audit.book import AuditBook
-from cloud.cylinders.desks import open_desks
+from cloud.cylinders.base import CylinderDesks
+from cloud.cylinders.book import Cylinders
+from cloud.cylinders.imports import Imports
+from cloud.cylinders.inspections import Inspections
+from cloud.cylinders.permits import Permits
+from cloud.cylinders.vehicles import Vehicles
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
@@ -293,7 +298,7 @@ async def open_world(
         exports=Export(database, clock),
         trace=open_trace(database, clock, folder),
         codes=Codes(shipped_schemes(), LinkBook(database, clock)),
-        cylinders=open_desks(database, clock, registry, organisations, zone=ZONE),
+        cylinders=open_cylinders(database, clock, registry, organisations),
         audit=audit,
         sign_on=sign_on and sign_on(access, organisations, audit),
         trust=trust,
@@ -318,6 +323,20 @@ async def open_world(
         )
     )
     return world[0]
+
+
+def open_cylinders(
+    database: Database, clock: Clock, registry: AssetRegistry, organisations: OrganisationBook
+) -> CylinderDesks:
+    """Open the registry of cylinders."""
+    cylinders = Cylinders(database, clock, registry, organisations, zone=ZONE)
+    return CylinderDesks(
+        cylinders,
+        Inspections(cylinders),
+        Vehicles(cylinders),
+        Permits(database, clock),
+        Imports(cylinders, clock),
+    )
 
 
 async def _open_books(
