@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select, tuple_, update
+from sqlalchemy import bindparam, select, update
 
 from cloud.cylinders.changes import Turn
 from cloud.cylinders.inspected import stamped
 from cloud.cylinders.rows import FILE, Row, codes_of, columns_of, file_of, find_row
 from cloud.model.cylinder import CylinderFile, FieldFault, FurtherCode, Outcome
 from cloud.model.cylinder_tables import cylinder, cylinder_code, vehicle
+from cloud.model.rows import insert_rows
 from protocols.errors import RefuseInput
 
 AS_REGISTERED = ("inspected_on", "inspection_due_on", "last_filled_on")
@@ -22,8 +23,19 @@ NEW: Mapping[str, Any] = {
     "purged": True,
     "scrapped_how": "",
     "scrapped_by": "",
+    "scrapped_on": None,
+    "scrapped_at": None,
 }
 """Columns of a new row that its file does not tell."""
+
+
+# made once: SQLAlchemy takes longer to make them than the database to carry them out
+_TWINS = select(cylinder.c.asset_id, cylinder.c.manufactured_on).where(
+    cylinder.c.serial_number == bindparam("serial_number"), cylinder.c.maker == bindparam("maker")
+)
+_WHOSE = select(cylinder_code.c.asset_id).where(
+    cylinder_code.c.scheme == bindparam("scheme"), cylinder_code.c.value == bindparam("value")
+)
 
 
 class FieldRefused(RefuseInput):
@@ -84,8 +96,12 @@ def add_code(turn: Turn, asset_id: str, code: FurtherCode) -> None:
     here = (cylinder_code.c.scheme == code.scheme, cylinder_code.c.value == code.value)
     done = turn.connection.execute(update(cylinder_code).where(*here).values(ended_at=None))
     if done.rowcount == 0:
-        row = {"scheme": code.scheme, "value": code.value, "asset_id": asset_id}
-        turn.connection.execute(insert(cylinder_code).values(**row, recorded_at=turn.now_ms))
+        insert_rows(turn.connection, cylinder_code, [_code_row(turn, asset_id, code)])
+
+
+def _code_row(turn: Turn, asset_id: str, code: FurtherCode) -> dict[str, Any]:
+    row = {"scheme": code.scheme, "value": code.value, "asset_id": asset_id}
+    return {**row, "recorded_at": turn.now_ms, "ended_at": None}
 
 
 def end_codes(turn: Turn, asset_id: str, code: FurtherCode | None = None) -> None:
@@ -106,13 +122,11 @@ def twins(turn: Turn, asset_id: str, file: CylinderFile) -> list[str]:
     """Return other cylinders with the same maker, serial number and year of manufacture."""
     if not (file.serial_number and file.maker):
         return []
-    column = cylinder.c
-    same = (column.serial_number == file.serial_number, column.maker == file.maker)
-    query = select(column.asset_id, column.manufactured_on).where(*same)
+    same = {"serial_number": file.serial_number, "maker": file.maker}
     return [
         row.asset_id
-        for row in turn.connection.execute(query.where(column.asset_id != asset_id))
-        if _same_year(row.manufactured_on, file.manufactured_on)
+        for row in turn.connection.execute(_TWINS, same)
+        if row.asset_id != asset_id and _same_year(row.manufactured_on, file.manufactured_on)
     ]
 
 
@@ -138,11 +152,12 @@ def _insert(turn: Turn, asset_id: str, file: CylinderFile) -> None:
     number = turn.note(asset_id, "registered", {}, told)
     columns = {**columns_of(file), **NEW, "asset_id": asset_id, "change": number}
     columns |= {"registered_at": turn.now_ms, "updated_at": turn.now_ms}
-    turn.connection.execute(insert(cylinder).values(**columns))
-    for code in (own_code(asset_id), *file.codes):
-        add_code(turn, asset_id, code)
-    if file.filler:
-        turn.moved(asset_id, "", file.filler, number)
+    insert_rows(turn.connection, cylinder, [columns])
+    insert_rows(
+        turn.connection,
+        cylinder_code,
+        [_code_row(turn, asset_id, code) for code in (own_code(asset_id), *file.codes)],
+    )
     if file.inspected_on:
         stamped(turn, asset_id, file.inspected_on, file.inspection_due_on)
 
@@ -179,16 +194,14 @@ def _faults(
 
 def taken_codes(turn: Turn, asset_id: str, codes: Sequence[FurtherCode]) -> list[FurtherCode]:
     """Return those that tell of another cylinder, or once did."""
-    if not codes:
-        return []
-    code = cylinder_code.c
-    named = tuple_(code.scheme, code.value).in_([(one.scheme, one.value) for one in codes])
-    own = own_code(asset_id)
-    # its own code is taken where it is known and the cylinder is not: that was scrapped and went
-    itself = and_(code.scheme == own.scheme, code.value == own.value)
-    others = or_(code.asset_id != asset_id, itself)
-    query = select(code.scheme, code.value).where(named, others)
-    return [FurtherCode(*row) for row in turn.connection.execute(query)]
+    own, found = own_code(asset_id), []
+    for code in codes:
+        named = {"scheme": code.scheme, "value": code.value}
+        whose = turn.connection.execute(_WHOSE, named).scalar()
+        # its own code is taken where it is known and the cylinder is not: that one is gone
+        if whose is not None and (whose != asset_id or code == own):
+            found.append(code)
+    return found
 
 
 def _fault(field: str, expected: str, found: str) -> FieldFault:
