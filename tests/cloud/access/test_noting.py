@@ -376,6 +376,29 @@ EXAMPLES = {
     "POST /api/v1/cylinders/{code}/inspections/{inspection_id}/withdraw": Example(
         f"{INSPECTED[0]}/1/withdraw", A1, WHY, before=INSPECTED
     ),
+    **{
+        f"POST /cylinders/{{code}}/{step}": Example(
+            f"/cylinders/{CYLINDER}/{step}",
+            A1,
+            WHY,
+            form=True,
+            before=(f"{CYLINDERS}/{CYLINDER}/{before}", WHY) if before else None,
+        )
+        for step, before in (
+            ("lose", ""),
+            ("find", "lose"),
+            ("take-out", ""),
+            ("put-back", "take-out"),
+            ("block", ""),
+        )
+    },
+    "POST /cylinders/{code}/blocks/{block_id}/lift": Example(
+        f"/cylinders/{CYLINDER}/blocks/1/lift",
+        A1,
+        WHY,
+        form=True,
+        before=(f"{CYLINDERS}/{CYLINDER}/block", WHY),
+    ),
     "PUT /api/v1/cylinder-vehicles/{vehicle_id}": Example(
         f"/api/v1/cylinder-vehicles/{VEHICLE}",
         f"cylinder-vehicle:{VEHICLE}",
@@ -558,6 +581,7 @@ async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: 
         "/api/v1/scans",
         "/assets/{asset_id}",
         "/audit",
+        "/cylinders/{code}",
         "/fleet",
     }
 
