@@ -48,7 +48,9 @@ def record(turn: Turn, asset_id: str, report: InspectionReport, body: str) -> No
         detail = f"{report.kind} inspection on {report.inspected_on}"
         raise RefuseInput("already_there", detail)
     _insert(turn, asset_id, report, body, report.kind)
-    told = {**msgspec.structs.asdict(report), "body": body}
+    told = {"inspection": report.kind, **msgspec.structs.asdict(report), "body": body}
+    del told["kind"]
+    told = {name: value for name, value in told.items() if value not in (None, "", (), False)}
     _settle(turn, asset_id, "inspected", {}, told, "")
 
 
@@ -95,9 +97,10 @@ def _settle(
         columns["purged"] = False  # the first filling after it must find it purged
     turn.change(asset_id, what, columns, told=(before, after), reason=reason)
     if counting and counting[0].result == "failed":
-        add_block(turn, asset_id, "inspection_failed", f"on {counting[0].inspected_on}")
+        add_block(turn, asset_id, "inspection_failed", counting[0].inspected_on)
     else:
-        lift_cause(turn, asset_id, "inspection_failed", what)
+        reason = counting[0].inspected_on if counting else reason
+        lift_cause(turn, asset_id, "inspection_failed", reason)
 
 
 def _renews(one: Inspection) -> bool:

@@ -93,5 +93,5 @@ def block_disagreeing(
 
 def disagreement(told: Mapping[str, Sequence[FurtherCode]]) -> str:
     """Say which code tells of which cylinder."""
-    parts = [f"{code} tells {one}" for one, codes in told.items() for code in codes]
+    parts = [f"{code} → {one}" for one, codes in told.items() for code in codes]
     return ", ".join(parts)[:500]

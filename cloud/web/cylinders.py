@@ -39,6 +39,8 @@ MARKS = (
     *("test_pressure_mpa", "water_capacity_l", "tare_kg", "allowable_fill_kg"),
 )
 REASON_CHARS_MAX = 500
+WORDS = ("cylinder_state", "cylinder_cause", "cylinder_how", "inspection_kind", "inspection_result")
+"""Families of texts in which a value of the history may have one."""
 
 
 class ChangeView(Struct, frozen=True):
@@ -191,16 +193,26 @@ def _told(value: object, t: Texts) -> str:
         case bool():
             return t("cylinders.yes") if value else t("cylinders.no")
         case str():
-            return t.find(f"cylinder_state.{value}", value)
+            return _word(value, t)
         case list():
             return ", ".join(_told(one, t) for one in value)
         case {"scheme": str(scheme), "value": str(code)}:
             return str(FurtherCode(scheme, code))
+        case {"title": str(title)}:
+            return title
         case dict():
             told = [f"{name} {_told(one, t)}" for name, one in value.items() if one]
             return ", ".join(told) or "—"
         case _:
             return str(value)
+
+
+def _word(text: str, t: Texts) -> str:
+    """Return a word of the history in the page's language; what is no such word stays."""
+    for family in WORDS:
+        if (found := t.find(f"{family}.{text}", "")) != "":
+            return found
+    return text
 
 
 def _names(
