@@ -1,21 +1,11 @@
 """What can be told wrong of a cylinder's file by itself."""
 
 import re
-from collections.abc import Sequence
-from typing import Protocol
 
 from cloud.cylinders.facts import TAG_UID
 from cloud.model.cylinder import CylinderFile, FieldFault, date_faults
 
 _UID = re.compile(r"(?:[0-9A-F]{2}){4,32}")
-
-
-class Kinds(Protocol):
-    """The kinds of shells, gases and finding codes that the rules know."""
-
-    def unknown(self, file: CylinderFile) -> Sequence[FieldFault]:
-        """Return what of a file the rules do not know."""
-        ...
 
 
 def file_faults(file: CylinderFile) -> list[FieldFault]:

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from cloud.cylinders.rows import Row, codes_of, find_row, state_of
 from cloud.model.cylinder import FurtherCode, read_marked
-from cloud.model.cylinder_tables import cylinder, cylinder_gone, cylinder_head
+from cloud.model.cylinder_tables import cylinder, cylinder_change, cylinder_gone, cylinder_head
 from cloud.model.cylinder_tables import vehicle as vehicle_table
-from protocols.cylinders.base import Cylinder, MarkedDate, Vehicle
+from protocols.cylinders.base import Cylinder, MarkedDate, State, Vehicle
 
 TAG_UID = "tag_uid"
 COLUMNS = (
@@ -22,6 +22,10 @@ COLUMNS = (
     *("purged", "last_filled_on"),
 )
 CODES_A_QUERY = 500
+DENIED: tuple[State, ...] = ("lost", "scrapped")
+"""States in which nobody fills it; `blocked` is told by its blocks."""
+OPENED = ("unblocked", "found", "transferred")
+"""What in a history may end that others must not fill it, or make it one's own."""
 
 
 class Changes(Struct, frozen=True, kw_only=True):
@@ -31,6 +35,11 @@ class Changes(Struct, frozen=True, kw_only=True):
     """As they are now, each once."""
     gone: tuple[str, ...]
     """Asset ids that are the filler's no more."""
+    denied: Mapping[str, State] = {}
+    """Of other fillers, newly blocked, lost or scrapped, by asset id; empty where nobody's are
+    asked for."""
+    admitted: tuple[str, ...] = ()
+    """Asset ids that were denied so, and are no longer."""
     cursor: int
     """What to ask with next time."""
     more: bool
@@ -69,9 +78,12 @@ def changed_since(
     ends += [gone[limit - 1][1]] if len(gone) > limit else []
     end = min(ends, default=head)
     shown = [row for row in found if row["change"] <= end]
+    denied, admitted = _denials(connection, cursor, end, filler, vehicles) if filler else ({}, ())
     return Changes(
         cylinders=tuple(_all_facts(connection, shown)),
         gone=tuple(asset_id for asset_id, change in gone if change <= end and asset_id not in rows),
+        denied=denied,
+        admitted=admitted,
         cursor=end,
         more=bool(ends),
     )
@@ -81,6 +93,25 @@ def _whose(filler: str | None, vehicles: bool) -> list[ColumnElement[bool]]:
     if filler is None:
         return [and_(cylinder.c.change > 0)]
     return [cylinder.c.filler == filler, *([cylinder.c.vehicle != ""] if vehicles else [])]
+
+
+def _denials(
+    connection: Connection, cursor: int, end: int, filler: str, vehicles: bool
+) -> tuple[dict[str, State], tuple[str, ...]]:
+    """Return what of others must not be filled from now on, and what may be again."""
+    column, history = cylinder.c, cylinder_change.c
+    others = [column.filler != filler, *([column.vehicle == ""] if vehicles else [])]
+    shut = or_(column.blocks > 0, column.state.in_(DENIED))
+    query = select(column.asset_id, column.state, column.blocks)
+    query = query.where(column.change > cursor, column.change <= end, *others, shut)
+    denied = {row["asset_id"]: state_of(row) for row in connection.execute(query).mappings()}
+    if cursor == 0:
+        return denied, ()
+    within = (history.change > cursor, history.change <= end, history.what.in_(OPENED))
+    opened = select(history.asset_id).where(*within)
+    still = select(column.asset_id).where(column.asset_id.in_(opened), and_(shut, *others))
+    ids = set(connection.execute(opened).scalars()) - set(connection.execute(still).scalars())
+    return denied, tuple(sorted(ids))
 
 
 def _gone(

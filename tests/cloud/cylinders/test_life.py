@@ -345,3 +345,28 @@ async def test_permits_are_listed_by_organisation_and_kind(yard: Yard) -> None:
     assert len(await yard.permits.find()) == 2
     with pytest.raises(RefuseInput, match="not_found"):
         await yard.permits.put(office, "body-a", "filling", "TS-3", body)
+
+
+async def test_others_hear_what_must_not_be_filled_and_what_may_again(yard: Yard) -> None:
+    """A snapshot of gas-b holds none of gas-a's files, only which of them are shut."""
+    await yard.cylinders.register(yard.filler(), code_of(1), file_of(1), DISTRICT)
+    await yard.cylinders.register(yard.filler(), code_of(2), file_of(2), DISTRICT)
+    await yard.cylinders.block(yard.office("cylinders.block"), CODE, "recall")
+    report = yard.filler(call="cylinders.report")
+    await yard.cylinders.take_step(report, code_of(1), "lose", "gone")
+    whole = await yard.cylinders.changed_since(0, "gas-b")
+    assert (whole.cylinders, whole.gone) == ((), ())
+    assert (whole.denied, whole.admitted) == ({CODE: "blocked", code_of(1): "lost"}, ())
+    assert (await yard.cylinders.changed_since(0, "gas-a")).denied == {}
+    await yard.cylinders.lift(yard.office("cylinders.resolve"), CODE, 1, "new valve")
+    await yard.cylinders.take_step(report, code_of(1), "find", "in the yard")
+    scrapper = yard.filler(call="cylinders.scrap")
+    await yard.cylinders.scrap(scrapper, code_of(2), "cut", TODAY, "王五", "burnt")
+    page = await yard.cylinders.changed_since(whole.cursor, "gas-b")
+    assert page.denied == {code_of(2): "scrapped"}
+    assert page.admitted == tuple(sorted((CODE, code_of(1))))
+    await yard.cylinders.block(yard.office("cylinders.block"), CODE, "once more")
+    await yard.cylinders.transfer(yard.filler(), CODE, "gas-b", "sold")
+    page = await yard.cylinders.changed_since(page.cursor, "gas-b")
+    assert [(one.code, one.state) for one in page.cylinders] == [(CODE, "blocked")]
+    assert (page.denied, page.admitted) == ({}, (CODE,))
