@@ -28,6 +28,7 @@ from cloud.model.principal import EVERYTHING, Granted, Scope
 from cloud.model.registering import (
     AssetBody,
     Seen,
+    check_cylinder,
     check_gateways,
     check_place,
     is_new,
@@ -414,6 +415,7 @@ class Services:
         earlier = await self.registry.get(asset_id)
         parties = parties_after(body.parties, earlier, granted)
         kind = body.kind or scheme_of(asset_id)
+        check_cylinder(earlier, kind, parties)
         check_place(kind, body, parties, granted.scope)
         seen = Seen(self.registry.admits_gateway, self.registry.names_gateway, self.assets_of)
         check_gateways(seen, asset_id, body, earlier, granted.scope)

@@ -16,7 +16,6 @@ from cloud.cylinders.facts import Changes, changed_since, read_facts
 from cloud.cylinders.find import find_cylinders, history_of
 from cloud.cylinders.register import FieldRefused, write_file
 from cloud.cylinders.rights import (
-    FILLER,
     asset_after,
     check_filler,
     check_kind,
@@ -37,6 +36,7 @@ from cloud.model.cylinder import (
 )
 from cloud.model.database import Database, Work
 from cloud.model.principal import Granted, Scope
+from cloud.model.registering import FILLER
 from protocols.clock import Clock
 from protocols.cylinders.base import Cylinder
 from protocols.errors import RefuseInput

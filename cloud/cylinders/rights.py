@@ -5,11 +5,10 @@ from cloud.model.asset import Asset
 from cloud.model.cylinder import SCHEME, CylinderFile
 from cloud.model.permissions import category_of
 from cloud.model.principal import Scope
+from cloud.model.registering import FILLER
 from protocols.errors import RefuseInput
 
 FILLING_STATION, INSPECTION_BODY = "filling_station", "inspection_body"
-FILLER = "filler"
-"""The part of an asset that its filler plays."""
 
 
 def asset_after(earlier: Asset | None, asset_id: str, district: str | None, filler: str) -> Asset:

@@ -11,10 +11,11 @@ from msgspec import Meta, Struct
 
 from cloud.model.asset import DISTRICT_CHARS_MAX
 from cloud.model.permissions import Word
+from cloud.model.registering import CYLINDER
 from protocols.cylinders.base import Id, MarkedDate, Mass, State, Years
 
-SCHEME = "cylinder"
-"""Of the asset ids of cylinders, and their kind."""
+SCHEME = CYLINDER
+"""Of their asset ids, and their kind."""
 CODES_MAX, DOCUMENTS_MAX, COMPONENTS_MAX, FINDINGS_MAX = 16, 20, 20, 50
 _MARKED = re.compile(r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?")
 
