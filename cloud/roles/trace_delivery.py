@@ -13,7 +13,8 @@ from cloud.model.principal import NOTHING, Scope
 from cloud.roles.common import Common
 from cloud.roles.sign_on import open_caller
 from cloud.trace.base import StoredEvent
-from cloud.trace.delivery import Deliveries, formats_of
+from cloud.trace.delivery import Deliveries
+from cloud.trace.due import Reader, formats_of
 from cloud.trace.query.parse import read_query
 from cloud.trace.render import Renderer
 from cloud.trace.store import SqlTraceStore
@@ -55,15 +56,20 @@ class WebhookSeal:
 def open_deliveries(common: Common) -> Deliveries:
     """Return what sends."""
     standard = common.standard
+    store = SqlTraceStore(common.state_db, standard=standard)
     return Deliveries(
         common.state_db,
-        SqlTraceStore(common.state_db, standard=standard),
+        store,
         outbound=open_caller(common.settings.outbound),
         seal=WebhookSeal(key_file(common)),
         clock=common.clock,
-        zone=ZoneInfo(common.settings.time_zone),
         rights=lambda principal, account: rights_of(common, principal, account),
-        read_query=lambda query: read_query(query, standard),
+        reader=Reader(
+            store,
+            clock=common.clock,
+            zone=ZoneInfo(common.settings.time_zone),
+            read_query=lambda query: read_query(query, standard),
+        ),
         write=Writer(standard),
     )
 
