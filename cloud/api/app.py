@@ -42,7 +42,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(RateLimit, rates=services.rates, clock=services.clock)
     app.add_middleware(EpcisBorder)
     app.add_middleware(SecurityHeaders)
-    guard = guard_of(services.access)
+    guard = guard_of(services.access, services.base_url)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
     app.include_router(accounts.keys_router(services, guard))
     for resource in (*resources, feed, audit, organisations, accounts, me, devices):

@@ -16,7 +16,7 @@ from cloud.model.tables import secret
 from cloud.roles.common import Common
 from cloud.roles.lineage import LineagePart
 from cloud.roles.sign_on import open_caller
-from cloud.roles.trace_delivery import WebhookSeal, key_file
+from cloud.roles.trace_delivery import WebhookSeal, key_file, open_live
 from cloud.trace.base import EpcFormat, Formats, Listing, StoredEvent
 from cloud.trace.capture import CaptureLimits, SqlCaptures
 from cloud.trace.query.parse import read_extensions, read_query, read_url
@@ -37,6 +37,7 @@ class TracePart:
     def __init__(self, common: Common) -> None:
         self.standard = standard = common.standard
         database, clock, limits = common.state_db, common.clock, CaptureLimits()
+        zone = ZoneInfo(common.settings.time_zone)
         readers = Readers(
             standard, bytes_max=limits.bytes_max, tolerances_of=partial(_tolerances, common)
         )
@@ -54,8 +55,9 @@ class TracePart:
                 self.store,
                 seal=WebhookSeal(key_file(common)),
                 clock=clock,
-                zone=ZoneInfo(common.settings.time_zone),
+                zone=zone,
             ),
+            live=open_live(self.store, standard, clock, zone),
             check_address=open_caller(common.settings.outbound).check,
             pages=PageTokens(database.write_now(page_key), clock, SpentTokens(database)),
             render=Rendering(standard),

@@ -14,6 +14,7 @@ from fastapi import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cloud.api.base import Services
+from cloud.api.guard import own_hosts
 from cloud.model.granting import OPEN, check_call, grant, mark
 from cloud.model.principal import NOTHING, Granted, Scope
 from cloud.model.session import (
@@ -199,8 +200,7 @@ class Visit:
         origin = self.request.headers.get("origin")
         if origin is None:
             return
-        own = {self.request.headers.get("host", ""), urlsplit(self.services.base_url).netloc}
-        if urlsplit(origin).netloc not in own - {""}:
+        if urlsplit(origin).netloc not in own_hosts(self.request, self.services.base_url):
             raise RefuseInput("forbidden", "the request came from another site")
 
     def check_csrf(self, given: str) -> None:

@@ -10,6 +10,7 @@ from cloud.api.epcis.tokens import PageTokens
 from cloud.model.database import Database, Work
 from cloud.outbound.policy import check_addresses, check_text, check_url, read_policy
 from cloud.roles.trace import Rendering
+from cloud.roles.trace_delivery import open_live
 from cloud.trace.base import Behaviour, Job
 from cloud.trace.capture import CaptureLimits, SqlCaptures
 from cloud.trace.lineage.desk import LineageDesk
@@ -84,15 +85,15 @@ def open_trace(database: Database, clock: Clock, folder: Path) -> Trace:
     """Build it over a state database."""
     readers = Readers(standard(), bytes_max=LIMITS.bytes_max, tolerances_of=lambda _: STANDARD)
     store = SqlTraceStore(database, standard=standard())
+    zone = ZoneInfo("Asia/Shanghai")
     return Trace(
         store=store,
         captures=PromptCaptures(
             database, store, readers=readers.by_media(), clock=clock, limits=LIMITS
         ),
         capture_events_max=LIMITS.events_max,
-        subscriptions=SqlSubscriptions(
-            database, store, seal=OpenSeal(), clock=clock, zone=ZoneInfo("Asia/Shanghai")
-        ),
+        subscriptions=SqlSubscriptions(database, store, seal=OpenSeal(), clock=clock, zone=zone),
+        live=open_live(store, standard(), clock, zone),
         check_address=check_address,
         pages=PageTokens(PAGE_KEY, clock, SpentTokens(database)),
         render=Rendering(standard()),

@@ -11,6 +11,7 @@ from cloud.trace.base import (
     EpcFormat,
     Formats,
     Listing,
+    LiveSubscriptions,
     StoredEvent,
     Subscriptions,
     TraceStore,
@@ -71,6 +72,8 @@ class Trace:
     capture_events_max: int
     """Of one document."""
     subscriptions: Subscriptions
+    live: LiveSubscriptions
+    """Those over WebSockets."""
     check_address: Callable[[str], Awaitable[None]]
     """Refuses an address that events may not be sent to; see `cloud.outbound.base`."""
     pages: PageTokens
