@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from cloud.access.base import Access
 from cloud.model.granting import OPEN, check_call, grant, mark
 from cloud.model.principal import Granted, Principal
-from cloud.model.session import CSRF_HEADER, SESSION_COOKIE
+from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, own_hosts
 from protocols.errors import RefuseInput, StopService
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -104,11 +104,6 @@ def guarded_routes(routes: Iterable[BaseRoute]) -> Iterator[APIRoute | APIWebSoc
             raise StopService(f"a route of an unknown kind: {route!r}")
 
 
-def own_hosts(request: HTTPConnection, base_url: str) -> set[str]:
-    """Return the hosts at which pages of this service stand."""
-    return {request.headers.get("host", ""), urlsplit(base_url).netloc} - {""}
-
-
 def _caller(access: Access, request: HTTPConnection, base_url: str) -> Principal:
     authorization = request.headers.get("authorization")
     if authorization is not None:
@@ -144,5 +139,5 @@ def _check_origin(socket: HTTPConnection, base_url: str) -> None:
         origin = urlsplit("")
     by_tls = base_url.startswith("https:") or socket.scope["scheme"] == "wss"
     schemes = ("https",) if by_tls else ("http", "https")
-    if origin.scheme not in schemes or origin.netloc not in own_hosts(socket, base_url):
+    if origin.scheme not in schemes or origin.netloc not in own_hosts(socket.headers, base_url):
         raise RefuseInput("forbidden", "a page of another site may not open a WebSocket")

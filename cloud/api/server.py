@@ -37,7 +37,10 @@ class PatientProtocol(H11Protocol):
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; as long as no answer is under way, time runs."""
+        """Take bytes; as long as no answer is under way, time runs.
+
+        An upgrade is an answer, too: from there on `PatientSocket` looks at the time.
+        """
         super().data_received(data)
         if self.conn.our_state in (h11.SEND_RESPONSE, h11.SEND_BODY):
             self._stop_waiting()
@@ -48,11 +51,6 @@ class PatientProtocol(H11Protocol):
         """Forget the timer."""
         self._stop_waiting()
         super().connection_lost(exc)
-
-    def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Hand the connection on; from here on `PatientSocket` looks at the time."""
-        self._stop_waiting()
-        super().handle_websocket_upgrade(event)
 
     def _should_upgrade(self) -> bool:
         here = self.scope["method"] == "GET" and SOCKETS_AT.fullmatch(self.scope["raw_path"])

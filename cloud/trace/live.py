@@ -136,9 +136,11 @@ class LiveSubscription:
                 begun = await self._desk.due(self._standing)
                 await self._look_at_query(begun is not None)
                 if begun is not None:
-                    self._standing = begun
-                    async for document in self._due():
-                        yield document
+                    self._standing, more = begun, True
+                    while more:
+                        document, more = await self._next()
+                        if document:
+                            yield document
             except RetryLater as error:  # nothing is lost: it goes on where it was
                 logger.warning("subscription waits: %s", error)
             await asyncio.sleep(LOOK_S)
@@ -149,13 +151,11 @@ class LiveSubscription:
             self._looks = 0
             await self._desk.check(self._query)
 
-    async def _due(self) -> AsyncGenerator[bytes]:
-        more = True
-        while more:
-            page, document = await self._desk.page(self._standing, self._rights())
-            if len(document) > self._document_bytes and len(page.events) > 1:
-                self._standing = moved(self._standing, halved(page))
-                continue
-            if document:
-                yield document
-            self._standing, more = self._desk.taken(self._standing, page), page.more
+    async def _next(self) -> tuple[bytes, bool]:
+        """Return the next document, empty for none, and whether more follows at once."""
+        page, document = await self._desk.page(self._standing, self._rights())
+        if len(document) > self._document_bytes and len(page.events) > 1:
+            self._standing = moved(self._standing, halved(page))
+            return b"", True
+        self._standing = self._desk.taken(self._standing, page)
+        return document, page.more

@@ -14,7 +14,6 @@ from fastapi import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cloud.api.base import Services
-from cloud.api.guard import own_hosts
 from cloud.model.granting import OPEN, check_call, grant, mark
 from cloud.model.principal import NOTHING, Granted, Scope
 from cloud.model.session import (
@@ -24,6 +23,7 @@ from cloud.model.session import (
     Browser,
     Session,
     browser_of,
+    own_hosts,
 )
 from cloud.web.format import clock_time, duration
 from cloud.web.texts import LANGUAGES, Texts, load_texts
@@ -200,7 +200,7 @@ class Visit:
         origin = self.request.headers.get("origin")
         if origin is None:
             return
-        if urlsplit(origin).netloc not in own_hosts(self.request, self.services.base_url):
+        if urlsplit(origin).netloc not in own_hosts(self.request.headers, self.services.base_url):
             raise RefuseInput("forbidden", "the request came from another site")
 
     def check_csrf(self, given: str) -> None:

@@ -23,8 +23,8 @@ from unittest.mock import patch
 import httpx
 import msgspec
 from fastapi import FastAPI
-from starlette.requests import HTTPConnection
 from sqlalchemy import insert
+from starlette.requests import HTTPConnection
 
 from cloud.access.base import Access
 from cloud.alarms.desk import AlarmDesk

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import urlencode
 
+import pytest
 import uvicorn
 from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
@@ -61,25 +62,23 @@ class Line:
         """Follow a query; used with `async with`."""
         return connect(self.url(name, **controls), additional_headers=who)
 
-    async def refused(self, who: Mapping[str, str] = ADMIN, **controls: str) -> dict[str, Any]:
+    async def refused(self, who: Mapping[str, str] = ADMIN, /, **controls: str) -> dict[str, Any]:
         """Return the problem that the upgrade is answered with."""
-        try:
+        with pytest.raises(InvalidStatus) as refused:
             async with self.follow(who, **controls):
-                raise AssertionError("it was let in")
-        except InvalidStatus as error:
-            body = json.loads(error.response.body or b"{}")
-            assert body["status"] == error.response.status_code
-            assert error.response.headers["x-content-type-options"] == "nosniff"
-            return cast("dict[str, Any]", body)
+                pass
+        answer = refused.value.response
+        body = json.loads(answer.body or b"{}")
+        assert body["status"] == answer.status_code
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        return cast("dict[str, Any]", body)
 
 
 @contextlib.asynccontextmanager
-async def open_line(
-    asked: Asked, sockets: Sockets = PATIENT, *, base_url: str = ""
-) -> AsyncIterator[Line]:
-    """Serve it with these limits."""
+async def open_line(asked: Asked, sockets: Sockets = PATIENT, **more: Any) -> AsyncIterator[Line]:
+    """Serve it with these limits; `more`: of `Services`."""
     people = asked.people
-    services = replace(asked.world.services, sockets=sockets, base_url=base_url)
+    services = replace(asked.world.services, sockets=sockets, **more)
     services = replace(services, access=cast("Access", Door(services.access, people)))
     async with serve(create_app(services), sockets) as server:
         yield Line(asked, server)
