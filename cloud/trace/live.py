@@ -16,7 +16,7 @@ from protocols.errors import RefuseInput, RetryLater
 logger = logging.getLogger(__name__)
 LOOK_S = 0.5
 """Each looks so often for what is new, and whether its subscriber still may."""
-QUERY_S = 5.0
+QUERY_S = 10.0
 """At rest each looks so often whether its query is still there."""
 AT_ONCE = 8
 """Pages read and written at the same time; others wait for their turn."""
@@ -56,7 +56,7 @@ class LiveDesk:
     ) -> "LiveSubscription":
         """See `LiveSubscriptions`."""
         query = await self._store.get_query(organisation, query_name)
-        head_no, _ = await self._store.head()
+        head_no = await self._newest(at_once=True)
         one = new_subscription(
             organisation,
             query_name,
@@ -98,11 +98,15 @@ class LiveDesk:
         """Return a subscription whose reader took a page."""
         return moved(standing, self._reader.taken(page))
 
-    async def _newest(self) -> int:
-        """Return the number of the newest event, looked up once for all who ask about now."""
+    async def _newest(self, *, at_once: bool = False) -> int:
+        """Return the number of the newest event, looked up once for all who ask about now.
+
+        `at_once`: it is the newest now. Nobody is told an older one afterwards, so that no run
+        goes back behind where its subscription began.
+        """
         async with self._looking:
             now = asyncio.get_running_loop().time()
-            if now >= self._stale_at:
+            if at_once or now >= self._stale_at:
                 self._head_no, _ = await self._store.head()
                 self._stale_at = now + LOOK_S / 2
             return self._head_no
