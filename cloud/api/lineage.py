@@ -7,12 +7,12 @@ from starlette.datastructures import QueryParams
 
 from cloud.api.base import Services
 from cloud.api.guard import Guard
-from cloud.api.items import items_meant
 from cloud.api.lineage_sheet import sheet
 from cloud.api.parameters import check_names, whole
 from cloud.api.render import answer
 from cloud.model.principal import Granted, Scope
 from cloud.trace.lineage.base import Bounds, Direction, Question
+from cloud.trace.lineage.meant import items_meant
 from protocols.clock import parse_time
 from protocols.errors import RefuseInput
 

@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services
-from cloud.api.items import items_meant, meant
 from cloud.trace.lineage.base import Bounds, Direction, Question, Shown
+from cloud.trace.lineage.meant import items_meant, meant
 from cloud.web.lineage_picture import HEIGHT, WIDTH, draw
 from cloud.web.visit import SignedIn, Visit
 from protocols.errors import RefuseInput
