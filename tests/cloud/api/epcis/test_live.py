@@ -246,9 +246,6 @@ async def test_bad_control_is_told_before_the_upgrade(line: Line) -> None:
         assert (problem["status"], problem["type"]) == expected, controls
     problem = await line.refused(stream="true", initialRecordTime="yesterday")
     assert (problem["status"], problem["type"]) == (400, "epcisException:ValidationException")
-
-
-async def test_control_that_stands_twice_is_refused(line: Line) -> None:
     with pytest.raises(InvalidStatus) as refused:
         async with connect(f"{line.url()}&stream=true", additional_headers=ADMIN):
             pass
