@@ -12,7 +12,6 @@ from cloud.api.parameters import check_names, whole
 from cloud.api.render import answer
 from cloud.model.principal import Granted, Scope
 from cloud.trace.lineage.base import Bounds, Direction, Question
-from cloud.trace.lineage.meant import items_meant
 from protocols.clock import parse_time
 from protocols.errors import RefuseInput
 
@@ -57,8 +56,7 @@ async def question(query: QueryParams, services: Services, scope: Scope) -> Ques
         horizon_us=_time_us(query, "horizon"),
     )
     direction = cast("Direction", _one_of(query, "direction", ("back", "forward")))
-    lineages = services.trace.lineages
-    start = await items_meant(texts, services.codes.schemes, lineages, scope=scope)
+    start = await services.trace.lineages.items(texts, scope=scope)
     return Question(start, direction, _time_us(query, "at"), bounds)
 
 

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from cloud.api.base import Services
 from cloud.trace.lineage.base import Bounds, Direction, Question, Shown
-from cloud.trace.lineage.meant import items_meant, meant
 from cloud.web.lineage_picture import HEIGHT, WIDTH, draw
 from cloud.web.visit import SignedIn, Visit
 from protocols.errors import RefuseInput
@@ -36,14 +35,14 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
         head = services.feed.head
         if not item:
             return visit.render("trace.html", head=head, **asked)
-        lineages, registry = services.trace.lineages, services.codes.schemes
+        lineages = services.trace.lineages
         try:
-            start = await items_meant([item], registry, lineages, scope=visit.scope)
+            start = await lineages.items([item], scope=visit.scope)
             question = Question(start, cast("Direction", direction), None, BOUNDS)
             shown = await lineages.trace(question, scope=visit.scope)
         except RefuseInput as refusal:
             asked["fault"] = refusal.reason
-            asked["may_be"] = meant(item, registry) if refusal.reason == "ambiguous" else ()
+            asked["may_be"] = lineages.meant(item) if refusal.reason == "ambiguous" else ()
             return visit.render("trace.html", status=404, head=head, **asked)
         opened = [int(one) for one in query.getlist("open")[:OPENED_MAX] if one.isdecimal()]
         asked["shown"] = shown

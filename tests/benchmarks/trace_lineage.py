@@ -17,6 +17,7 @@ from cloud.trace.lineage.trace import trace
 from tests.benchmarks.lineage import WIDE, anonymous_mib, large, small
 from tests.benchmarks.lineage_data import City
 from tests.benchmarks.trace_city import item_id
+from tests.support.shipped import shipped_schemes
 
 TRACES, ANSWERS, REPEATS = 1_000, 100, 5
 
@@ -34,7 +35,7 @@ async def measure_traces(database: Database, folder: Path, made: City) -> None:
     _traces("under 1,000 items", database, keeper, starts)
     if families := large(made):
         _traces("250,000 items", database, keeper, families * REPEATS)
-    await _answers(LineageDesk(database, keeper), starts[:ANSWERS])
+    await _answers(LineageDesk(database, keeper, shipped_schemes()), starts[:ANSWERS])
 
 
 def _traces(

@@ -5,7 +5,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -47,13 +47,11 @@ from cloud.trace.resolver.book import LinkBook
 from cloud.trust import signing
 from cloud.trust.base import Trust
 from cloud.web.pages import mount
-from protocols.catalog.divisions import load_divisions
-from protocols.catalog.schemes import load_schemes
 from protocols.clock import Clock, ManualClock, SystemClock
-from protocols.codes.registry import SchemeRegistry
 from protocols.errors import RefuseInput
 from protocols.readings import Value
 from tests.support.retention import shipped_rules
+from tests.support.shipped import shipped_schemes
 from tests.support.state_database import open_state
 from tests.support.trace_world import open_trace
 
@@ -322,12 +320,6 @@ async def open_world(
         )
     )
     return world[0]
-
-
-@lru_cache(maxsize=1)
-def shipped_schemes() -> SchemeRegistry:
-    """The schemes that are shipped."""
-    return SchemeRegistry(load_schemes(None)[0], load_divisions())
 
 
 def _ledgers(world: list[World]) -> Callable[[str], Awaitable[list[SpoolLedger]]]:

@@ -24,6 +24,7 @@ from protocols.catalog.files import data_root
 from protocols.clock import Clock
 from protocols.epcis.standard import Standard, load_standard
 from protocols.epcis.tolerances import STANDARD
+from tests.support.shipped import shipped_schemes
 
 PAGE_KEY = bytes(32)
 LIMITS = CaptureLimits()
@@ -101,5 +102,5 @@ def open_trace(database: Database, clock: Clock, folder: Path) -> Trace:
         read_query=partial(read_query, standard=standard()),
         read_url=partial(read_url, standard=standard()),
         read_extensions=read_extensions,
-        lineages=LineageDesk(database, Keeper(database, folder / "lineage")),
+        lineages=LineageDesk(database, Keeper(database, folder / "lineage"), shipped_schemes()),
     )

@@ -4,7 +4,7 @@ The rules are those of docs/lineage.md, whose words are used here. Objects, clas
 `item_no`s, events `event_no`s; times are us since 1970 UTC.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
@@ -297,8 +297,17 @@ class Shown(Struct, frozen=True, kw_only=True):
 class Lineages(Protocol):
     """Where things come from and go to, for whoever asks."""
 
-    async def known(self, ids: Collection[str], *, scope: Scope) -> Collection[str]:
-        """Return those of some identifiers that a visible event names."""
+    def meant(self, text: str) -> Sequence[str]:
+        """Return the identifiers that a text may stand for, the surest first; at least one."""
+        ...
+
+    async def items(self, texts: Sequence[str], *, scope: Scope) -> tuple[str, ...]:
+        """Return the one identifier of each text that a visible event names; else its surest.
+
+        Raises:
+            RefuseInput: `ambiguous`: events name several, and all of them are told.
+
+        """
         ...
 
     async def trace(self, question: Question, *, scope: Scope) -> Shown:

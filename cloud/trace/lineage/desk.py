@@ -1,6 +1,6 @@
 """Answers lineages: finds them, names what the caller may see, hides the rest."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 import numpy as np
 from sqlalchemy import Connection
@@ -30,7 +30,9 @@ from cloud.trace.lineage.base import (
 from cloud.trace.lineage.columns import taken
 from cloud.trace.lineage.facts import Fact, facts_of, items_of, known_items, names_of
 from cloud.trace.lineage.keeper import Keeper
+from cloud.trace.lineage.meant import chosen, meant
 from cloud.trace.lineage.trace import trace
+from protocols.codes.registry import SchemeRegistry
 from protocols.epcis.event import Role
 
 _ROLES: tuple[Role, ...] = ("epc", "parent", "child", "input", "output")
@@ -39,12 +41,18 @@ _ROLES: tuple[Role, ...] = ("epc", "parent", "child", "input", "output")
 class LineageDesk:
     """`Lineages` over the repository's tables and its index."""
 
-    def __init__(self, database: Database, keeper: Keeper) -> None:
-        self._database, self._keeper = database, keeper
+    def __init__(self, database: Database, keeper: Keeper, registry: SchemeRegistry) -> None:
+        self._database, self._keeper, self._registry = database, keeper, registry
 
-    async def known(self, ids: Collection[str], *, scope: Scope) -> Collection[str]:
+    def meant(self, text: str) -> Sequence[str]:
         """As `Lineages`."""
-        return await self._database.read(lambda c: known_items(c, ids, scope))
+        return meant(text, self._registry)
+
+    async def items(self, texts: Sequence[str], *, scope: Scope) -> tuple[str, ...]:
+        """As `Lineages`."""
+        may_be = {text: self.meant(text) for text in texts}
+        ids = {one for some in may_be.values() for one in some}
+        return chosen(may_be, await self._database.read(lambda c: known_items(c, ids, scope)))
 
     async def trace(self, question: Question, *, scope: Scope) -> Shown:
         """As `Lineages`."""

@@ -1,9 +1,7 @@
-"""Which things of the trace repository texts mean: identifiers, codes, or assets."""
+"""Which things texts mean: identifiers, codes, or assets."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from cloud.model.principal import Scope
-from cloud.trace.lineage.base import Lineages
 from protocols.codes.epc_uri import canonical_id
 from protocols.codes.recognise import recognise
 from protocols.codes.registry import SchemeRegistry
@@ -28,23 +26,18 @@ def meant(text: str, registry: SchemeRegistry) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*ids, own]))
 
 
-async def items_meant(
-    texts: Sequence[str], registry: SchemeRegistry, lineages: Lineages, *, scope: Scope
-) -> tuple[str, ...]:
-    """Return the one identifier of each text that is known in the scope; else its surest.
+def chosen(may_be: Mapping[str, Sequence[str]], known: Collection[str]) -> tuple[str, ...]:
+    """Return the one identifier of each text that is known; else its surest.
 
     Raises:
         RefuseInput: `ambiguous`: several are known, and all of them are told.
 
     """
-    may_be = {text: meant(text, registry) for text in texts}
-    ids = {one for some in may_be.values() for one in some}
-    known = await lineages.known(ids, scope=scope)
-    chosen = []
+    ids = []
     for text, some in may_be.items():
         found = [one for one in some if one in known]
         if len(found) > 1:
             expected = "expected a text that means one thing"
             raise RefuseInput("ambiguous", f"{expected}, {text[:80]!r} may be {', '.join(found)}")
-        chosen.append(found[0] if found else some[0])
-    return tuple(dict.fromkeys(chosen))
+        ids.append(found[0] if found else some[0])
+    return tuple(dict.fromkeys(ids))

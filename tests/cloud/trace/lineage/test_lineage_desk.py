@@ -16,6 +16,7 @@ from cloud.trace.lineage.desk import LineageDesk
 from cloud.trace.lineage.keeper import Keeper
 from cloud.trace.store import SqlTraceStore
 from protocols.errors import RefuseInput
+from tests.support.shipped import shipped_schemes
 from tests.support.trace_events import event_of
 
 MILK, CHEESE, BOX, PALLET = "urn:x:milk", "urn:x:cheese:1", "urn:x:box:1", "urn:x:pallet:1"
@@ -59,7 +60,7 @@ async def desk(store: SqlTraceStore, state: Database, tmp_path: Path) -> Lineage
         await store.capture(events, organisation=organisation, recorded_at_us=1)
     keeper = Keeper(state, tmp_path / "lineage")
     keeper.open()
-    return LineageDesk(state, keeper)
+    return LineageDesk(state, keeper, shipped_schemes())
 
 
 def firm(*names: str) -> Scope:

@@ -21,6 +21,7 @@ from cloud.trace.store import SqlTraceStore
 from protocols.errors import RefuseInput
 from tests.support.lineage_histories import body, history, item_id, told, voided
 from tests.support.lineage_oracle import Happening, History, Oracle
+from tests.support.shipped import shipped_schemes
 from tests.support.trace_events import event_of, us_of
 
 ITEMS = 12
@@ -200,7 +201,7 @@ async def test_desk_names_what_it_shows(
     store: SqlTraceStore, state: Database, tmp_path: Path
 ) -> None:
     captured, keeper = await filled(store, state, tmp_path)
-    desk = LineageDesk(state, keeper)
+    desk = LineageDesk(state, keeper, shipped_schemes())
     known = sorted(captured.items())
     for scope, hides in ((EVERYTHING, False), (Scope(organisations=frozenset({"a"})), False)):
         shown = await desk.trace(
