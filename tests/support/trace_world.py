@@ -12,6 +12,7 @@ from cloud.outbound.policy import check_addresses, check_text, check_url, read_p
 from cloud.roles.trace import Rendering
 from cloud.trace.base import Behaviour, Job
 from cloud.trace.capture import CaptureLimits, SqlCaptures
+from cloud.trace.exchange.book import PartnerBook
 from cloud.trace.lineage.desk import LineageDesk
 from cloud.trace.lineage.keeper import Keeper
 from cloud.trace.query.parse import read_extensions, read_query, read_url
@@ -45,6 +46,7 @@ class PromptCaptures(SqlCaptures):
         behaviour: Behaviour,
         by: str,
         organisation: str,
+        capture_id: str | None = None,
         also: Sequence[Work] = (),
     ) -> Job:
         """Take a document and capture it."""
@@ -54,6 +56,7 @@ class PromptCaptures(SqlCaptures):
             behaviour=behaviour,
             by=by,
             organisation=organisation,
+            capture_id=capture_id,
             also=also,
         )
         await self.run_waiting()
@@ -84,11 +87,12 @@ def open_trace(database: Database, clock: Clock, folder: Path) -> Trace:
     """Build it over a state database."""
     readers = Readers(standard(), bytes_max=LIMITS.bytes_max, tolerances_of=lambda _: STANDARD)
     store = SqlTraceStore(database, standard=standard())
+    captures = PromptCaptures(
+        database, store, readers=readers.by_media(), clock=clock, limits=LIMITS
+    )
     return Trace(
         store=store,
-        captures=PromptCaptures(
-            database, store, readers=readers.by_media(), clock=clock, limits=LIMITS
-        ),
+        captures=captures,
         capture_events_max=LIMITS.events_max,
         subscriptions=SqlSubscriptions(
             database, store, seal=OpenSeal(), clock=clock, zone=ZoneInfo("Asia/Shanghai")
@@ -100,5 +104,15 @@ def open_trace(database: Database, clock: Clock, folder: Path) -> Trace:
         read_query=partial(read_query, standard=standard()),
         read_url=partial(read_url, standard=standard()),
         read_extensions=read_extensions,
+        partners=PartnerBook(
+            database,
+            store,
+            captures,
+            seal=OpenSeal(),
+            clock=clock,
+            check_address=check_address,
+            tolerances=("standard", "strict"),
+            plain_http=False,
+        ),
         lineages=LineageDesk(database, Keeper(database, folder / "lineage")),
     )
