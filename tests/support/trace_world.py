@@ -9,6 +9,7 @@ from cloud.api.epcis.base import Trace
 from cloud.api.epcis.tokens import PageTokens
 from cloud.model.database import Database, Work
 from cloud.outbound.policy import check_addresses, check_text, check_url, read_policy
+from cloud.roles.exchange import load_all_tolerances, tolerances_of
 from cloud.roles.trace import Rendering
 from cloud.trace.base import Behaviour, Job
 from cloud.trace.capture import CaptureLimits, SqlCaptures
@@ -23,7 +24,6 @@ from cloud.trace.subscriptions import SqlSubscriptions
 from protocols.catalog.files import data_root
 from protocols.clock import Clock
 from protocols.epcis.standard import Standard, load_standard
-from protocols.epcis.tolerances import STANDARD
 
 PAGE_KEY = bytes(32)
 LIMITS = CaptureLimits()
@@ -85,7 +85,12 @@ async def check_address(url: str) -> None:
 
 def open_trace(database: Database, clock: Clock, folder: Path) -> Trace:
     """Build it over a state database."""
-    readers = Readers(standard(), bytes_max=LIMITS.bytes_max, tolerances_of=lambda _: STANDARD)
+    tolerances = load_all_tolerances(standard())
+    readers = Readers(
+        standard(),
+        bytes_max=LIMITS.bytes_max,
+        tolerances_of=tolerances_of(database, tolerances),
+    )
     store = SqlTraceStore(database, standard=standard())
     captures = PromptCaptures(
         database, store, readers=readers.by_media(), clock=clock, limits=LIMITS
@@ -111,7 +116,7 @@ def open_trace(database: Database, clock: Clock, folder: Path) -> Trace:
             seal=OpenSeal(),
             clock=clock,
             check_address=check_address,
-            tolerances=("standard", "strict"),
+            tolerances=tolerances,
             plain_http=False,
         ),
         lineages=LineageDesk(database, Keeper(database, folder / "lineage")),
