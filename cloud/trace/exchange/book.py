@@ -249,6 +249,7 @@ class PartnerBook:
         return partner
 
     async def _check(self, wanted: Wanted) -> None:
+        await self._check_address(wanted.base)
         parts = urlsplit(wanted.base)
         if parts.query or parts.fragment:
             raise RefuseInput("bad_partner", "base: expected an address without ? and #")
@@ -261,7 +262,6 @@ class PartnerBook:
             raise RefuseInput("bad_partner", "expected pull, push or both")
         if wanted.pull and wanted.pull.subscribe and not wanted.pull.query_name:
             raise RefuseInput("bad_partner", "pull: one subscribes to a named query")
-        await self._check_address(wanted.base)
 
     def _sealed(self, wanted: Wanted, earlier: str) -> str:
         if not wanted.header:

@@ -86,7 +86,7 @@ class Repository:
         return Page(
             document=document,
             events=events,
-            next_url=self._own(urljoin(url, following)) if following else "",
+            next_url=self._own(url, following) if following else "",
             digest=hashlib.sha256(msgspec.json.encode(events)).hexdigest(),
         )
 
@@ -106,7 +106,7 @@ class Repository:
             body,
         )
         where = answer.headers.get("location", "")
-        return self._own(urljoin(f"{self._base}/capture", where)) if where else ""
+        return self._own(f"{self._base}/capture", where) if where else ""
 
     async def job(self, url: str) -> TheirJob:
         """Look at a job."""
@@ -131,7 +131,7 @@ class Repository:
         where = answer.headers.get("location") or _subscription_id(_object(answer))
         if not where:
             raise Failed("bad_answer", "expected the address of the subscription")
-        return self._own(urljoin(f"{url}/", where))
+        return self._own(f"{url}/", where)
 
     async def subscribed(self, name: str, dest: str) -> str:
         """Return the address of a subscription that calls `dest`, empty when there is none."""
@@ -139,7 +139,7 @@ class Repository:
         found = _json(await self._call("GET", url))
         for one in found if type(found) is list else ():
             if type(one) is dict and one.get("dest") == dest and _subscription_id(one):
-                return self._own(urljoin(f"{url}/", _subscription_id(one)))
+                return self._own(f"{url}/", _subscription_id(one))
         return ""
 
     async def works(self, url: str) -> bool:
@@ -162,11 +162,16 @@ class Repository:
     def _query_url(self, name: str) -> str:
         return f"{self._base}/queries/{quote(name, safe='')}"
 
-    def _own(self, url: str) -> str:
-        """Refuse an address where the credential must not go."""
-        if _origin(url) != _origin(self._base):
+    def _own(self, url: str, link: str) -> str:
+        """Return where a link on a page leads; Failed where the credential must not go."""
+        try:
+            there = urljoin(url, link)
+            same = _origin(there) == _origin(self._base)
+        except ValueError:
+            same = False
+        if not same:
             raise Failed("bad_answer", "it leads to another server than its own")
-        return url
+        return there
 
     async def _call(
         self,
@@ -178,7 +183,7 @@ class Repository:
         headers = {**VERSIONS, "Accept": "application/json", **more, **self._credential}
         try:
             answer = await self._outbound.fetch(
-                self._own(url), method=method, headers=headers, content=content, follow=False
+                url, method=method, headers=headers, content=content, follow=False
             )
         except RefuseInput as error:
             raise Failed(error.reason, error.detail) from error
@@ -271,8 +276,5 @@ def _subscription_id(found: dict[str, Any]) -> str:
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname or "", parts.port
-    except ValueError:
-        return "", "", None
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port

@@ -52,6 +52,7 @@ async def course_after(ours: Side, partner: Faulty, base: str, *answers: Any) ->
             (200, {"Link": '<http://169.254.169.254/x>; rel="next"'}, results()),
             "bad_answer: it leads to another server",
         ),
+        ((200, {"Link": '<https://[x>; rel="next"'}, results()), "it leads to another server"),
         ((200, {}, {**results(), "type": "Nonsense"}), "found no eventList"),
     ],
 )
@@ -182,7 +183,7 @@ async def test_answer_that_is_too_large_is_asked_for_in_smaller_pages(
 ) -> None:
     async with open_faulty() as (partner, base):
         partner.otherwise = GOOD
-        large = (200, {}, b" " * (17 * 1024 * 1024))
+        large: Any = (200, {}, b" " * (17 * 1024 * 1024))
         await course_after(ours, partner, base, large)
         clock.advance(10_000)
         await ours.exchange.look()
