@@ -5,26 +5,24 @@ import json
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cloud.access.base import Access
-from cloud.api.app import create_app
 from cloud.model.principal import EVERYTHING
 from cloud.model.principal import Scope as Reach
 from cloud.outbound.caller import Caller
 from cloud.outbound.policy import read_policy
 from cloud.roles.exchange import DocumentWriter
 from cloud.roles.trace_delivery import Writer
-from cloud.trace.base import StoredEvent
+from cloud.trace.base import NamedQuery, StoredEvent
 from cloud.trace.delivery import Deliveries
 from cloud.trace.exchange.base import Partner, Pull, Push, Receipt, Wanted
 from cloud.trace.exchange.book import PartnerBook
@@ -32,15 +30,14 @@ from cloud.trace.exchange.runner import Exchange
 from cloud.trace.query.base import EventQuery
 from cloud.trace.query.parse import read_query
 from protocols.clock import ManualClock
-from tests.support.audited import Door
 from tests.support.browser import serve
 from tests.support.epcis_bodies import document
-from tests.support.firms import People, firm_details, put
 from tests.support.http_services import TOKEN, World, open_world
 from tests.support.trace_world import OpenSeal, standard
 
 ADMIN = {"Authorization": f"Bearer {TOKEN}"}
-OWNER = "firm-a"
+OWNER, PLATFORM = "firm-a", "platform"
+"""Whose partners are ours; whose queries the credential at the partner names."""
 
 
 class Relay:
@@ -64,18 +61,21 @@ class Side:
     exchange: Exchange
     deliveries: Deliveries
     partners: PartnerBook
-    people: People
     client: httpx.AsyncClient
     reach: dict[str, Reach]
     """What who registered a partner may see."""
 
     async def capture(self, *events: Mapping[str, Any], organisation: str = OWNER) -> None:
         """Store events, as sent by an organisation."""
-        headers = self.people.give("enterprise_manager", organisation)
-        answer = await self.client.post("/epcis/capture", json=document(*events), headers=headers)
-        assert answer.status_code == 202, answer.text
-        job = (await self.client.get(answer.headers["location"], headers=headers)).json()
-        assert job["success"], job
+        captures = self.world.services.trace.captures
+        job = await captures.take(
+            json.dumps(document(*events)).encode(),
+            media_type="application/json",
+            behaviour="rollback",
+            by="account:1",
+            organisation=organisation,
+        )
+        assert (await captures.job(job.capture_id, scope=EVERYTHING)).success
 
     async def stored(self) -> list[StoredEvent]:
         """Return all events."""
@@ -88,10 +88,8 @@ class Side:
 
     async def query(self, name: str, query: dict[str, Any], organisation: str) -> None:
         """Keep a query of an organisation."""
-        headers = self.people.give("enterprise_manager", organisation)
-        body = {"name": name, "query": query}
-        answer = await self.client.post("/epcis/queries", json=body, headers=headers)
-        assert answer.status_code == 201, answer.text
+        kept = NamedQuery(name=name, query=query, by="", organisation=organisation, created_at_ms=0)
+        await self.world.services.trace.store.put_query(kept)
 
     async def link(
         self,
@@ -131,33 +129,30 @@ async def open_side(
     *,
     database_url: str | None = None,
     allowed: tuple[str, ...] = ("127.0.0.1",),
+    timeout_s: float = 20,
 ) -> AsyncIterator[Side]:
-    """Serve a repository of firm-a and firm-b, whose look at partners the test decides."""
+    """Serve a repository; when it looks at its partners the test decides."""
     folder.mkdir(exist_ok=True)
     relay = Relay()
     async with serve(relay, asyncio.Event()) as address:
-        world = await open_world(folder, clock=clock, pages=False, database_url=database_url)
-        for number, name in enumerate((OWNER, "firm-b"), 1):
-            await put(world, name, firm_details(number))
-        side = _side(world, address, allowed)
-        people = side.people
-        relay.app = create_app(
-            replace(
-                world.services,
-                access=cast("Access", Door(world.services.access, people)),
-                trace=replace(
-                    world.services.trace, partners=side.partners, check_address=_anywhere
-                ),
-            )
+        world = await open_world(
+            folder,
+            clock=clock,
+            pages=False,
+            database_url=database_url,
+            check_address=_anywhere,
         )
+        relay.app, side = world.app, _side(world, address, allowed, timeout_s)
         async with side.client:
             yield side
         world.database.close()
 
 
-def _side(world: World, address: str, allowed: tuple[str, ...]) -> Side:
+def _side(world: World, address: str, allowed: tuple[str, ...], timeout_s: float) -> Side:
     caller = Caller(
-        read_policy(range(1, 65_536), allowed), timeout_s=2, answer_bytes_max=16 * 1024 * 1024
+        read_policy(range(1, 65_536), allowed),
+        timeout_s=timeout_s,
+        answer_bytes_max=16 * 1024 * 1024,
     )
     trace, clock, reach = world.services.trace, world.clock, {"account:1": EVERYTHING}
     common: dict[str, Any] = {
@@ -190,7 +185,7 @@ def _side(world: World, address: str, allowed: tuple[str, ...]) -> Side:
         plain_http=True,
     )
     client = httpx.AsyncClient(base_url=address)
-    return Side(address, world, exchange, deliveries, partners, People(world), client, reach)
+    return Side(address, world, exchange, deliveries, partners, client, reach)
 
 
 async def _anywhere(_url: str) -> None:

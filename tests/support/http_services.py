@@ -55,7 +55,7 @@ from protocols.errors import RefuseInput
 from protocols.readings import Value
 from tests.support.retention import shipped_rules
 from tests.support.state_database import open_state
-from tests.support.trace_world import open_trace
+from tests.support.trace_world import check_address, open_trace
 
 TOKEN = "token-of-the-tests"
 AUDIT_KEY = bytes(32)
@@ -262,6 +262,7 @@ async def open_world(
     rates: Rates | None = None,
     sign_on: Callable[[AccessBook, OrganisationBook, Audit], SignOn] | None = None,
     database_url: str | None = None,
+    check_address: Callable[[str], Awaitable[None]] = check_address,
 ) -> World:
     """Build an application over a fresh state database, without a URL a file in `folder`."""
     clock = clock or SystemClock()
@@ -296,7 +297,7 @@ async def open_world(
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
-        trace=open_trace(database, clock, folder),
+        trace=open_trace(database, clock, folder, check_address),
         codes=Codes(shipped_schemes(), LinkBook(database, clock)),
         audit=audit,
         sign_on=sign_on and sign_on(access, organisations, audit),

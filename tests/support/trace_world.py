@@ -1,6 +1,6 @@
 """The trace repository behind the HTTP side, with jobs that end at once."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -83,7 +83,12 @@ async def check_address(url: str) -> None:
         check_addresses(policy, host, [host])
 
 
-def open_trace(database: Database, clock: Clock, folder: Path) -> Trace:
+def open_trace(
+    database: Database,
+    clock: Clock,
+    folder: Path,
+    check_address: Callable[[str], Awaitable[None]] = check_address,
+) -> Trace:
     """Build it over a state database."""
     tolerances = load_all_tolerances(standard())
     readers = Readers(

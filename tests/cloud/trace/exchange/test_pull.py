@@ -11,7 +11,7 @@ from cloud.trace.exchange.pull import as_parameters, broken, first_page, follow,
 from cloud.trace.exchange.remote import Failed, Page
 from protocols.clock import ManualClock
 from tests.support.epcis_bodies import event
-from tests.support.exchange import ADMIN, OWNER, Side, open_faulty, results
+from tests.support.exchange import ADMIN, OWNER, PLATFORM, Side, open_faulty, results
 
 both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 SHIPPED = Pull(parameters={"EQ_bizStep": "shipping"}, interval_s=60, overlap_s=60)
@@ -103,14 +103,11 @@ async def test_named_query_is_asked_by_its_parameters_and_a_cursor(
         "orderBy": "eventTime",
         "eventCountLimit": 1,
     }
-    await theirs.query("moved", query, "firm-b")
+    await theirs.query("moved", query, PLATFORM)
     lot = {"@context": {"ex": "https://ns.example.com/"}, "ex:lot": "1"}
-    await theirs.capture(event(1, **lot), event(2), organisation="firm-b")
-    await theirs.capture(event(3, **lot, bizStep="receiving"), organisation="firm-b")
-    theirs_headers = theirs.people.give("enterprise_manager", "firm-b")
-    one = await link(
-        ours, theirs, Pull(query_name="moved"), credential=theirs_headers["Authorization"]
-    )
+    await theirs.capture(event(1, **lot), event(2))
+    await theirs.capture(event(3, **lot, bizStep="receiving"))
+    one = await link(ours, theirs, Pull(query_name="moved"))
     await ours.exchange.look()
     assert (await ours.shown(one)).pulling.course.fault == ""
     assert await ours.serials() == [1, 3]

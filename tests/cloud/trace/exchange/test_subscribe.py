@@ -11,7 +11,7 @@ from cloud.trace.exchange.base import Partner, Pull, Push
 from cloud.trace.exchange.book import PartnerBook
 from protocols.clock import ManualClock
 from tests.support.epcis_bodies import event
-from tests.support.exchange import OWNER, Side, open_faulty, results
+from tests.support.exchange import OWNER, PLATFORM, Side, open_faulty, results
 from tests.support.trace_world import OpenSeal
 
 SHIPPED = Pull(query_name="shipped", subscribe=True, interval_s=60)
@@ -20,10 +20,9 @@ both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirec
 
 async def subscribe(ours: Side, theirs: Side, **more: Any) -> Partner:
     """Register a partner whose query we subscribe to; what is there is fetched."""
-    await theirs.query("shipped", {"EQ_bizStep": ["shipping"]}, OWNER)
-    key = theirs.people.give("enterprise_manager", OWNER)["Authorization"]
+    await theirs.query("shipped", {"EQ_bizStep": ["shipping"]}, PLATFORM)
     base = f"{theirs.address}/epcis"
-    one = await ours.link(base, pull=SHIPPED, credential=key, **more)
+    one = await ours.link(base, pull=SHIPPED, **more)
     await ours.exchange.look()
     shown = await ours.shown(one)
     assert (shown.subscribed.fault, shown.pulling.course.fault) == ("", "")
