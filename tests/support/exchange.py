@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from cloud.api.epcis.base import Trace
+from cloud.model.database import Database
 from cloud.model.principal import EVERYTHING
 from cloud.model.principal import Scope as Reach
 from cloud.outbound.caller import Caller
@@ -32,10 +33,10 @@ from cloud.trace.query.parse import read_query
 from protocols.clock import ManualClock
 from tests.support.browser import serve
 from tests.support.epcis_bodies import document
-from tests.support.http_services import TOKEN, World, open_world
-from tests.support.trace_world import OpenSeal, standard
+from tests.support.http_services import TOKEN, open_world
+from tests.support.state_database import open_state
+from tests.support.trace_world import OpenSeal, open_trace, standard
 
-ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 OWNER, PLATFORM = "firm-a", "platform"
 """Whose partners are ours; whose queries the credential at the partner names."""
 
@@ -57,17 +58,18 @@ class Side:
     """A repository."""
 
     address: str
-    world: World
+    """Empty when it is not served."""
+    database: Database
+    trace: Trace
     exchange: Exchange
     deliveries: Deliveries
     partners: PartnerBook
-    client: httpx.AsyncClient
     reach: dict[str, Reach]
     """What who registered a partner may see."""
 
     async def capture(self, *events: Mapping[str, Any], organisation: str = OWNER) -> None:
         """Store events, as sent by an organisation."""
-        captures = self.world.services.trace.captures
+        captures = self.trace.captures
         job = await captures.take(
             json.dumps(document(*events)).encode(),
             media_type="application/json",
@@ -79,7 +81,7 @@ class Side:
 
     async def stored(self) -> list[StoredEvent]:
         """Return all events."""
-        store = self.world.services.trace.store
+        store = self.trace.store
         return (await store.find(EventQuery(), scope=EVERYTHING, limit=100_000)).events
 
     async def serials(self) -> list[int]:
@@ -89,7 +91,7 @@ class Side:
     async def query(self, name: str, query: dict[str, Any], organisation: str) -> None:
         """Keep a query of an organisation."""
         kept = NamedQuery(name=name, query=query, by="", organisation=organisation, created_at_ms=0)
-        await self.world.services.trace.store.put_query(kept)
+        await self.trace.store.put_query(kept)
 
     async def link(
         self,
@@ -128,33 +130,48 @@ async def open_side(
     clock: ManualClock,
     *,
     database_url: str | None = None,
+    served: bool = True,
     allowed: tuple[str, ...] = ("127.0.0.1",),
     timeout_s: float = 20,
 ) -> AsyncIterator[Side]:
-    """Serve a repository; when it looks at its partners the test decides."""
+    """Open a repository; when it looks at its partners the test decides.
+
+    Args:
+        folder: its own.
+        clock: its.
+        database_url: of the state; None: a file in `folder`.
+        served: whether it can be called.
+        allowed: where it may call.
+        timeout_s: of its calls.
+
+    """
     folder.mkdir(exist_ok=True)
-    relay = Relay()
-    async with serve(relay, asyncio.Event()) as address:
-        world = await open_world(
-            folder,
-            clock=clock,
-            pages=False,
-            database_url=database_url,
-            check_address=_anywhere,
-        )
-        relay.app, side = world.app, _side(world, address, allowed, timeout_s)
-        async with side.client:
-            yield side
-        world.database.close()
-
-
-def _side(world: World, address: str, allowed: tuple[str, ...], timeout_s: float) -> Side:
+    url = database_url or f"sqlite:///{folder / 'state.sqlite'}"
     caller = Caller(
         read_policy(range(1, 65_536), allowed),
         timeout_s=timeout_s,
         answer_bytes_max=16 * 1024 * 1024,
     )
-    trace, clock, reach = world.services.trace, world.clock, {"account:1": EVERYTHING}
+    if not served:
+        database = open_state(url)
+        trace = open_trace(database, clock, folder, _anywhere)
+        yield _side(database, trace, clock, caller, "")
+        database.close()
+        return
+    relay = Relay()
+    async with serve(relay, asyncio.Event()) as address:
+        world = await open_world(
+            folder, clock=clock, pages=False, database_url=url, check_address=_anywhere
+        )
+        relay.app = world.app
+        yield _side(world.database, world.services.trace, clock, caller, address)
+        world.database.close()
+
+
+def _side(
+    database: Database, trace: Trace, clock: ManualClock, caller: Caller, address: str
+) -> Side:
+    reach = {"account:1": EVERYTHING}
     common: dict[str, Any] = {
         "outbound": caller,
         "seal": OpenSeal(),
@@ -162,30 +179,32 @@ def _side(world: World, address: str, allowed: tuple[str, ...], timeout_s: float
         "rights": lambda principal, _account: reach.get(principal, EVERYTHING),
         "read_query": partial(read_query, standard=standard()),
     }
-    exchange = Exchange(
-        world.database,
-        trace.store,
-        trace.captures,
-        rng=random.Random(1),
-        write=DocumentWriter(standard()),
-        base_url=address,
-        **common,
+    return Side(
+        address=address,
+        database=database,
+        trace=trace,
+        exchange=Exchange(
+            database,
+            trace.store,
+            trace.captures,
+            rng=random.Random(1),
+            write=DocumentWriter(standard()),
+            base_url=address,
+            **common,
+        ),
+        deliveries=Deliveries(database, trace.store, zone=UTC, write=Writer(standard()), **common),
+        partners=PartnerBook(
+            database,
+            trace.store,
+            trace.captures,
+            seal=OpenSeal(),
+            clock=clock,
+            check_address=caller.check,
+            tolerances=("standard", "strict"),
+            plain_http=True,
+        ),
+        reach=reach,
     )
-    deliveries = Deliveries(
-        world.database, trace.store, zone=UTC, write=Writer(standard()), **common
-    )
-    partners = PartnerBook(
-        world.database,
-        trace.store,
-        trace.captures,
-        seal=OpenSeal(),
-        clock=clock,
-        check_address=caller.check,
-        tolerances=("standard", "strict"),
-        plain_http=True,
-    )
-    client = httpx.AsyncClient(base_url=address)
-    return Side(address, world, exchange, deliveries, partners, client, reach)
 
 
 async def _anywhere(_url: str) -> None:

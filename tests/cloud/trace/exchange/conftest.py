@@ -26,7 +26,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 async def ours(tmp_path: Path, clock: ManualClock, database_url: str) -> AsyncIterator[Side]:
-    async with open_side(tmp_path / "ours", clock, database_url=database_url) as side:
+    folder = tmp_path / "ours"
+    async with open_side(folder, clock, database_url=database_url, served=False) as side:
         yield side
 
 

@@ -86,7 +86,7 @@ async def test_partner_that_is_silent_is_left_after_a_time(
 
     async with (
         serve(silent, asyncio.Event()) as address,
-        open_side(tmp_path / "ours", clock, timeout_s=0.3) as ours,
+        open_side(tmp_path / "ours", clock, served=False, timeout_s=0.3) as ours,
     ):
         one = await ours.link(f"{address}/epcis", pull=ALL)
         await ours.exchange.look()
@@ -175,10 +175,13 @@ async def test_link_to_another_server_is_not_shown_the_credential(ours: Side) ->
 async def test_address_inside_is_refused_when_it_is_named_and_when_it_is_called(
     tmp_path: Path, clock: ManualClock
 ) -> None:
-    async with open_faulty() as (partner, base), open_side(tmp_path / "a", clock) as side:
+    async with (
+        open_faulty() as (partner, base),
+        open_side(tmp_path / "a", clock, served=False) as side,
+    ):
         one = await side.link(base, pull=ALL)
         folder = tmp_path / "b"
-        async with open_side(folder, clock, allowed=()) as strict:
+        async with open_side(folder, clock, served=False, allowed=()) as strict:
             with pytest.raises(RefuseInput, match="bad_address"):
                 await strict.link(base, pull=ALL)
         side.exchange._outbound = strict.exchange._outbound
