@@ -268,9 +268,7 @@ async def open_world(
     clock = clock or SystemClock()
     database = open_state(database_url or f"sqlite:///{folder / 'state.sqlite'}")
     registry, gateways = AssetRegistry(database, clock), GatewayBook(database)
-    organisations = OrganisationBook(database, clock)
-    access = AccessBook(database, clock, admin_token=TOKEN, organisations=organisations.peek)
-    organisations.on_members.append(access.refresh)
+    organisations, access = _people(database, clock)
     for book in (registry, gateways, organisations, access):
         await book.load()
     feed, telemetry, world = MemoryFeed(), MemoryTelemetry(), list[World]()
@@ -336,6 +334,13 @@ def _ledgers(world: list[World]) -> Callable[[str], Awaitable[list[SpoolLedger]]
         return world[0].ledgers.get(gateway_id, [])
 
     return ledger
+
+
+def _people(database: Database, clock: Clock) -> tuple[OrganisationBook, AccessBook]:
+    organisations = OrganisationBook(database, clock)
+    access = AccessBook(database, clock, admin_token=TOKEN, organisations=organisations.peek)
+    organisations.on_members.append(access.refresh)
+    return organisations, access
 
 
 def _sign_ups(database: Database, clock: Clock, organisations: OrganisationBook) -> SignUpDesk:
