@@ -10,8 +10,8 @@ from cloud.roles.sign_on import open_caller
 from cloud.roles.trace_delivery import WebhookSeal, key_file, rights_of
 from cloud.trace.base import Captures, Formats, StoredEvent, TraceStore
 from cloud.trace.capture import CaptureLimits, SqlCaptures
-from cloud.trace.exchange.book import PartnerBook
 from cloud.trace.exchange.base import SENDER
+from cloud.trace.exchange.book import PartnerBook
 from cloud.trace.exchange.rows import find_partner
 from cloud.trace.exchange.runner import Exchange
 from cloud.trace.query.parse import read_query
@@ -50,9 +50,7 @@ def open_exchange(common: Common) -> Exchange:
     )
 
 
-def open_partners(
-    common: Common, store: TraceStore, captures: Captures
-) -> PartnerBook:
+def open_partners(common: Common, store: TraceStore, captures: Captures) -> PartnerBook:
     """Return the partners as people keep them."""
     return PartnerBook(
         common.state_db,

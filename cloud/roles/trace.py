@@ -37,9 +37,7 @@ class TracePart:
     def __init__(self, common: Common) -> None:
         self.standard = standard = common.standard
         database, clock, limits = common.state_db, common.clock, CaptureLimits()
-        readers = Readers(
-            standard, bytes_max=limits.bytes_max, tolerances_of=tolerances_of(common)
-        )
+        readers = Readers(standard, bytes_max=limits.bytes_max, tolerances_of=tolerances_of(common))
         self.store = SqlTraceStore(database, standard=standard)
         self._captures = SqlCaptures(
             database, self.store, readers=readers.by_media(), clock=clock, limits=limits

@@ -38,7 +38,7 @@ from protocols.errors import RefuseInput, RetryLater
 
 logger = logging.getLogger(__name__)
 Read = Callable[[bytes, int, str], Document]
-"""Reads a document, captured at an instant (us since 1970 UTC), from an organisation or a partner."""
+"""Reads a document, captured at an instant (us since 1970 UTC), of an organisation or a partner."""
 
 
 class CaptureLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -100,7 +100,7 @@ class Side:
         pull: Pull | None = None,
         push: Push | None = None,
         credential: str = f"Bearer {TOKEN}",
-        tolerances: str = "standard",
+        tolerances: str = "",
     ) -> Partner:
         """Register a partner of firm-a."""
         wanted = Wanted(

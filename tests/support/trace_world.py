@@ -9,7 +9,7 @@ from cloud.api.epcis.base import Trace
 from cloud.api.epcis.tokens import PageTokens
 from cloud.model.database import Database, Work
 from cloud.outbound.policy import check_addresses, check_text, check_url, read_policy
-from cloud.roles.exchange import load_all_tolerances, tolerances_of
+from cloud.roles.exchange import held_to
 from cloud.roles.trace import Rendering
 from cloud.trace.base import Behaviour, Job
 from cloud.trace.capture import CaptureLimits, SqlCaptures
@@ -23,7 +23,8 @@ from cloud.trace.store import SqlTraceStore
 from cloud.trace.subscriptions import SqlSubscriptions
 from protocols.catalog.files import data_root
 from protocols.clock import Clock
-from protocols.epcis.standard import Standard, load_standard
+from protocols.epcis.standard import Standard, load_all_tolerances, load_standard
+from protocols.epcis.tolerances import STANDARD
 
 PAGE_KEY = bytes(32)
 LIMITS = CaptureLimits()
@@ -90,11 +91,11 @@ def open_trace(
     check_address: Callable[[str], Awaitable[None]] = check_address,
 ) -> Trace:
     """Build it over a state database."""
-    tolerances = load_all_tolerances(standard())
+    tolerances = load_all_tolerances(standard(), data_root() / "epcis" / "tolerances")
     readers = Readers(
         standard(),
         bytes_max=LIMITS.bytes_max,
-        tolerances_of=tolerances_of(database, tolerances),
+        tolerances_of=held_to(database, tolerances, lambda _organisation: STANDARD.id),
     )
     store = SqlTraceStore(database, standard=standard())
     captures = PromptCaptures(
