@@ -50,7 +50,7 @@ class PullBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     query_name: Name = ""
     parameters: Annotated[dict[Name, Text], Meta(max_length=100)] = {}
-    extensions: Text = ""
+    extensions: Annotated[str, Meta(max_length=2_000, pattern=r"^[\x20-\x7e]*\Z")] = ""
     cursor: Literal["recordTime", "eventTime"] = "recordTime"
     overlap_s: Annotated[int, Meta(ge=0, le=30 * 86_400)] = 300
     interval_s: Annotated[int, Meta(ge=10, le=86_400)] = 60

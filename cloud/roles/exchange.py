@@ -1,6 +1,7 @@
 """Exchange with other repositories: partners as people keep them, and what fetches and sends."""
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -12,7 +13,7 @@ from cloud.trace.base import Captures, Formats, StoredEvent, TraceStore
 from cloud.trace.capture import CaptureLimits, SqlCaptures
 from cloud.trace.exchange.base import SENDER
 from cloud.trace.exchange.book import PartnerBook
-from cloud.trace.exchange.rows import find_partner
+from cloud.trace.exchange.rows import Overtaken, find_partner
 from cloud.trace.exchange.runner import Exchange
 from cloud.trace.query.parse import read_query
 from cloud.trace.readers import Readers, TolerancesOf
@@ -20,7 +21,9 @@ from cloud.trace.render import Renderer
 from cloud.trace.store import SqlTraceStore
 from protocols.epcis.standard import Standard
 from protocols.epcis.tolerances import STANDARD, Tolerances
+from protocols.errors import RetryLater
 
+logger = logging.getLogger("suyuan.cloud")
 PAGE_BYTES_MAX = 16 * 1024 * 1024
 """Of an answer."""
 CALL_S = 30.0
@@ -47,7 +50,18 @@ def open_exchange(common: Common) -> Exchange:
         read_query=lambda query: read_query(query, standard),
         write=DocumentWriter(standard),
         base_url=settings.base_url,
+        guarded=guarded,
     )
+
+
+async def guarded(turn: Awaitable[None]) -> None:
+    """Carry out a partner's turn; a defect in it must end neither alarms nor other partners."""
+    try:
+        await turn
+    except (Overtaken, RetryLater):
+        raise
+    except Exception:
+        logger.exception("exchange: a partner's turn failed")
 
 
 def open_partners(common: Common, store: TraceStore, captures: Captures) -> PartnerBook:

@@ -190,6 +190,7 @@ def _side(
             rng=random.Random(1),
             write=DocumentWriter(standard()),
             base_url=address,
+            guarded=lambda turn: turn,
             **common,
         ),
         deliveries=Deliveries(database, trace.store, zone=UTC, write=Writer(standard()), **common),

@@ -75,6 +75,10 @@ class Pulling(Struct, frozen=True, kw_only=True):
     seen: str = ""
     """Digest of the last page."""
     size: int = PAGE_EVENTS
+    then: "Pulling | None" = None
+    """How far it is when the jobs below have ended; None: nothing is waited for."""
+    jobs: Sequence[str] = ()
+    """Our capture jobs that take long."""
     course: Course = Course()
 
 

@@ -28,6 +28,8 @@ ROUNDS_MAX = 5
 CHAIN_PAGES_MAX = 100_000
 PART_EVENTS_MAX = 5_000
 """Of one capture; a page may have more."""
+MOMENT_MAX_MS = 253_402_300_800_000
+"""The year 10,000."""
 JOB_WAIT_S, JOB_POLL_S = 30.0, 0.1
 AGAIN_S = 2.0
 """Until it is looked again at jobs that take longer."""
@@ -51,22 +53,33 @@ class Puller:
             Overtaken: stop.
 
         """
-        partner_id, pull = hand.partner.partner_id, hand.partner.pull
+        pull = hand.partner.pull
         if pull is None:
             return
-        if await self._database.read(lambda c: any_pulled_open(c, partner_id)):
-            await self._later(hand)
-            return
         for _ in range(ROUNDS_MAX):
-            fetched, jobs = await self._fetch_whole(hand, pull, repository)
+            state = hand.partner.pulling
+            if state.then is not None:
+                fetched, jobs = state.then, state.jobs
+            elif await self._under_way(hand.partner):
+                await self._later(hand, state)
+                return
+            else:
+                fetched, jobs = await self._fetch_whole(hand, pull, repository)
             ended = await self._ended(jobs)
             if ended is None:
-                await self._later(hand)
+                await self._later(hand, msgspec.structs.replace(state, then=fetched, jobs=jobs))
                 return
-            check(ended)
+            if (told := refusal(ended)) is not None:
+                await self._later(hand, msgspec.structs.replace(state, then=None, jobs=()))
+                raise Failed("bad_answer", told)
             await self._passed(hand, pull, fetched)
             if not fetched.next_url:
                 return
+
+    async def _under_way(self, partner: Partner) -> bool:
+        """Tell whether something goes on that was fetched just before we ended."""
+        partner_id = partner.partner_id
+        return await self._database.read(lambda c: any_pulled_open(c, partner_id))
 
     async def _fetch_whole(
         self, hand: Hand, pull: Pull, repository: Repository
@@ -141,13 +154,15 @@ class Puller:
     async def _passed(self, hand: Hand, pull: Pull, fetched: Pulling) -> None:
         now_ms = self._clock.wall_ms()
         wait_s = 0 if fetched.next_url else interval_s(hand.partner, pull)
-        pulling = msgspec.structs.replace(fetched, course=Course(success_at_ms=now_ms))
+        course = Course(success_at_ms=now_ms)
+        pulling = msgspec.structs.replace(fetched, course=course, then=None, jobs=())
         await hand.move(
             lambda c: settle(c, now_ms), pulling=pulling, pull_at_ms=now_ms + wait_s * 1000
         )
 
-    async def _later(self, hand: Hand) -> None:
-        await hand.move(pull_at_ms=self._clock.wall_ms() + int(AGAIN_S * 1000))
+    async def _later(self, hand: Hand, state: Pulling) -> None:
+        at_ms = self._clock.wall_ms() + int(AGAIN_S * 1000)
+        await hand.move(pulling=state, pull_at_ms=at_ms)
 
 
 def interval_s(partner: Partner, pull: Pull) -> int:
@@ -224,17 +239,21 @@ def parts(page: Page) -> list[tuple[bytes, int]]:
     found = []
     for start in range(0, len(whole), PART_EVENTS_MAX):
         events[:] = whole[start : start + PART_EVENTS_MAX]
-        found.append((msgspec.json.encode(page.document), len(events)))
+        try:
+            found.append((msgspec.json.encode(page.document), len(events)))
+        except RecursionError:
+            raise Failed("bad_answer", "lists and objects too deep") from None
     events[:] = whole
     return found
 
 
-def check(jobs: Sequence[Job]) -> None:
-    """Refuse to go on where a document was refused as a whole: Failed."""
+def refusal(jobs: Sequence[Job]) -> str | None:
+    """Return why a document was refused as a whole, None when none was."""
     for job in jobs:
         if not job.success and job.stored + job.duplicates + job.refused == 0:
             told = "{pointer}: expected {expected}, found {found}".format_map(job.faults[0])
-            raise Failed("bad_answer", f"the document was refused: {told}"[:300])
+            return f"the document was refused: {told}"[:300]
+    return None
 
 
 async def _asked(pull: Pull, repository: Repository) -> tuple[Mapping[str, str], str]:
@@ -250,7 +269,7 @@ def as_parameters(query: Mapping[str, Any]) -> tuple[dict[str, str], str]:
     contexts = query.get("@context", [])
     for one in contexts if type(contexts) is list else [contexts]:
         if type(one) is dict:
-            prefixes |= {name: url for name, url in one.items() if type(url) is str}
+            prefixes |= {name: url for name, url in one.items() if _in_header(name, url)}
     for name, value in query.items():
         if not name.startswith("@"):
             values = value if type(value) is list else [value]
@@ -258,13 +277,18 @@ def as_parameters(query: Mapping[str, Any]) -> tuple[dict[str, str], str]:
     return asked, ",".join(f"{name}={url}" for name, url in prefixes.items())
 
 
+def _in_header(name: str, url: object) -> bool:
+    return type(url) is str and all("!" <= c <= "~" and c not in ",=" for c in name + url)
+
+
 def _text(value: Any) -> str:
     return value if type(value) is str else msgspec.json.encode(value).decode()
 
 
 def _moment(text: object) -> int:
-    """Return a time in ms, 0 for what is none."""
+    """Return a time in ms, 0 for what is none that a cursor can be."""
     try:
-        return parse_time(text) if type(text) is str else 0
+        found = parse_time(text) if type(text) is str else 0
     except (RefuseInput, OverflowError):
         return 0
+    return found if 0 <= found < MOMENT_MAX_MS else 0

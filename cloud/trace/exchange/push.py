@@ -80,8 +80,9 @@ class Pusher:
             elif state.passed_no < head_no:
                 await self._send(hand, repository, head_no, scope)
             else:
-                return
+                break
             check(state, hand.partner.pushing)
+        await hand.move(push_at_ms=self._clock.wall_ms())
 
     async def _send(self, hand: Hand, repository: Repository, head_no: int, scope: Scope) -> None:
         state = hand.partner.pushing
@@ -228,11 +229,9 @@ def outcome_of(job: TheirJob, sent: int) -> Outcome:
 
 def refused_of(job: TheirJob, sent: int) -> int:
     """Return how many events were refused, as far as the errors tell."""
-    pointers = [one.get("pointer") for one in job.errors if type(one) is dict]
+    pointers = [one.get("pointer", "") for one in job.errors]
     places = {
-        text.split("/eventList/")[1].split("/")[0]
-        for text in pointers
-        if type(text) is str and "/eventList/" in text
+        text.split("/eventList/")[1].split("/")[0] for text in pointers if "/eventList/" in text
     }
     return min(max(len(places), 1), sent)
 

@@ -19,6 +19,8 @@ from protocols.errors import RefuseInput, RetryLater
 
 VERSIONS = {"GS1-EPCIS-Version": "2.0.0", "GS1-CBV-Version": "2.0.0"}
 DETAIL_CHARS_MAX = 300
+ERRORS_MAX = 100
+"""Of a job that are read."""
 RETRY_AFTER_MAX_S = 24 * 3600.0
 _LINK = re.compile(r"<([^<>]*)>((?:\s*;[^,<]*)*)")
 _NEXT = re.compile(r';\s*rel\s*=\s*"?next"?\s*(;|$)', re.IGNORECASE)
@@ -53,7 +55,7 @@ class TheirJob(Struct, frozen=True, kw_only=True):
     success: bool
     proceeds: bool
     """Whether what is not among the errors was stored nevertheless."""
-    errors: list[Any]
+    errors: list[dict[str, str]]
 
 
 class Repository:
@@ -82,12 +84,16 @@ class Repository:
         answer = await self._call("GET", url, headers)
         document = _object(answer)
         events = _events_in(document)
+        try:  # what was read cannot always be written: that takes more room of the stack
+            encoded = msgspec.json.encode(events)
+        except RecursionError:
+            raise Failed("bad_answer", "lists and objects too deep") from None
         following = _next_link(answer.headers.get("link", ""))
         return Page(
             document=document,
             events=events,
             next_url=self._own(url, following) if following else "",
-            digest=hashlib.sha256(msgspec.json.encode(events)).hexdigest(),
+            digest=hashlib.sha256(encoded).hexdigest(),
         )
 
     async def query(self, name: str) -> dict[str, Any]:
@@ -118,7 +124,7 @@ class Repository:
             running=running,
             success=success,
             proceeds=found.get("captureErrorBehaviour") == "proceed",
-            errors=errors if type(errors) is list else [],
+            errors=[_error(one) for one in errors[:ERRORS_MAX]] if type(errors) is list else [],
         )
 
     async def subscribe(self, name: str, dest: str, secret: str) -> str:
@@ -237,6 +243,14 @@ def _told(body: bytes) -> str:
     texts = [found.get(name) for name in ("title", "detail")] if type(found) is dict else []
     text = ", ".join(one for one in texts if type(one) is str)
     return "".join(c for c in text if c.isprintable())[:DETAIL_CHARS_MAX]
+
+
+def _error(found: object) -> dict[str, str]:
+    """Return what an error of a job says, a bound on everything."""
+    if type(found) is not dict:
+        return {"detail": str(found)[:DETAIL_CHARS_MAX]}
+    texts = [(key, value) for key, value in found.items() if type(value) is str]
+    return {key[:40]: value[:DETAIL_CHARS_MAX] for key, value in texts[:10]}
 
 
 def _json(answer: Answer) -> Any:

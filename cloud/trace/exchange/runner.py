@@ -7,7 +7,7 @@ looks at the partner's turn (`rows.move`), and stops where another has written s
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -29,6 +29,8 @@ from protocols.errors import RetryLater
 
 logger = logging.getLogger(__name__)
 POLL_S = 1.0
+LOST_S = 10.0
+"""A turn that was not brought to its end is taken again after so long."""
 AT_ONCE = 8
 """Partners called at the same time."""
 PAUSE_S, PAUSE_MAX_S = 2.0, 3600.0
@@ -54,6 +56,7 @@ class Exchange:
         read_query: Callable[[Any], EventQuery],
         write: Write,
         base_url: str,
+        guarded: Callable[[Awaitable[None]], Awaitable[None]],
     ) -> None:
         """Build it.
 
@@ -69,6 +72,7 @@ class Exchange:
             read_query: reads a named query; QueryFault.
             write: writes what is sent.
             base_url: where partners reach us; empty: nowhere.
+            guarded: carries a turn out, and decides what a defect of ours in it ends.
 
         """
         self._database, self._store, self._outbound = database, store, outbound
@@ -76,6 +80,7 @@ class Exchange:
         self._puller = Puller(database, captures, clock)
         self._pusher = Pusher(database, store, clock=clock, read_query=read_query, write=write)
         self._subscriber = Subscriber(seal, base_url)
+        self._guarded = guarded
         self._turns, self._running = asyncio.Semaphore(AT_ONCE), set[str]()
 
     async def run(self) -> None:
@@ -106,7 +111,7 @@ class Exchange:
     async def _serve(self, partner: Partner, head_no: int) -> None:
         try:
             async with self._turns:
-                await self._take_turn(Hand(self._database, partner), head_no)
+                await self._guarded(self._take_turn(Hand(self._database, partner), head_no))
         except Overtaken:
             logger.info("partner %s was changed meanwhile", partner.partner_id)
         except RetryLater as error:  # ours: the database or the key is away
@@ -115,8 +120,11 @@ class Exchange:
             self._running.discard(partner.partner_id)
 
     async def _take_turn(self, hand: Hand, head_no: int) -> None:
-        pulls, pushes = due(hand.partner, head_no, self._clock.wall_ms())
-        await hand.move()  # of two processes one stops here
+        now_ms = self._clock.wall_ms()
+        pulls, pushes = due(hand.partner, head_no, now_ms)
+        later_ms = now_ms + int(LOST_S * 1000)
+        at = {"pull_at_ms": later_ms} if pulls else {}
+        await hand.move(**at, **({"push_at_ms": later_ms} if pushes else {}))
         partner = hand.partner
         repository = self._repository(partner)
         if partner.state == "ending":

@@ -6,13 +6,17 @@ import msgspec
 import pytest
 
 from cloud.model.principal import EVERYTHING
+from cloud.roles.exchange import guarded
 from cloud.trace.exchange import pull as pulling
 from cloud.trace.exchange.base import PAGE_EVENTS, Partner, Pull, Pulling
 from cloud.trace.exchange.pull import as_parameters, broken, first_page, follow, parts
-from cloud.trace.exchange.remote import Failed, Page
+from cloud.trace.exchange.remote import Failed, Page, Repository
+from cloud.trace.exchange.rows import Hand
+from cloud.trace.exchange.runner import LOST_S
 from protocols.clock import ManualClock
 from tests.support.epcis_bodies import event
 from tests.support.exchange import OWNER, PLATFORM, Side, open_faulty, results
+from tests.support.trace_world import PromptCaptures
 
 both = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 SHIPPED = Pull(parameters={"EQ_bizStep": "shipping"}, interval_s=60, overlap_s=60)
@@ -133,6 +137,7 @@ async def test_end_between_capture_and_cursor_loses_and_doubles_nothing(
     assert (await ours.shown(one)).pulling.cursor_ms is None
     monkeypatch.setattr(pulling.Puller, "_passed", real)
     await theirs.capture(event(12))
+    clock.advance(int(LOST_S * 1000))
     await ours.exchange.look()
     assert await ours.serials() == list(range(13))
     receipts = await ours.receipts(one)
@@ -160,6 +165,52 @@ async def test_bad_events_are_told_and_hinder_none(ours: Side) -> None:
     assert await ours.serials() == [1, 3]
     assert (receipt.state, receipt.stored, receipt.refused) == ("refused", 2, 1)
     assert receipt.faults[0]["pointer"].endswith("/eventList/1/action")
+
+
+async def test_jobs_that_take_long_are_waited_for_and_nothing_is_fetched_again(
+    ours: Side, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captures = ours.trace.captures
+    assert isinstance(captures, PromptCaptures)
+    work = captures.run_waiting
+
+    async def rest() -> None:
+        return None
+
+    monkeypatch.setattr(captures, "run_waiting", rest)
+    monkeypatch.setattr(pulling, "JOB_WAIT_S", 0.2)
+    async with open_faulty() as (partner, base):
+        partner.otherwise = (200, {}, results(event(1, recordTime="2025-01-01T00:00:00Z")))
+        one = await ours.link(base, pull=SHIPPED)
+        await ours.exchange.look()
+        assert (await ours.shown(one)).pulling.cursor_ms is None
+        await work()
+        clock.advance(2_000)
+        await ours.exchange.look()
+        shown = await ours.shown(one)
+        assert (shown.pulling.cursor_ms, shown.pulling.then) == (1_735_689_600_000, None)
+        assert len(partner.asked) == 1
+
+
+async def test_defect_in_one_partners_turn_hinders_no_other(
+    ours: Side, theirs: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await theirs.capture(event(1))
+    broken_one = await link(ours, theirs)
+    await link(ours, theirs)
+    real = pulling.Puller.run
+
+    async def fails(self: pulling.Puller, hand: Hand, repository: Repository) -> None:
+        if hand.partner.partner_id == broken_one.partner_id:
+            raise ZeroDivisionError
+        await real(self, hand, repository)
+
+    monkeypatch.setattr(pulling.Puller, "run", fails)
+    monkeypatch.setattr(ours.exchange, "_guarded", guarded)
+    await ours.exchange.look()
+    assert await ours.serials() == [1]
+    shown = await ours.shown(broken_one)
+    assert shown.pull_at_ms > shown.created_at_ms, "it is tried again at once, for ever"
 
 
 async def test_tolerances_are_those_of_the_partner(ours: Side) -> None:

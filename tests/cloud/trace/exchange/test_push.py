@@ -10,6 +10,7 @@ from cloud.trace.exchange import push as pushing
 from cloud.trace.exchange.base import Pull, Push
 from cloud.trace.exchange.push import outcome_of, refused_of
 from cloud.trace.exchange.remote import TheirJob
+from cloud.trace.exchange.runner import LOST_S
 from protocols.clock import ManualClock
 from tests.support.epcis_bodies import event
 from tests.support.exchange import OWNER, Faulty, Side, open_faulty
@@ -162,6 +163,7 @@ async def test_end_between_their_job_and_our_cursor_sends_again_what_they_know(
     assert (await ours.shown(one)).pushing.passed_no == 0
     monkeypatch.setattr(pushing.Pusher, "_sent", real)
     await ours.capture(event(3))
+    clock.advance(int(LOST_S * 1000))
     await ours.exchange.look()
     assert await theirs.serials() == [1, 2, 3]
     assert (await ours.shown(one)).pushing.passed_no == 3
@@ -218,7 +220,7 @@ def test_what_a_job_makes_of_a_document() -> None:
     for one, sent, expected in cases:
         assert outcome_of(one, sent) == expected
     at = "/epcisBody/eventList/{}/action".format
-    told = job(False, True, {"pointer": at(1)}, {"pointer": at(1)}, {"pointer": at(2)}, 7)
+    told = job(False, True, {"pointer": at(1)}, {"pointer": at(1)}, {"pointer": at(2)}, {})
     assert [refused_of(told, 5), refused_of(job(False, True), 5)] == [2, 1]
 
 
