@@ -75,6 +75,8 @@ class TraceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     events_from_scans: bool = True
     """Scans at a known step become events; see docs/epcis-field.md."""
+    partners_over_http: bool = False
+    """Whether another repository may be reached without TLS; see docs/epcis-exchange.md."""
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,6 +15,9 @@ CONFIG_BYTES_MAX = 512 * 1024
 """A site file with its data files; what is signed in the end has a bound of its own."""
 CAPTURE_BYTES_MAX = 32 * 1024 * 1024
 """A document of events."""
+PARTNER_EVENTS = "/api/v1/partner-events/"
+PARTNER_EVENTS_BYTES_MAX = 4 * 1024 * 1024
+"""What a subscription at a partner brings; who is told that it is too large sends less."""
 HEADERS_MAX, HEADER_BYTES_MAX = 100, 64 * 1024
 BODY_S = 30.0
 CAPTURE_S = 120.0
@@ -102,6 +105,8 @@ def _bounds(path: str) -> tuple[int, float]:
     """Return how large a body may be, and how long it may take."""
     if path in ("/epcis/capture", "/epcis/events"):
         return CAPTURE_BYTES_MAX, CAPTURE_S
+    if path.startswith(PARTNER_EVENTS):
+        return PARTNER_EVENTS_BYTES_MAX, BODY_S
     return CONFIG_BYTES_MAX if path.endswith("/config") else BODY_BYTES_MAX, BODY_S
 
 

@@ -245,6 +245,7 @@ class Captures(Protocol):
         behaviour: Behaviour,
         by: str,
         organisation: str,
+        capture_id: str | None = None,
         also: Sequence[Work] = (),
     ) -> Job:
         """Take a document; on return it and its job are durable, and the job runs.
@@ -255,6 +256,7 @@ class Captures(Protocol):
             behaviour: what one bad event does to the others.
             by: who sends it, for the records.
             organisation: for which it is captured; empty for none.
+            capture_id: 32 hexadecimal digits that nobody else has; None: made here.
             also: what stands or falls with it, such as the entry in the audit.
 
         Raises:

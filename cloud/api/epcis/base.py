@@ -16,6 +16,7 @@ from cloud.trace.base import (
     Subscriptions,
     TraceStore,
 )
+from cloud.trace.exchange.base import Partners
 from cloud.trace.lineage.base import Lineages
 from cloud.trace.query.base import EventQuery
 from protocols.epcis.document import Reading
@@ -58,7 +59,7 @@ class Render(Protocol):
 class ReadEvent(Protocol):
     """Reads one event of the JSON binding, as POST /events brings it; blocking."""
 
-    def __call__(self, data: bytes, now_us: int, organisation: str) -> Reading:
+    def __call__(self, data: bytes, now_us: int, sender: str) -> Reading:
         """Return what became of it."""
         ...
 
@@ -85,5 +86,7 @@ class Trace:
     """(parameters, namespaces=…); QueryFault."""
     read_extensions: Callable[[str], Mapping[str, str]]
     """The header GS1-Extensions; QueryFault."""
+    partners: Partners
+    """Other repositories; not of the binding, but of the same events."""
     lineages: Lineages
     """Where things come from and go to; not of the binding, but of the same events."""
