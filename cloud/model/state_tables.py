@@ -2,6 +2,7 @@
 
 from cloud.model import (
     cylinder_tables,
+    exchange_tables,
     field_tables,
     link_tables,
     people_tables,
@@ -13,6 +14,7 @@ from cloud.model import (
 FILES = (
     *(tables, people_tables, trace_tables, trace_delivery_tables, link_tables, field_tables),
     cylinder_tables,
+    exchange_tables,
 )
 """Each adds its tables to the metadata when it is imported."""
 state_metadata = tables.state_metadata

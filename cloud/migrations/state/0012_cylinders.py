@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "state_0011"
-down_revision = "state_0010"
+revision = "state_0012"
+down_revision = "state_0011"
 branch_labels = None
 depends_on = None
 
