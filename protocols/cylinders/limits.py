@@ -1,11 +1,13 @@
 """Masses: the most that may be in a cylinder, what its tare may differ by, and the last check."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from msgspec import Struct
 
 from protocols.cylinders.base import Cylinder, Decision, Id, Mass, Seen
-from protocols.cylinders.book import Check, RuleBook
+from protocols.cylinders.book import Check, Gas, RuleBook
+from protocols.cylinders.due import gases_of
 
 FINDINGS = (
     "fill_without_verdict",
@@ -70,22 +72,31 @@ def tare_tolerance_kg(tare_kg: float, book: RuleBook) -> float:
     return max(book.masses.tare_tolerance_kg, tare_kg * book.masses.tare_tolerance_share)
 
 
-def checks_for(cylinder: Cylinder, book: RuleBook, when: str = "before") -> tuple[Check, ...]:
+def checks_for(
+    cylinder: Cylinder, book: RuleBook, when: Literal["before", "after"] = "before"
+) -> tuple[Check, ...]:
     """List the questions of the physical checklist for this cylinder, in the rules' order.
 
     A cylinder whose kind or gas the rules do not know is asked all that any could be asked.
     """
-    kind, gas = book.kind.get(cylinder.kind), book.gas.get(cylinder.gas)
+    kind = book.kind.get(cylinder.kind)
+    gases = [book.gas.get(one) for one in gases_of(cylinder)] or [None]
     return tuple(
         check
         for check in book.checks
         if check.when == when
         and (not check.kinds or kind is None or kind.id in check.kinds)
-        and (not check.gases or gas is None or gas.id in check.gases)
-        and (not check.forms or gas is None or gas.form in check.forms)
-        and (not check.traits or gas is None or bool(set(check.traits) & set(gas.traits)))
         and (check.vehicle is None or kind is None or kind.vehicle == check.vehicle)
         and (not check.only_unpurged or not cylinder.purged)
+        and any(gas is None or _asked_of(check, gas) for gas in gases)
+    )
+
+
+def _asked_of(check: Check, gas: Gas) -> bool:
+    return (
+        (not check.gases or gas.id in check.gases)
+        and (not check.forms or gas.form in check.forms)
+        and (not check.traits or bool(set(check.traits) & set(gas.traits)))
     )
 
 
