@@ -130,15 +130,20 @@ class Masses(_Told, frozen=True, kw_only=True):
     overfill_tolerance_kg: Annotated[float, Meta(ge=0, le=100)]
 
 
-class Check(_Told, frozen=True, kw_only=True):
-    """One question of the physical checklist."""
+class Words(_Told, frozen=True, kw_only=True):
+    """What stands on the screen at the filling gun."""
 
     id: Id
     title: Text
     title_zh: Text
     do: Text
     do_zh: Text
-    """When it is not so."""
+    """What the worker does about it."""
+
+
+class Check(Words, frozen=True, kw_only=True):
+    """One question of the physical checklist; `do` is for a no."""
+
     when: Literal["before", "after"] = "before"
     kinds: tuple[Id, ...] = ()
     gases: tuple[Id, ...] = ()
@@ -148,27 +153,17 @@ class Check(_Told, frozen=True, kw_only=True):
     only_unpurged: bool = False
 
 
-class ReasonRule(_Told, frozen=True, kw_only=True):
+class ReasonRule(Words, frozen=True, kw_only=True):
     """What a reason decides, and what the worker is told."""
 
-    id: Id
     decision: Literal["do_not_fill", "cannot_decide"]
-    title: Text
-    title_zh: Text
-    do: Text
-    do_zh: Text
     override_by: tuple[Id, ...] = ()
     """Roles of `access/roles.toml` that may decide to fill all the same; empty: nobody, ever."""
 
 
-class FindingRule(_Told, frozen=True, kw_only=True):
+class FindingRule(Words, frozen=True, kw_only=True):
     """What is found after filling."""
 
-    id: Id
-    title: Text
-    title_zh: Text
-    do: Text
-    do_zh: Text
     stays: bool
     """It must not leave the station."""
 

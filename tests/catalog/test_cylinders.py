@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from protocols.catalog.files import data_files, data_root
-from protocols.cylinders.book import Kind, RuleBook, book_bytes, read_book
+from protocols.cylinders.book import Kind, RuleBook, Words, book_bytes, read_book
 from protocols.cylinders.load import load_rules
 from protocols.cylinders.samples import sample_faults
 from protocols.cylinders.verdict import MAY_BE_OVERRIDDEN, REASONS
@@ -64,7 +64,8 @@ def test_the_book_comes_back_from_its_bytes() -> None:
 
 
 def test_what_a_worker_reads_is_short_and_in_both_languages() -> None:
-    for one in (*BOOK.reasons, *BOOK.findings, *BOOK.checks):
+    words: list[Words] = [*BOOK.reasons, *BOOK.findings, *BOOK.checks]
+    for one in words:
         for text in (one.title, one.do):
             assert text.isascii()
             assert len(text) <= 80
