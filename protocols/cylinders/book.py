@@ -208,12 +208,22 @@ class RuleBook(_Table, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def rows(self) -> dict[tuple[str, str], tuple[tuple[Row, ...], tuple[Life, ...]]]:
-        """Intervals and lives that can fit, by kind and gas, so that a judgement looks at few."""
+        """Intervals and lives that can fit, by kind and gas that it may hold: few for each."""
         return {
             (kind.id, gas.id): (_fitting(kind.intervals, gas), _fitting(kind.lives, gas))
             for kind in self.kinds
             for gas in self.gases
+            if may_hold(kind, gas)
         }
+
+
+def may_hold(kind: Kind, gas: Gas) -> bool:
+    """Tell whether a gas may be in such a shell."""
+    if kind.gases and gas.id not in kind.gases:
+        return False
+    if kind.forms and gas.form not in kind.forms:
+        return False
+    return gas.id not in kind.not_gases and not set(kind.not_traits) & set(gas.traits)
 
 
 def _fitting(rows: tuple[_RowT, ...], gas: Gas) -> tuple[_RowT, ...]:

@@ -5,7 +5,7 @@ from datetime import date
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
-from protocols.cylinders.base import Cylinder, MarkedDate
+from protocols.cylinders.base import Cylinder, MarkedDate, Seen
 from protocols.cylinders.book import Life, MonthEnds, Row, RuleBook
 
 MIXTURE = "mixture"
@@ -23,9 +23,9 @@ class Term(NamedTuple):
 _UNTOLD = Term(None, told=False)
 
 
-def gases_of(cylinder: Cylinder) -> tuple[str, ...]:
-    """Return what it holds: the components of a mixture, else the one gas."""
-    return cylinder.components if cylinder.gas == MIXTURE else (cylinder.gas,)
+def gases_of(one: Cylinder | Seen) -> tuple[str, ...]:
+    """Return what it holds or what is filled: the components of a mixture, else the one gas."""
+    return one.components if one.gas == MIXTURE else (one.gas,)
 
 
 def anniversary(marked: MarkedDate, years: int, month: MonthEnds) -> date:
@@ -45,7 +45,7 @@ def interval_years(cylinder: Cylinder, book: RuleBook, on: date) -> int | None:
 
     Returns:
         Years; 0 where none is fixed; None where the rules do not know the kind, the gas or a
-        component, or have no row for them.
+        component, or the kind may not hold it.
 
     """
     found = [

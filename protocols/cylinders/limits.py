@@ -111,12 +111,17 @@ def mass_reasons(cylinder: Cylinder, seen: Seen, book: RuleBook) -> Iterator[tup
         yield "tare_unknown", ""
         return
     tolerance, weighed, on_tag = tare_tolerance_kg(tare, book), seen.weighed_kg, seen.tare_on_tag_kg
-    if on_tag is not None and abs(on_tag - tare) > tolerance:
+    if on_tag is not None and _is_over(abs(on_tag - tare), tolerance):
         yield "tare_disagrees", f"tag {on_tag:g} kg, registered {tare:g} kg"
-    if weighed is not None and weighed < tare - tolerance:
+    if weighed is not None and _is_over(tare - weighed, tolerance):
         yield "tare_disagrees", f"scale {weighed:g} kg, registered {tare:g} kg"
-    if weighed is not None and limit is not None and weighed >= tare + limit:
+    if weighed is not None and limit is not None and not _is_over(limit, weighed - tare):
         yield "full_already", f"{weighed - tare:g} kg in it, limit {limit:g} kg"
+
+
+def _is_over(kg: float, bound_kg: float) -> bool:
+    """Compare to the gram: 31.4 less 16.5 is 14.9 here."""
+    return round(kg - bound_kg, 3) > 0
 
 
 def after_fill(cylinder: Cylinder | None, filled: Filled, book: RuleBook) -> tuple[Finding, ...]:
@@ -149,5 +154,5 @@ def _of_masses(cylinder: Cylinder, filled: Filled, book: RuleBook) -> Iterator[t
     if after is None or limit is None or tare is None:
         missing = {"mass": after, "limit": limit, "tare": tare}
         yield "overfill_untold", ", ".join(k for k, value in missing.items() if value is None)
-    elif after - tare > limit + book.masses.overfill_tolerance_kg:
+    elif _is_over(after - tare, limit + book.masses.overfill_tolerance_kg):
         yield "overfilled", f"{after - tare:g} kg in it, limit {limit:g} kg"

@@ -25,10 +25,11 @@ from protocols.cylinders.book import (
     Row,
     RuleBook,
     Snapshot,
+    may_hold,
 )
 from protocols.cylinders.limits import FINDINGS
 from protocols.cylinders.samples import sample_faults
-from protocols.cylinders.verdict import MAY_BE_OVERRIDDEN, REASONS, may_hold
+from protocols.cylinders.verdict import MAY_BE_OVERRIDDEN, REASONS
 from protocols.errors import Fault, FixConfiguration
 
 Wrong = Iterator[tuple[str, str, str]]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from protocols.cylinders.base import Cylinder, MarkedDate, Reason, Seen, Verdict
-from protocols.cylinders.book import Gas, Kind, RuleBook
+from protocols.cylinders.book import Kind, RuleBook, may_hold
 from protocols.cylinders.due import (
     MIXTURE,
     Term,
@@ -133,7 +133,7 @@ def _of_knowledge(cylinder: Cylinder, seen: Seen, book: RuleBook) -> Against:
         yield "kind_unknown", cylinder.kind
     if cylinder.gas == MIXTURE and not cylinder.components:
         yield "components_unknown", ""
-    for gas in dict.fromkeys((*gases_of(cylinder), seen.gas, *seen.components)):
+    for gas in dict.fromkeys((*gases_of(cylinder), *gases_of(seen))):
         if gas not in book.gas:
             yield "gas_unknown", gas
 
@@ -214,21 +214,12 @@ def _of_vehicle(cylinder: Cylinder, seen: Seen, kind: Kind, book: RuleBook) -> A
 
 def _of_gas(cylinder: Cylinder, seen: Seen, kind: Kind | None, book: RuleBook) -> Against:
     own = book.gas.get(cylinder.gas)
-    same = seen.gas == cylinder.gas and set(seen.components) == set(cylinder.components)
+    same = seen.gas == cylinder.gas and set(gases_of(seen)) == set(gases_of(cylinder))
     if not same and not (own is not None and seen.gas in own.takes):
         yield "wrong_gas", f"dedicated to {cylinder.gas}"
-    filled = [book.gas[one] for one in (seen.components or (seen.gas,)) if one in book.gas]
+    filled = [book.gas[one] for one in gases_of(seen) if one in book.gas]
     for gas in filled:
         if kind is not None and not may_hold(kind, gas):
             yield "gas_not_for_kind", gas.id
     if not cylinder.purged and any("flammable" in gas.traits for gas in filled):
         yield "not_purged", ""
-
-
-def may_hold(kind: Kind, gas: Gas) -> bool:
-    """Tell whether a gas may be in such a shell."""
-    if kind.gases and gas.id not in kind.gases:
-        return False
-    if kind.forms and gas.form not in kind.forms:
-        return False
-    return gas.id not in kind.not_gases and not set(kind.not_traits) & set(gas.traits)
