@@ -60,7 +60,7 @@ class Row(_Told, frozen=True, kw_only=True):
 _RowT = TypeVar("_RowT", bound=Row)
 
 
-class Life(Row, frozen=True, kw_only=True):
+class LifeRow(Row, frozen=True, kw_only=True):
     """A design life; a shorter one that is marked on the cylinder counts before it."""
 
     made_from: date | None = None
@@ -87,8 +87,8 @@ class Kind(_Table, frozen=True, kw_only=True):
     not_gases: tuple[Id, ...] = ()
     not_traits: tuple[Trait, ...] = ()
     """What is incompatible with it all the same."""
-    intervals: Annotated[tuple[Row, ...], Meta(min_length=1)]
-    lives: Annotated[tuple[Life, ...], Meta(min_length=1)]
+    intervals: tuple[Row, ...]
+    lives: tuple[LifeRow, ...]
     uncertain: tuple[Text, ...] = ()
 
 
@@ -171,7 +171,7 @@ class FindingRule(Words, frozen=True, kw_only=True):
 class RuleBook(_Table, frozen=True, kw_only=True, dict=True):
     """All rules; the order of `reasons` is their gravity."""
 
-    schema: Literal[1] = 1
+    schema: Literal[1]
     dates: Dates
     snapshot: Snapshot
     masses: Masses
@@ -207,7 +207,7 @@ class RuleBook(_Table, frozen=True, kw_only=True, dict=True):
         return {one.id: one for one in self.findings}
 
     @cached_property
-    def rows(self) -> dict[tuple[str, str], tuple[tuple[Row, ...], tuple[Life, ...]]]:
+    def rows(self) -> dict[tuple[str, str], tuple[tuple[Row, ...], tuple[LifeRow, ...]]]:
         """Intervals and lives that can fit, by kind and gas that it may hold: few for each."""
         return {
             (kind.id, gas.id): (_fitting(kind.intervals, gas), _fitting(kind.lives, gas))

@@ -3,24 +3,20 @@
 import calendar
 from datetime import date
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from protocols.cylinders.base import Cylinder, MarkedDate, Seen
-from protocols.cylinders.book import Life, MonthEnds, Row, RuleBook
+from protocols.cylinders.book import LifeRow, MonthEnds, Row, RuleBook
 
 MIXTURE = "mixture"
-RowT = TypeVar("RowT", bound=Row)
 
 
-class Term(NamedTuple):
-    """The last good day."""
+class Life(NamedTuple):
+    """The last day of a design life."""
 
     ends_on: date | None
-    """None: there is no end, or it cannot be told."""
+    """None: no life is fixed, or it cannot be told."""
     told: bool
-
-
-_UNTOLD = Term(None, told=False)
 
 
 def gases_of(one: Cylinder | Seen) -> tuple[str, ...]:
@@ -28,6 +24,7 @@ def gases_of(one: Cylinder | Seen) -> tuple[str, ...]:
     return one.components if one.gas == MIXTURE else (one.gas,)
 
 
+@lru_cache(maxsize=65_536)
 def anniversary(marked: MarkedDate, years: int, month: MonthEnds) -> date:
     """Return the day `years` later; a 29 February becomes the 28th where there is none."""
     year = marked.year + years
@@ -48,53 +45,64 @@ def interval_years(cylinder: Cylinder, book: RuleBook, on: date) -> int | None:
         component, or the kind may not hold it.
 
     """
-    found = [
-        _first(rows[0], cylinder, on) if (rows := book.rows.get((cylinder.kind, gas))) else None
-        for gas in gases_of(cylinder)
-    ]
-    if not found or None in found:
-        return None
-    return min((row.years for row in found if row is not None and row.years), default=0)
-
-
-def due(cylinder: Cylinder, book: RuleBook, on: date) -> Term:
-    """Tell the last day before its next periodic inspection, by the rules in force on `on`.
-
-    The sooner of the marked date and of the count from the last inspection, or from manufacture.
-    """
-    years = interval_years(cylinder, book, on)
-    if years is None:
-        return _UNTOLD
-    month = book.dates.month
-    since = cylinder.inspected_on or cylinder.manufactured_on
-    days = [anniversary(since, years, month)] if since is not None and years else []
-    if cylinder.inspection_due_on is not None:
-        days.append(anniversary(cylinder.inspection_due_on, 0, month))
-    return Term(min(days), told=True) if days else _UNTOLD
+    shortest = 0
+    for gas in gases_of(cylinder):
+        rows = book.rows.get((cylinder.kind, gas))
+        row = None if rows is None else _first(rows[0], cylinder, on)
+        if row is None:
+            return None
+        if row.years is not None:
+            shortest = min(shortest or row.years, row.years)
+    return shortest if gases_of(cylinder) else None
 
 
 def due_on(cylinder: Cylinder, book: RuleBook, on: date) -> date | None:
-    """Return the last day on which it may be filled by its inspection; None: cannot be told."""
-    return due(cylinder, book, on).ends_on
+    """Return the last day on which it may be filled by its inspection, as ruled on `on`.
+
+    The sooner of the marked date and of the count from the last inspection, or from manufacture.
+    None: it cannot be told.
+    """
+    years, month = interval_years(cylinder, book, on), book.dates.month
+    if years is None:
+        return None
+    since = cylinder.inspected_on or cylinder.manufactured_on
+    counted = anniversary(since, years, month) if since is not None and years else None
+    if cylinder.inspection_due_on is None:
+        return counted
+    marked = anniversary(cylinder.inspection_due_on, 0, month)
+    return marked if counted is None else min(marked, counted)
 
 
-def life(cylinder: Cylinder, book: RuleBook, on: date) -> Term:
-    """Tell the last day of its design life, its one extension included where it was granted."""
-    found = [
-        _first_life(rows[1], cylinder, on)
-        if (rows := book.rows.get((cylinder.kind, gas)))
-        else None
-        for gas in gases_of(cylinder)
-    ]
-    if not found or None in found:
-        return _UNTOLD
-    marked = cylinder.design_life_years
-    years = [total for row in found if row is not None and (total := _years(row, marked, cylinder))]
-    if not years:
-        return Term(None, told=True)
-    if cylinder.manufactured_on is None:
-        return _UNTOLD
-    return Term(anniversary(cylinder.manufactured_on, min(years), book.dates.month), told=True)
+def life_years(cylinder: Cylinder, book: RuleBook, on: date) -> int | None:
+    """Return its design life, with its one extension where that was granted.
+
+    Returns:
+        Years, the shortest by the components of a mixture; 0 where none is fixed; None as for
+        `interval_years`.
+
+    """
+    shortest, marked = 0, cylinder.design_life_years
+    for gas in gases_of(cylinder):
+        rows = book.rows.get((cylinder.kind, gas))
+        row = None if rows is None else _first_life(rows[1], cylinder, on)
+        if row is None:
+            return None
+        years = row.years if marked is None else min(row.years or marked, marked)
+        if years is not None:
+            if cylinder.life_extended:
+                years += row.extension_years
+            shortest = min(shortest or years, years)
+    return shortest if gases_of(cylinder) else None
+
+
+def life(cylinder: Cylinder, book: RuleBook, on: date) -> Life:
+    """Tell the last day of its design life."""
+    years, made = life_years(cylinder, book, on), cylinder.manufactured_on
+    if years == 0:
+        return Life(None, told=True)
+    if years is None or made is None:
+        return Life(None, told=False)
+    return Life(anniversary(made, years, book.dates.month), told=True)
 
 
 def life_ends_on(cylinder: Cylinder, book: RuleBook, on: date) -> date | None:
@@ -118,8 +126,11 @@ def idle_since(cylinder: Cylinder, book: RuleBook, on: date) -> date | None:
     return filled if on > ends else None
 
 
-def _first(rows: tuple[RowT, ...], cylinder: Cylinder, on: date) -> RowT | None:
-    return next((row for row in rows if _fits(row, cylinder, on)), None)
+def _first(rows: tuple[Row, ...], cylinder: Cylinder, on: date) -> Row | None:
+    for row in rows:
+        if _fits(row, cylinder, on):
+            return row
+    return None
 
 
 def _fits(row: Row, cylinder: Cylinder, on: date) -> bool:
@@ -132,7 +143,7 @@ def _fits(row: Row, cylinder: Cylinder, on: date) -> bool:
     return (row.from_ is None or on >= row.from_) and (row.until is None or on <= row.until)
 
 
-def _first_life(rows: tuple[Life, ...], cylinder: Cylinder, on: date) -> Life | None:
+def _first_life(rows: tuple[LifeRow, ...], cylinder: Cylinder, on: date) -> LifeRow | None:
     made = cylinder.manufactured_on
     for row in rows:
         if row.made_from is not None and (made is None or made.first < row.made_from):
@@ -142,13 +153,6 @@ def _first_life(rows: tuple[Life, ...], cylinder: Cylinder, on: date) -> Life | 
         if _fits(row, cylinder, on):
             return row
     return None
-
-
-def _years(row: Life, marked: int | None, cylinder: Cylinder) -> int | None:
-    years = min((one for one in (row.years, marked) if one is not None), default=None)
-    if years is None or not cylinder.life_extended:
-        return years
-    return years + row.extension_years
 
 
 @lru_cache(maxsize=4096)

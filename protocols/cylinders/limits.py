@@ -28,7 +28,6 @@ class Filled(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of the verdict before it; None: there was none."""
     overridden: bool = False
     """Somebody who may do so decided to fill all the same."""
-    gas: Id
     before_kg: Mass | None = None
     after_kg: Mass | None = None
     """On the scale, with the cylinder."""
@@ -127,7 +126,9 @@ def _is_over(kg: float, bound_kg: float) -> bool:
 def after_fill(cylinder: Cylinder | None, filled: Filled, book: RuleBook) -> tuple[Finding, ...]:
     """Tell all that is wrong after a filling; None: a cylinder that is not known."""
     found = list(_of_verdict(filled))
-    if cylinder is not None:
+    if cylinder is None:
+        found.append(("overfill_untold", "cylinder"))
+    else:
         found += _of_masses(cylinder, filled, book)
     found += [("check_failed", one) for one in filled.checks_failed]
     found += [("check_open", one) for one in filled.checks_open]
@@ -140,7 +141,9 @@ def after_fill(cylinder: Cylinder | None, filled: Filled, book: RuleBook) -> tup
 def _of_verdict(filled: Filled) -> Iterator[tuple[str, str]]:
     if filled.decision is None:
         yield "fill_without_verdict", ""
-    elif filled.decision != "fill" and not filled.overridden:
+    elif filled.decision == "do_not_fill" or (
+        filled.decision == "cannot_decide" and not filled.overridden
+    ):
         yield "filled_against_verdict", filled.decision
 
 

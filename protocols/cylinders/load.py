@@ -12,14 +12,14 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from protocols.border import convert, read_toml
-from protocols.catalog.files import data_files
+from protocols.catalog.files import SCHEMA, data_files
 from protocols.cylinders.book import (
     Check,
     Dates,
     FindingRule,
     Gas,
     Kind,
-    Life,
+    LifeRow,
     Masses,
     ReasonRule,
     Row,
@@ -57,11 +57,6 @@ class _Reasons(Struct, frozen=True, kw_only=True):
     schema: Literal[1]
     reasons: tuple[ReasonRule, ...]
     findings: tuple[FindingRule, ...]
-
-
-class _Kinds(Struct, frozen=True, kw_only=True):
-    schema: Literal[1]
-    kind: Kind
 
 
 _FORMS: dict[str, type[Any]] = {
@@ -125,20 +120,21 @@ def _read(path: Path, shipped: bool, faults: list[Fault]) -> _File:
     samples = data.pop("samples", [])
     if not isinstance(samples, list):
         faults.append(Fault(str(path), "samples", "a list of tables", type(samples).__name__))
-    form = _FORMS.get(path.stem, _Kinds)
-    if form is _Kinds:
-        data = {"schema": data.pop("schema", None), "kind": data}
+    form = _FORMS.get(path.stem, Kind)
+    if form is Kind and (schema := data.pop("schema", None)) != SCHEMA:
+        faults.append(Fault(str(path), "schema", str(SCHEMA), repr(schema)))
     return _File(path, shipped, convert(data, form, file=str(path), faults=faults), samples)
 
 
 def _kind_of(file: _File) -> Kind | None:
-    return file.value.kind if isinstance(file.value, _Kinds) else None
+    return file.value if isinstance(file.value, Kind) else None
 
 
 def _book(files: dict[str, _File]) -> RuleBook:
     filling: _Filling = files["filling"].value
     reasons: _Reasons = files["reasons"].value
     return RuleBook(
+        schema=1,
         dates=filling.dates,
         snapshot=filling.snapshot,
         masses=filling.masses,
@@ -166,7 +162,7 @@ def _file_faults(file: _File, book: RuleBook) -> Wrong:
             yield from _complete("findings", [one.id for one in findings], FINDINGS)
             for reason in reasons:
                 yield from _override_faults(reason)
-        case _Kinds(kind=kind):
+        case Kind() as kind:
             yield from _kind_faults(kind, file.path.stem, book)
 
 
@@ -197,7 +193,7 @@ def _kind_faults(kind: Kind, stem: str, book: RuleBook) -> Wrong:
                     yield name, f"a row for {gas.id} that holds always", "none"
 
 
-def _border_faults(row: Life, key: str) -> Wrong:
+def _border_faults(row: LifeRow, key: str) -> Wrong:
     if row.made_from is not None and row.made_from.day != 1:
         yield f"{key}.made_from", "the first day of a month", str(row.made_from)
     if row.made_until is not None and (row.made_until + timedelta(days=1)).day != 1:
@@ -207,7 +203,7 @@ def _border_faults(row: Life, key: str) -> Wrong:
 def _always(row: Row) -> bool:
     """Tell whether a row asks for nothing but the gas."""
     asked = [row.standards, row.taxi, row.from_, row.until]
-    if isinstance(row, Life):
+    if isinstance(row, LifeRow):
         asked += [row.made_from, row.made_until]
     return all(one in ((), None) for one in asked)
 

@@ -1,14 +1,15 @@
 """The verdict at the filling gun: fill, do not fill, cannot decide, with every reason."""
 
 from collections.abc import Iterator
+from datetime import date
 
 from protocols.cylinders.base import Cylinder, MarkedDate, Reason, Seen, Verdict
 from protocols.cylinders.book import Kind, RuleBook, may_hold
 from protocols.cylinders.due import (
     MIXTURE,
-    Term,
+    Life,
     anniversary,
-    due,
+    due_on,
     gases_of,
     idle_since,
     interval_years,
@@ -50,16 +51,16 @@ def fill_verdict(cylinder: Cylinder | None, seen: Seen, book: RuleBook) -> Verdi
 
     """
     found = [*_of_station(seen), *_of_identity(cylinder, seen), *_of_checks(seen)]
-    ends = lives = Term(None, told=False)
+    ends_on, lives = None, Life(None, told=False)
     if cylinder is not None:
-        ends, lives = due(cylinder, book, seen.on), life(cylinder, book, seen.on)
-        found += _of_cylinder(cylinder, seen, book, ends, lives)
+        ends_on, lives = due_on(cylinder, book, seen.on), life(cylinder, book, seen.on)
+        found += _of_cylinder(cylinder, seen, book, ends_on, lives)
     reasons = _ordered(found, book)
     return Verdict(
         decision=reasons[0].decision if reasons else "fill",
         reasons=reasons,
         rules_version=book.version,
-        due_on=ends.ends_on,
+        due_on=ends_on,
         life_ends_on=lives.ends_on,
         limit_kg=None if cylinder is None else limit_kg(cylinder, book),
     )
@@ -111,12 +112,12 @@ def _of_checks(seen: Seen) -> Against:
 
 
 def _of_cylinder(
-    cylinder: Cylinder, seen: Seen, book: RuleBook, ends: Term, lives: Term
+    cylinder: Cylinder, seen: Seen, book: RuleBook, ends_on: date | None, lives: Life
 ) -> Against:
     if cylinder.state != "in_use":
         yield cylinder.state, ""
     yield from _of_knowledge(cylinder, seen, book)
-    yield from _of_inspection(cylinder, seen, book, ends)
+    yield from _of_inspection(cylinder, seen, book, ends_on)
     yield from _of_life(cylinder, seen, lives)
     if seen.clock == "trusted":
         yield from _of_contradiction(cylinder, seen, book)
@@ -138,17 +139,17 @@ def _of_knowledge(cylinder: Cylinder, seen: Seen, book: RuleBook) -> Against:
             yield "gas_unknown", gas
 
 
-def _of_inspection(cylinder: Cylinder, seen: Seen, book: RuleBook, ends: Term) -> Against:
-    if ends.ends_on is None:
+def _of_inspection(cylinder: Cylinder, seen: Seen, book: RuleBook, ends_on: date | None) -> Against:
+    if ends_on is None:
         yield "due_unknown", ""
-    elif seen.on > ends.ends_on:
-        yield "inspection_overdue", f"due {ends.ends_on}"
+    elif seen.on > ends_on:
+        yield "inspection_overdue", f"due {ends_on}"
     since = idle_since(cylinder, book, seen.on)
     if since is not None:
         yield "idle", f"last filled {since}"
 
 
-def _of_life(cylinder: Cylinder, seen: Seen, lives: Term) -> Against:
+def _of_life(cylinder: Cylinder, seen: Seen, lives: Life) -> Against:
     if not lives.told:
         yield "life_unknown", ""
     elif lives.ends_on is not None and seen.on > lives.ends_on:
