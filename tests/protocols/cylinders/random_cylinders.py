@@ -31,7 +31,8 @@ GASES = {
 }
 COMPONENTS = "argon carbon_dioxide oxygen nitrogen helium hydrogen hydrogen_chloride methane"
 STANDARDS = ("", "GB 5842-1996", "GB 5842-2006", "GB/T 5842-2022", "GB 5842-2023", "?")
-YEARS = (2, 3, 4, 5, 8, 12, 15, 20, 30)
+INTERVALS = (2, 3, 4, 5)
+LIVES = (8, 12, 15, 20, 30)
 FILLER = "org:22-0001"
 
 
@@ -67,7 +68,7 @@ def random_case(rng: random.Random) -> tuple[Cylinder | None, Seen]:
     if cylinder.tare_kg is not None:
         weighed = cylinder.tare_kg + rng.choice((-0.3, -0.2, 0.0, 0.4, 2.0))
         seen = replace(seen, weighed_kg=rng.choice((None, max(0.0, round(weighed, 1)))))
-    for _ in range(rng.choice((0, 0, 1, 1, 2))):
+    for _ in range(rng.choice((0, 0, 0, 1, 2))):
         if rng.random() < 0.5:
             cylinder = replace(cylinder, **_other_facts(rng, cylinder, on))
         else:
@@ -78,8 +79,12 @@ def random_case(rng: random.Random) -> tuple[Cylinder | None, Seen]:
 def _cylinder(rng: random.Random, on: date) -> Cylinder:
     kind = rng.choice(list(GASES))
     gas = rng.choice(GASES[kind].split())
-    inspected = years_before(rng, on, rng.choice((0, *YEARS[:4])))
-    made = years_before(rng, on, rng.choice(YEARS))
+    near_end_of_life = rng.random() < 0.5
+    inspected = years_before(
+        rng, on, rng.choice((0, 0, 1) if near_end_of_life else (1, *INTERVALS))
+    )
+    made = years_before(rng, on, rng.choice(LIVES if near_end_of_life else INTERVALS))
+    looked_at = marked(rng, max(made, inspected))
     return Cylinder(
         code=f"cylinder:{rng.randrange(10**17):017}",
         kind=kind,
@@ -87,11 +92,11 @@ def _cylinder(rng: random.Random, on: date) -> Cylinder:
         components=tuple(rng.sample(COMPONENTS.split(), 2)) if gas == "mixture" else (),
         standard=rng.choice(STANDARDS),
         manufactured_on=marked(rng, made),
-        design_life_years=rng.choice((None, None, None, 8, 10, 15, 30)),
-        inspected_on=rng.choice((None, marked(rng, max(made, inspected)))),
-        inspection_due_on=rng.choice((None, None, marked(rng, years_before(rng, on, 0)))),
+        design_life_years=rng.choice((None, None, None, None, None, 8, 10, 15, 30)),
+        inspected_on=looked_at if near_end_of_life else rng.choice((None, looked_at)),
+        inspection_due_on=_due_mark(rng, on, kind),
         life_extended=rng.random() < 0.3,
-        last_filled_on=rng.choice((None, years_before(rng, on, rng.choice((0, 2, 3, 4, 5))))),
+        last_filled_on=rng.choice((None, None, years_before(rng, on, rng.choice((0, *INTERVALS))))),
         filler=FILLER,
         tare_kg=16.5,
         water_capacity_l=35.5,
@@ -100,14 +105,22 @@ def _cylinder(rng: random.Random, on: date) -> Cylinder:
     )
 
 
+def _due_mark(rng: random.Random, on: date, kind: str) -> MarkedDate | None:
+    """Those of which the rules tell no interval mostly have one."""
+    near = marked(rng, years_before(rng, on, 0))
+    if kind.startswith(("tube_", "fire_")):
+        return rng.choice((None, near, MarkedDate(on.year + 1, 1)))
+    return rng.choice((None, None, None, near))
+
+
 def _vehicle(rng: random.Random, on: date) -> Vehicle:
     return Vehicle(
         taxi=rng.random() < 0.4,
-        use_registered=rng.random() < 0.9,
+        use_registered=rng.random() < 0.95,
         certificate_valid_until=rng.choice(
-            (marked(rng, years_before(rng, on, 0)), MarkedDate(2100, 1), None)
+            (marked(rng, years_before(rng, on, 0)), *[MarkedDate(2100, 1)] * 4, None)
         ),
-        scrapped=rng.random() < 0.1,
+        scrapped=rng.random() < 0.05,
     )
 
 
