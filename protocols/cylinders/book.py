@@ -198,13 +198,8 @@ class RuleBook(_Table, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def reason(self) -> dict[str, tuple[int, ReasonRule]]:
-        """Gravity (0 is the gravest) and rule, by id."""
+        """Gravity (0 is the gravest) and rule, by id; a book of before may lack a reason."""
         return {one.id: (rank, one) for rank, one in enumerate(self.reasons)}
-
-    @cached_property
-    def finding(self) -> dict[str, FindingRule]:
-        """By id."""
-        return {one.id: one for one in self.findings}
 
     @cached_property
     def rows(self) -> dict[tuple[str, str], tuple[tuple[Row, ...], tuple[LifeRow, ...]]]:

@@ -21,6 +21,9 @@ FINDINGS = (
 """What `after_fill` can find."""
 
 
+_BY_MASS = frozenset({"liquefied", "cryogenic", "dissolved"})
+
+
 class Filled(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is known when the gun has closed."""
 
@@ -45,11 +48,14 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 def is_weighed(cylinder: Cylinder, book: RuleBook) -> bool:
-    """Tell whether it is filled by mass: all but compressed gases, and never a vehicle's tank."""
-    kind, gas = book.kind.get(cylinder.kind), book.gas.get(cylinder.gas)
-    if kind is None or gas is None:
+    """Tell whether it is filled by mass: no compressed gas is, nor a vehicle's tank.
+
+    A mixture is if none of its components is compressed.
+    """
+    kind, gases = book.kind.get(cylinder.kind), [book.gas.get(one) for one in gases_of(cylinder)]
+    if kind is None or kind.vehicle or not gases:
         return False
-    return not kind.vehicle and gas.form not in {"compressed", "adsorbed"}
+    return all(gas is not None and gas.form in _BY_MASS for gas in gases)
 
 
 def limit_kg(cylinder: Cylinder, book: RuleBook) -> float | None:
@@ -59,7 +65,8 @@ def limit_kg(cylinder: Cylinder, book: RuleBook) -> float | None:
     """
     if not is_weighed(cylinder, book):
         return None
-    factor, volume_l = book.gas[cylinder.gas].factor_kg_per_l, cylinder.water_capacity_l
+    gas, volume_l = book.gas.get(cylinder.gas), cylinder.water_capacity_l
+    factor = None if gas is None else gas.factor_kg_per_l
     limits = [] if factor is None or volume_l is None else [factor * volume_l]
     if cylinder.allowable_fill_kg is not None:
         limits.append(cylinder.allowable_fill_kg)
@@ -132,9 +139,9 @@ def after_fill(cylinder: Cylinder | None, filled: Filled, book: RuleBook) -> tup
         found += _of_masses(cylinder, filled, book)
     found += [("check_failed", one) for one in filled.checks_failed]
     found += [("check_open", one) for one in filled.checks_open]
+    may_leave = {one.id for one in book.findings if not one.stays}
     return tuple(
-        Finding(finding=word, stays=book.finding[word].stays, found=detail)
-        for word, detail in found
+        Finding(finding=word, stays=word not in may_leave, found=detail) for word, detail in found
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date
+from typing import Literal
 
 from protocols.cylinders.base import Cylinder, MarkedDate, Reason, Seen, Verdict
 from protocols.cylinders.book import Kind, RuleBook, may_hold
@@ -17,8 +18,9 @@ from protocols.cylinders.due import (
 )
 from protocols.cylinders.limits import limit_kg, mass_reasons
 
-Against = Iterator[tuple[str, str]]
+Found = Iterator[tuple[str, str]]
 """(reason, what was found) of each reason."""
+Against = Literal["do_not_fill", "cannot_decide"]
 
 REASONS = frozenset(
     {
@@ -71,24 +73,31 @@ def bars_to_override(verdict: Verdict, role: str, book: RuleBook) -> tuple[Reaso
 
     The book must be the verdict's own. Empty: the role may, or there is nothing to override.
     """
-    return tuple(
-        one for one in verdict.reasons if role not in book.reason[one.reason][1].override_by
-    )
+    overrides = {one.id for one in book.reasons if role in one.override_by}
+    return tuple(one for one in verdict.reasons if one.reason not in overrides)
 
 
 def _ordered(found: list[tuple[str, str]], book: RuleBook) -> tuple[Reason, ...]:
     """Put what forbids before what leaves open, and each by its gravity."""
-    ranked = sorted(
-        (book.reason[word][1].decision != "do_not_fill", book.reason[word][0], detail, word)
-        for word, detail in found
-    )
+    judged = [(*_gravity(word, book), detail, word) for word, detail in found]
     return tuple(
-        Reason(reason=word, decision=book.reason[word][1].decision, found=detail)
-        for _, _, detail, word in ranked
+        Reason(reason=word, decision=decision, found=detail)
+        for decision, _, detail, word in sorted(judged, key=_gravest_first)
     )
 
 
-def _of_station(seen: Seen) -> Against:
+def _gravest_first(one: tuple[Against, int, str, str]) -> tuple[bool, int, str]:
+    decision, rank, detail, _ = one
+    return decision != "do_not_fill", rank, detail
+
+
+def _gravity(word: str, book: RuleBook) -> tuple[Against, int]:
+    """Return what a reason decides, and its rank; one that a book of before lacks leaves open."""
+    known = book.reason.get(word)
+    return ("cannot_decide", len(book.reasons)) if known is None else (known[1].decision, known[0])
+
+
+def _of_station(seen: Seen) -> Found:
     if seen.clock != "trusted":
         yield f"clock_{seen.clock}", f"clock says {seen.on}"
     if seen.snapshot in {"none", "expired"} or (
@@ -97,7 +106,7 @@ def _of_station(seen: Seen) -> Against:
         yield f"snapshot_{seen.snapshot}", ""
 
 
-def _of_identity(cylinder: Cylinder | None, seen: Seen) -> Against:
+def _of_identity(cylinder: Cylinder | None, seen: Seen) -> Found:
     if cylinder is None:
         yield "code_unknown", ""
     if seen.codes_disagree:
@@ -106,14 +115,14 @@ def _of_identity(cylinder: Cylinder | None, seen: Seen) -> Against:
         yield "clone_suspected", ""
 
 
-def _of_checks(seen: Seen) -> Against:
+def _of_checks(seen: Seen) -> Found:
     yield from (("check_failed", one) for one in seen.checks_failed)
     yield from (("check_open", one) for one in seen.checks_open)
 
 
 def _of_cylinder(
     cylinder: Cylinder, seen: Seen, book: RuleBook, ends_on: date | None, lives: Life
-) -> Against:
+) -> Found:
     if cylinder.state != "in_use":
         yield cylinder.state, ""
     yield from _of_knowledge(cylinder, seen, book)
@@ -129,7 +138,7 @@ def _of_cylinder(
     yield from mass_reasons(cylinder, seen, book)
 
 
-def _of_knowledge(cylinder: Cylinder, seen: Seen, book: RuleBook) -> Against:
+def _of_knowledge(cylinder: Cylinder, seen: Seen, book: RuleBook) -> Found:
     if cylinder.kind not in book.kind:
         yield "kind_unknown", cylinder.kind
     if cylinder.gas == MIXTURE and not cylinder.components:
@@ -139,7 +148,7 @@ def _of_knowledge(cylinder: Cylinder, seen: Seen, book: RuleBook) -> Against:
             yield "gas_unknown", gas
 
 
-def _of_inspection(cylinder: Cylinder, seen: Seen, book: RuleBook, ends_on: date | None) -> Against:
+def _of_inspection(cylinder: Cylinder, seen: Seen, book: RuleBook, ends_on: date | None) -> Found:
     if ends_on is None:
         yield "due_unknown", ""
     elif seen.on > ends_on:
@@ -149,14 +158,14 @@ def _of_inspection(cylinder: Cylinder, seen: Seen, book: RuleBook, ends_on: date
         yield "idle", f"last filled {since}"
 
 
-def _of_life(cylinder: Cylinder, seen: Seen, lives: Life) -> Against:
+def _of_life(cylinder: Cylinder, seen: Seen, lives: Life) -> Found:
     if not lives.told:
         yield "life_unknown", ""
     elif lives.ends_on is not None and seen.on > lives.ends_on:
         yield "beyond_life", f"{cylinder.manufactured_on}, life ended {lives.ends_on}"
 
 
-def _of_contradiction(cylinder: Cylinder, seen: Seen, book: RuleBook) -> Against:
+def _of_contradiction(cylinder: Cylinder, seen: Seen, book: RuleBook) -> Found:
     """Find dates that cannot all be true."""
     made, inspected = cylinder.manufactured_on, cylinder.inspected_on
     if made is not None and made.first > seen.on:
@@ -170,7 +179,7 @@ def _of_contradiction(cylinder: Cylinder, seen: Seen, book: RuleBook) -> Against
     yield from _of_marked_due(cylinder, seen, book)
 
 
-def _of_marked_due(cylinder: Cylinder, seen: Seen, book: RuleBook) -> Against:
+def _of_marked_due(cylinder: Cylinder, seen: Seen, book: RuleBook) -> Found:
     """Find a marked due date that no inspection up to today can have given."""
     marked, years = cylinder.inspection_due_on, interval_years(cylinder, book, seen.on)
     if marked is None or not years:
@@ -180,7 +189,7 @@ def _of_marked_due(cylinder: Cylinder, seen: Seen, book: RuleBook) -> Against:
         yield "dates_contradict", f"due {marked}, {years} years at most from {seen.on}"
 
 
-def _of_owner(cylinder: Cylinder, seen: Seen, kind: Kind | None) -> Against:
+def _of_owner(cylinder: Cylinder, seen: Seen, kind: Kind | None) -> Found:
     if not cylinder.use_registered:
         yield "not_registered", ""
     if kind is not None and kind.vehicle:
@@ -191,7 +200,7 @@ def _of_owner(cylinder: Cylinder, seen: Seen, kind: Kind | None) -> Against:
         yield "foreign_filler", f"of {cylinder.filler}"
 
 
-def _of_vehicle(cylinder: Cylinder, seen: Seen, kind: Kind, book: RuleBook) -> Against:
+def _of_vehicle(cylinder: Cylinder, seen: Seen, kind: Kind, book: RuleBook) -> Found:
     vehicle = cylinder.vehicle
     if vehicle is not None and not kind.vehicle:
         yield "not_a_vehicle_cylinder", kind.id
@@ -213,7 +222,7 @@ def _of_vehicle(cylinder: Cylinder, seen: Seen, kind: Kind, book: RuleBook) -> A
         yield "certificate_expired", f"valid until {valid_until}"
 
 
-def _of_gas(cylinder: Cylinder, seen: Seen, kind: Kind | None, book: RuleBook) -> Against:
+def _of_gas(cylinder: Cylinder, seen: Seen, kind: Kind | None, book: RuleBook) -> Found:
     own = book.gas.get(cylinder.gas)
     same = seen.gas == cylinder.gas and set(gases_of(seen)) == set(gases_of(cylinder))
     if not same and not (own is not None and seen.gas in own.takes):

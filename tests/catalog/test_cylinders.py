@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from protocols.catalog.files import data_files, data_root
-from protocols.cylinders.book import Kind, RuleBook, Words, book_bytes, read_book
+from protocols.cylinders.book import Kind, LifeRow, Row, RuleBook, Words, book_bytes, read_book
 from protocols.cylinders.load import load_rules
 from protocols.cylinders.samples import sample_faults
 from protocols.cylinders.verdict import MAY_BE_OVERRIDDEN, REASONS
@@ -85,3 +85,29 @@ def test_roles_that_override_are_roles() -> None:
     roles = tomllib.loads((data_root() / "access" / "roles.toml").read_text("utf-8"))["role"]
     named = {role for reason in BOOK.reasons for role in reason.override_by}
     assert named <= {role["id"] for role in roles}
+
+
+def told(row: Row) -> str:
+    """One row as the page has it: `12 corrosive (C)`."""
+    years = "none" if row.years is None else str(row.years)
+    asked = [*row.traits, *row.gases, *(["taxi"] if row.taxi else []), *row.standards]
+    more = f" +{row.extension_years}" if isinstance(row, LifeRow) and row.extension_years else ""
+    return f"{' '.join([years + more, *asked])} ({row.confidence})"
+
+
+def test_the_page_tells_every_kind_as_its_file_does() -> None:
+    page = (data_root().parent / "docs" / "cylinders.md").read_text("utf-8")
+    for kind in BOOK.kinds:
+        intervals, lives = ", ".join(map(told, kind.intervals)), ", ".join(map(told, kind.lives))
+        line = f"| `{kind.id}` | {intervals} | {lives} | {kind.inspected_by} |"
+        assert line in page, line
+
+
+def test_the_page_tells_every_reason_and_finding() -> None:
+    page = (data_root().parent / "docs" / "cylinders.md").read_text("utf-8")
+    for reason in BOOK.reasons:
+        who = ", ".join(reason.override_by) or "nobody"
+        line = f"| `{reason.id}` | {reason.decision} | {who} |"
+        assert line in page, line
+    for finding in BOOK.findings:
+        assert f"`{finding.id}`" in page

@@ -275,7 +275,9 @@ class Opinion:
 
     def mass(self, cylinder: Cylinder, seen: Seen) -> None:
         by_scale = f"{LIQUEFIED} {LIQUID_COLD} acetylene".split()
-        if cylinder.kind in ROAD or cylinder.kind not in HOLDS or cylinder.gas not in by_scale:
+        if cylinder.kind in ROAD or cylinder.kind not in HOLDS or not self.parts:
+            return
+        if [part for part in self.parts if part not in by_scale]:
             return
         limits = []
         if cylinder.allowable_fill_kg is not None:

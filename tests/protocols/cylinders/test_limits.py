@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from protocols.cylinders.base import Cylinder
 from protocols.cylinders.limits import Filled, after_fill, is_weighed, limit_kg
@@ -70,6 +71,18 @@ def test_a_heavy_cylinders_tare_may_differ_by_a_hundredth() -> None:
     heavy = cylinder(tare_kg=400.0)
     assert not fill_verdict(heavy, seen(tare_on_tag_kg=404.0), BOOK).reasons
     assert fill_verdict(heavy, seen(tare_on_tag_kg=404.1), BOOK).reasons
+
+
+def test_a_mixture_of_liquefied_gases_is_weighed_and_needs_a_mark() -> None:
+    parts = ("carbon_dioxide", "sulfur_hexafluoride")
+    one = cylinder(kind="steel_seamless", gas="mixture", components=parts)
+    assert limit_kg(one, BOOK) == 14.9
+    unmarked = replace(one, allowable_fill_kg=None)
+    view = seen(gas="mixture", components=parts)
+    assert [found.reason for found in fill_verdict(unmarked, view, BOOK).reasons] == [
+        "limit_unknown"
+    ]
+    assert not is_weighed(replace(one, components=("argon", "carbon_dioxide")), BOOK)
 
 
 def findings(one: Cylinder | None, **facts: Any) -> list[tuple[str, str]]:

@@ -109,6 +109,15 @@ def test_a_kept_book_judges_as_it_did() -> None:
         assert fill_verdict(cylinder, seen, again) == judged(cylinder, seen)
 
 
+def test_a_book_of_before_that_lacks_a_reason_leaves_open() -> None:
+    lacking = [one for one in BOOK.reasons if one.id != "code_unknown"]
+    before = replace(BOOK, reasons=tuple(lacking))
+    verdict = fill_verdict(None, CASES[0][1], before)
+    assert verdict.decision != "fill"
+    assert "code_unknown" in {one.reason for one in verdict.reasons}
+    assert bars_to_override(verdict, "enterprise_manager", before)
+
+
 def test_whoever_overrides_overrides_every_reason() -> None:
     for cylinder, seen in CASES:
         verdict = judged(cylinder, seen)
