@@ -27,14 +27,10 @@ def gases_of(one: Cylinder | Seen) -> tuple[str, ...]:
 @lru_cache(maxsize=65_536)
 def anniversary(marked: MarkedDate, years: int, month: MonthEnds) -> date:
     """Return the day `years` later; a 29 February becomes the 28th where there is none."""
-    year = marked.year + years
-    if marked.day > 28:
-        return date(year, marked.month, min(marked.day, calendar.monthrange(year, marked.month)[1]))
-    if marked.day:
-        return date(year, marked.month, marked.day)
-    if month == "start_of_month":
-        return date(year, marked.month, 1)
-    return date(year, marked.month, calendar.monthrange(year, marked.month)[1])
+    year, day = marked.year + years, marked.day or (1 if month == "start_of_month" else 31)
+    if day > 28:
+        day = min(day, calendar.monthrange(year, marked.month)[1])
+    return date(year, marked.month, day)
 
 
 def interval_years(cylinder: Cylinder, book: RuleBook, on: date) -> int | None:
