@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from protocols.cylinders.base import Vehicle
+from protocols.cylinders.limits import checks_for
 from protocols.cylinders.verdict import fill_verdict
 from tests.protocols.cylinders.good import BOOK, ON, cylinder, mark, seen
 
@@ -79,3 +80,36 @@ def test_every_failed_and_open_check_is_told() -> None:
         ("check_failed", "no_damage"),
         ("check_open", "marks_legible"),
     ]
+
+
+def asked(facts: dict[str, Any], **conditions: Any) -> bool:
+    plain = replace(BOOK.checks[0], id="one", **conditions)
+    return [one.id for one in checks_for(cylinder(**facts), replace(BOOK, checks=(plain,)))] == [
+        "one"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "lpg", "oxygen", "unknown"),
+    [
+        ({}, True, True, True),
+        ({"when": "after"}, False, False, False),
+        ({"kinds": ("lpg_household",)}, True, False, True),
+        ({"gases": ("lpg", "dme")}, True, False, True),
+        ({"forms": ("compressed",)}, False, True, True),
+        ({"traits": ("flammable", "toxic")}, True, False, True),
+        ({"vehicle": False}, True, True, True),
+        ({"vehicle": True}, False, False, True),
+        ({"kinds": ("lpg_household",), "traits": ("oxidising",)}, False, False, True),
+        ({"only_unpurged": True}, False, False, False),
+    ],
+)
+def test_whom_a_check_is_asked_of(
+    conditions: dict[str, Any], lpg: bool, oxygen: bool, unknown: bool
+) -> None:
+    assert asked({}, **conditions) is lpg
+    assert asked({"kind": "steel_seamless", "gas": "oxygen"}, **conditions) is oxygen
+    assert asked({"kind": "barrel", "gas": "beer"}, **conditions) is unknown
+    if not conditions.get("only_unpurged"):
+        nothing_told = {"kind": "barrel", "gas": "mixture", "components": ()}
+        assert asked(nothing_told, **conditions) is unknown
