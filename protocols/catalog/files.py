@@ -13,15 +13,22 @@ def data_root() -> Path:
     return Path(protocols.__file__).resolve().parent.parent / "firmware_config"
 
 
-def data_files(folder: str, overlay: Path | None = None) -> list[tuple[Path, bool]]:
+def data_files(
+    folder: str, overlay: Path | None = None, root: Path | None = None
+) -> list[tuple[Path, bool]]:
     """List the TOML files of a folder such as `controllers`, sorted by name.
+
+    Args:
+        folder: its name in `root` and in the overlay.
+        overlay: a site's own data, if there are any.
+        root: None: what is shipped.
 
     Returns:
         (path, is_shipped) of each; a file of the overlay takes the place of the shipped one of the
         same name. A folder that does not exist holds no files.
 
     """
-    found = {path.name: (path, True) for path in _toml_files(data_root() / folder)}
+    found = {path.name: (path, True) for path in _toml_files((root or data_root()) / folder)}
     if overlay is not None:
         found |= {path.name: (path, False) for path in _toml_files(overlay / folder)}
     return [found[name] for name in sorted(found)]

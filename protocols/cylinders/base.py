@@ -5,10 +5,14 @@ TSG 23-2021; kinds of shell, gases, intervals and lives are data in `firmware_co
 """
 
 import calendar
+import re
 from datetime import date
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta, Struct
+
+from protocols.errors import RefuseInput
 
 Id = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]
 """Of a kind of shell or of a gas, as in the data files."""
@@ -19,6 +23,7 @@ State = Literal["in_use", "out_of_use", "blocked", "lost", "scrapped"]
 """`blocked`: by a finding or an authority, until it is lifted; `scrapped` is for ever."""
 Decision = Literal["fill", "do_not_fill", "cannot_decide"]
 ClockState = Literal["trusted", "unset", "set_back"]
+_MARKED = re.compile(r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})(?:-(?P<day>0[1-9]|[12][0-9]|3[01]))?")
 
 
 class MarkedDate(Struct, frozen=True, order=True):
@@ -27,6 +32,29 @@ class MarkedDate(Struct, frozen=True, order=True):
     year: Annotated[int, Meta(ge=1900, le=2200)]
     month: Annotated[int, Meta(ge=1, le=12)]
     day: Annotated[int, Meta(ge=0, le=31)] = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a 31st of June."""
+        if self.day > 28 and self.day > calendar.monthrange(self.year, self.month)[1]:
+            raise ValueError(f"a day of the month; found {self.day}")
+
+    @classmethod
+    def parse(cls, text: str) -> "MarkedDate":
+        """Read what `str` writes.
+
+        Raises:
+            RefuseInput: `bad_date`.
+
+        """
+        found = _MARKED.fullmatch(text)
+        try:
+            if found is not None:
+                return msgspec.convert(
+                    {key: int(part) for key, part in found.groupdict("0").items()}, cls
+                )
+        except ValueError:  # msgspec's own is one, too
+            pass
+        raise RefuseInput("bad_date", f"expected YYYY-MM or YYYY-MM-DD, found {text[:20]!r}")
 
     @property
     def first(self) -> date:
@@ -102,6 +130,8 @@ class Seen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The organisation that fills."""
     gas: Id
     """What comes out of the gun."""
+    components: tuple[Id, ...] = ()
+    """Of a mixture that comes out of it; in any order those of the cylinder, or it is refused."""
     on: date
     """Local day by which it judges."""
     clock: ClockState = "trusted"
