@@ -12,9 +12,9 @@ import re
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from protocols.errors import RefuseInput
 
@@ -50,8 +50,8 @@ class Group(Struct, frozen=True, array_like=True):
 
     prefix: str
     packed: bool
-    chars: int
-    count: int
+    chars: Annotated[int, Meta(ge=1, le=KEY_CHARS_MAX)]
+    count: Annotated[int, Meta(ge=0)]
 
     @property
     def shape(self) -> Shape:

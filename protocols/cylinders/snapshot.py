@@ -6,10 +6,10 @@ A file is whole, or an increment that names what changed, came and went. It is r
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from protocols.cylinders.base import Cylinder
 from protocols.cylinders.base import State as CylinderState
@@ -43,7 +43,7 @@ class ColumnHead(Struct, frozen=True, array_like=True):
     """One column, as a file's head tells of it."""
 
     name: str
-    width: int
+    width: Annotated[int, Meta(ge=0, le=4)]
     values: Raw
     """A JSON list; null: the numbers mean themselves."""
 
@@ -101,7 +101,7 @@ class Layer:
         try:
             head, end = _read_head(data, size)
             self._read_tables(data, head, end)
-        except (ValueError, IndexError, OverflowError, RecursionError) as error:
+        except (ValueError, LookupError, OverflowError, RecursionError) as error:
             raise RefuseInput("malformed", str(error)[:200]) from None
 
     def _read_tables(self, data: Bytes, head: Head, end: int) -> None:
