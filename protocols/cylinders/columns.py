@@ -116,15 +116,6 @@ class Keys:
             stop += 1
         return range(start, stop)
 
-    def find(self, text: str) -> range:
-        """Return the numbers of the keys that read so: none or one, or several in a table of tags.
-
-        Raises:
-            RefuseInput: `bad_key`.
-
-        """
-        return self.equal(*row_of(text))
-
     def rows(self, shape: Shape, start: int, stop: int) -> bytes:
         """Return the rows of keys of one shape."""
         offset, first, _ = self.groups[shape]

@@ -91,13 +91,14 @@ def open_manifest(
     return found
 
 
-def check_next(manifest: Manifest, kept: Kept | None, now_ms: int | None) -> None:
+def check_next(manifest: Manifest, kept: Kept | None, now_ms: int | None, *, seen: int = 0) -> None:
     """Refuse a genuine manifest that must not take the place of what is kept.
 
     Args:
         manifest: what came.
         kept: what the gateway has, None when that is nothing.
         now_ms: the time, ms since 1970; None while nobody knows it, and then it judges nothing.
+        seen: number of the newest state that the gateway ever had.
 
     Raises:
         RefuseInput: `from_future`, `rolled_back`, or `gap`: a whole one is needed.
@@ -106,9 +107,12 @@ def check_next(manifest: Manifest, kept: Kept | None, now_ms: int | None) -> Non
     if now_ms is not None and manifest.issued_at > now_ms + AHEAD_MAX_MS:
         ahead_s = (manifest.issued_at - now_ms) // 1000
         raise RefuseInput("from_future", f"issue {manifest.number} is {ahead_s} s ahead")
-    if kept is not None and manifest.number <= kept.number:
+    if manifest.previous is None:
+        if manifest.number < seen:
+            raise RefuseInput("rolled_back", f"{manifest.number} after {seen}")
+    elif kept is not None and manifest.number <= kept.number:
         raise RefuseInput("rolled_back", f"{manifest.number} after {kept.number}")
-    if manifest.previous is not None and (kept is None or manifest.previous != kept.content):
+    elif kept is None or manifest.previous != kept.content:
         have = "nothing" if kept is None else str(kept.content)
         raise RefuseInput("gap", f"{manifest.number} follows {manifest.previous}, kept is {have}")
 

@@ -5,7 +5,7 @@ A file is whole, or an increment that names what changed, came and went. It is r
 `MAGIC`, four of the head's length, the head as JSON, and before it the tables in their order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -13,7 +13,7 @@ from msgspec import Meta, Raw, Struct
 
 from protocols.cylinders.base import Cylinder
 from protocols.cylinders.base import State as CylinderState
-from protocols.cylinders.columns import Bytes, Group, Keys, Numbers, text_of
+from protocols.cylinders.columns import Bytes, Group, Keys, Numbers, Row, row_of, text_of
 from protocols.cylinders.manifest import Manifest, State, state_at
 from protocols.errors import RefuseInput
 
@@ -113,39 +113,41 @@ class Layer:
             raise RefuseInput("truncated", f"expected {end} bytes of tables, found {offset}")
         self.rules = None if head.rules is None else data[offset:end]
         self._values = self.tables[CYLINDERS].values({n: f.type for n, f in FIELDS.items()})
-        self._denied = self.tables[DENIED].values({STATE: CylinderState})[STATE]
+        self._denied: list[CylinderState] = self.tables[DENIED].values({STATE: CylinderState})[
+            STATE
+        ]
         self._owners = self.tables[TAGS].numbers[OWNER]
         self._by_owner = self.tables[TAGS].numbers[BY_OWNER]
 
-    def cylinder(self, code: str) -> Cylinder | None:
+    def cylinder(self, row: Row) -> Cylinder | None:
         """Return a cylinder of this file."""
-        found = self.tables[CYLINDERS].keys.find(code)
+        table = self.tables[CYLINDERS]
+        found = table.keys.equal(*row)
         if not found:
             return None
-        numbers = self.tables[CYLINDERS].numbers
-        fields = {name: some[numbers[name][found.start]] for name, some in self._values.items()}
-        return Cylinder(code=code, tag_uids=self._tags_of(found.start), **fields)
+        at, numbers = found.start, table.numbers
+        fields = {name: some[numbers[name][at]] for name, some in self._values.items()}
+        return Cylinder(code=text_of(*row), tag_uids=self._tags_of(at), **fields)
 
-    def tells_of(self, code: str) -> bool:
+    def tells_of(self, row: Row) -> bool:
         """Tell whether it says anything of a cylinder: what it is, or that it is gone."""
-        return any(self.tables[name].keys.find(code) for name in (CYLINDERS, GONE))
+        return any(self.tables[name].keys.equal(*row) for name in (CYLINDERS, GONE))
 
-    def owners(self, uid: str) -> list[str]:
-        """Return the codes of the cylinders that have this tag."""
+    def owners(self, row: Row) -> Iterator[Row]:
+        """Yield the codes of the cylinders that have this tag."""
         keys = self.tables[CYLINDERS].keys
-        return [_text(keys, self._owners[number]) for number in self.tables[TAGS].keys.find(uid)]
+        for number in self.tables[TAGS].keys.equal(*row):
+            yield keys.row(self._owners[number])
 
-    def denied(self, code: str) -> CylinderState | None:
+    def denied(self, row: Row) -> CylinderState | None:
         """Return why this file denies a code."""
-        found = self.tables[DENIED].keys.find(code)
-        if not found:
-            return None
-        state: CylinderState = self._denied[self.tables[DENIED].numbers[STATE][found.start]]
-        return state
+        table = self.tables[DENIED]
+        found = table.keys.equal(*row)
+        return self._denied[table.numbers[STATE][found.start]] if found else None
 
-    def admits(self, code: str) -> bool:
+    def admits(self, row: Row) -> bool:
         """Tell whether this file takes a code off the list of the denied."""
-        return bool(self.tables[ADMITTED].keys.find(code))
+        return bool(self.tables[ADMITTED].keys.equal(*row))
 
     def tags_of(self, number: int) -> range:
         """Return where in the order by owner the tags of a cylinder are."""
@@ -165,7 +167,8 @@ class Layer:
 
     def _tags_of(self, number: int) -> tuple[str, ...]:
         keys = self.tables[TAGS].keys
-        return tuple(sorted(_text(keys, self._by_owner[at]) for at in self.tags_of(number)))
+        rows = (keys.row(self._by_owner[at]) for at in self.tags_of(number))
+        return tuple(sorted(text_of(*row) for row in rows))
 
 
 class Snapshot:
@@ -180,7 +183,7 @@ class Snapshot:
             grace_ms: how long past its term it counts as ageing, by the rules.
 
         """
-        self.layers, self.manifest, self._grace_ms = tuple(layers), manifest, grace_ms
+        self.layers, self.manifest, self.grace_ms = tuple(layers), manifest, grace_ms
         self._newest_first = self.layers[::-1]
 
     @property
@@ -190,9 +193,10 @@ class Snapshot:
 
     def find(self, code: str) -> Cylinder | None:
         """Return a cylinder of this filler; None: not known here. RefuseInput `bad_key`."""
+        row = row_of(code)
         for layer in self._newest_first:
-            if layer.tells_of(code):
-                return layer.cylinder(code)
+            if layer.tells_of(row):
+                return layer.cylinder(row)
         return None
 
     def find_tag(self, uid: str) -> str | None:
@@ -200,25 +204,28 @@ class Snapshot:
 
         None: it is of no cylinder known here, or two claim it, and then it proves neither.
         """
-        found: set[str] = set()
+        row, found = row_of(uid), set[Row]()
         for depth, layer in enumerate(self._newest_first):
             newer = self._newest_first[:depth]
             found |= {
-                code for code in layer.owners(uid) if not any(one.tells_of(code) for one in newer)
+                owner
+                for owner in layer.owners(row)
+                if not any(one.tells_of(owner) for one in newer)
             }
-        return found.pop() if len(found) == 1 else None
+        return text_of(*found.pop()) if len(found) == 1 else None
 
     def denied(self, code: str) -> CylinderState | None:
         """Return why a cylinder of another filler must not be filled; None: nothing is known."""
+        row = row_of(code)
         for layer in self._newest_first:
-            state = layer.denied(code)
-            if state is not None or layer.admits(code):
+            state = layer.denied(row)
+            if state is not None or layer.admits(row):
                 return state
         return None
 
     def state_at(self, now_ms: int) -> State:
         """Tell how far it is to be trusted at a time, ms since 1970."""
-        return state_at(self.manifest, now_ms, self._grace_ms)
+        return state_at(self.manifest, now_ms, self.grace_ms)
 
 
 def _read_head(data: Bytes, size: int) -> tuple[Head, int]:
@@ -233,7 +240,3 @@ def _read_head(data: Bytes, size: int) -> tuple[Head, int]:
     if end < 0:
         raise RefuseInput("truncated", f"a head of {length} bytes in {size}")
     return msgspec.json.decode(data[end : size - TAIL], type=Head), end
-
-
-def _text(keys: Keys, number: int) -> str:
-    return text_of(*keys.row(number))

@@ -1,0 +1,328 @@
+"""Issues station snapshots: a whole one, then increments, and while nothing changes only new terms.
+
+    DATA/snapshots/FILLER/book.json     what was issued; changed by one rename
+    DATA/snapshots/FILLER/SHA256.base   the whole file of the newest state, not packed
+    DATA/snapshots/FILLER/SHA256        files as they travel
+
+Files are complete before the book names them, and removed after it no longer does.
+
+A number rises with every issue and is never behind the seconds since 1970, so that gateways go on
+with a service that was restored from an older copy. One process issues.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import threading
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from protocols.clock import Clock
+from protocols.cylinders.base import Cylinder, State
+from protocols.cylinders.manifest import Blob, Manifest
+from protocols.cylinders.snapshot import Layer
+from protocols.cylinders.snapshot_merge import merge
+from protocols.cylinders.snapshot_write import Write, Written, write_increment, write_whole
+from protocols.durable import sync_folder, write_durably
+from protocols.errors import RefuseInput
+from protocols.signed import Sign, seal
+
+log = logging.getLogger(__name__)
+
+ISSUE_EACH_S = 600.0
+"""Not oftener, however many gateways ask."""
+CHAIN_MAX = 300
+"""Increments that are kept; a gateway that is behind them takes a whole one."""
+WHOLES_MAX = 2
+"""Packed whole files that are kept: one is perhaps being fetched when the next is made."""
+LEVEL = 6
+_FILLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Changed(Struct, frozen=True, kw_only=True):
+    """What bears on a filler's stations, and came or went since a cursor."""
+
+    cylinders: Iterable[Cylinder]
+    """New or changed, as they are now, each once."""
+    gone: Sequence[str] = ()
+    """Codes that are this filler's no more."""
+    denied: Mapping[str, State] = {}
+    """Of other fillers, newly blocked, lost or scrapped."""
+    admitted: Sequence[str] = ()
+    """Of other fillers, that are no longer."""
+    cursor: int
+    """To ask with next time."""
+
+
+class Stock(Protocol):
+    """The registry, as the snapshots need it."""
+
+    def changed(self, filler: str, cursor: int) -> Changed:
+        """Return what changed after a cursor, 0: all there is; blocking."""
+        ...
+
+
+class Terms(NamedTuple):
+    """The rules that a snapshot carries, and how long it holds by them."""
+
+    rules: bytes
+    version: str
+    term_ms: int
+
+
+class _Link(Struct, frozen=True):
+    """An increment that was issued."""
+
+    previous: int
+    number: int
+    signed: str
+    sha256: str
+
+
+class _Whole(Struct, frozen=True):
+    """A whole one that was issued."""
+
+    number: int
+    signed: str
+    sha256: str
+
+
+class _Book(Struct, frozen=True, kw_only=True):
+    """`book.json`."""
+
+    schema: Literal[1] = 1
+    cursor: int
+    number: int
+    """Of the newest issue."""
+    issued_at: int
+    """Of the newest issue, ms since 1970."""
+    content: int
+    """Number of the newest issue with a file: `base` is its state."""
+    base: Blob
+    cylinders: int
+    denied: int
+    rules_sha256: str
+    newest: str = ""
+    """The newest issue, signed, unless it is a whole one: that is signed when somebody asks."""
+    chain: tuple[_Link, ...] = ()
+    wholes: tuple[_Whole, ...] = ()
+    """Oldest first."""
+
+
+class SnapshotBook:
+    """Of all fillers; blocking, from any thread."""
+
+    def __init__(
+        self,
+        folder: Path,
+        stock: Stock,
+        clock: Clock,
+        *,
+        sign: Sign,
+        terms: Callable[[], Terms],
+        issue_each_s: float = ISSUE_EACH_S,
+    ) -> None:
+        """Make a book; see the module for the folder."""
+        self._folder, self._stock, self._clock = folder, stock, clock
+        self._sign, self._terms, self._each_ms = sign, terms, issue_each_s * 1000
+        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def offer(self, filler: str, have: int, *, whole: bool = False) -> bytes:
+        """Return the signed manifest of what a gateway should take next.
+
+        Args:
+            filler: whose station it is in.
+            have: number of the newest state that it ever had, 0: none.
+            whole: it has that no longer, or cannot go on from there.
+
+        Raises:
+            RefuseInput: `not_found`: no filler can have this name.
+
+        """
+        self._of(filler)
+        with self._turns[filler]:
+            return self._offer(filler, have, whole).encode()
+
+    def file(self, filler: str, sha256: str) -> Path:
+        """Return the path of a file that a manifest names. RefuseInput `not_found`."""
+        path = self._of(filler) / sha256
+        if not _SHA256.fullmatch(sha256) or not path.is_file():
+            raise RefuseInput("not_found", f"no snapshot file {sha256[:64]!r}")
+        return path
+
+    def _of(self, filler: str) -> Path:
+        if not _FILLER.fullmatch(filler):
+            raise RefuseInput("not_found", f"no filler {filler[:64]!r}")
+        return self._folder / filler
+
+    def _offer(self, filler: str, have: int, whole: bool) -> str:
+        book, terms = self._read(filler), self._terms()
+        if book is None:
+            book = self._begin(filler, terms)
+        elif self._clock.wall_ms() - book.issued_at >= self._each_ms:
+            book = self._go_on(filler, book, terms)
+        if have > book.content:  # this service was restored from an older copy
+            number = self._number(book.number)
+            book = msgspec.structs.replace(
+                book, number=number, content=number, newest="", chain=(), wholes=()
+            )
+        if not whole:
+            if have == book.content and book.newest:
+                return book.newest
+            for link in book.chain:
+                if link.previous == have:
+                    return link.signed
+        return self._whole(filler, book, terms, have)
+
+    def _begin(self, filler: str, terms: Terms) -> _Book:
+        changed = self._stock.changed(filler, 0)
+        self._of(filler).mkdir(parents=True, exist_ok=True)
+        written = self._write_base(
+            filler, lambda out: write_whole(out, changed.cylinders, changed.denied, terms.rules)
+        )
+        number = self._number(0)
+        book = _Book(
+            cursor=changed.cursor,
+            number=number,
+            issued_at=self._clock.wall_ms(),
+            content=number,
+            base=written.blob,
+            cylinders=written.cylinders,
+            denied=written.denied,
+            rules_sha256=_sha256(terms.rules),
+        )
+        return self._keep(filler, book)
+
+    def _go_on(self, filler: str, book: _Book, terms: Terms) -> _Book:
+        """Issue what changed, or that nothing did."""
+        changed = self._stock.changed(filler, book.cursor)
+        cylinders, rules_sha256 = list(changed.cylinders), _sha256(terms.rules)
+        after = msgspec.structs.replace(
+            book,
+            cursor=changed.cursor,
+            number=self._number(book.number),
+            issued_at=self._clock.wall_ms(),
+            rules_sha256=rules_sha256,
+        )
+        lists = (cylinders, changed.gone, changed.denied, changed.admitted)
+        if not any(lists) and rules_sha256 == book.rules_sha256:
+            signed = self._signed(filler, after, terms, book.content, None)
+            return self._keep(filler, msgspec.structs.replace(after, newest=signed))
+        plain = bytearray()
+        write_increment(
+            plain.extend,
+            cylinders,
+            changed.denied,
+            gone=changed.gone,
+            admitted=changed.admitted,
+            rules=None if rules_sha256 == book.rules_sha256 else terms.rules,
+        )
+        return self._add(filler, book, after, bytes(plain), terms)
+
+    def _add(self, filler: str, book: _Book, after: _Book, increment: bytes, terms: Terms) -> _Book:
+        """Issue an increment: `book` is what it follows, `after` all else that is known."""
+        file = self._write_packed(filler, zlib.compress(increment, 9))
+        base = (self._of(filler) / f"{book.base.sha256}.base").read_bytes()
+        layers = [Layer(base, len(base)), Layer(increment, len(increment))]
+        written = self._write_base(filler, lambda out: merge(out, layers))
+        after = msgspec.structs.replace(
+            after,
+            content=after.number,
+            base=written.blob,
+            cylinders=written.cylinders,
+            denied=written.denied,
+        )
+        signed = self._signed(filler, after, terms, book.content, file)
+        link = _Link(book.content, after.number, signed, file.sha256)
+        chain = (*book.chain, link)[-CHAIN_MAX:]
+        return self._keep(filler, msgspec.structs.replace(after, newest=signed, chain=chain))
+
+    def _whole(self, filler: str, book: _Book, terms: Terms, least: int) -> str:
+        """Return a whole one from which the chain leads to the newest state.
+
+        An earlier one will do, if a gateway may take it: it may have fetched half of it already.
+        """
+        from_here = {book.content, *(link.previous for link in book.chain)}
+        for whole in book.wholes:
+            if whole.number in from_here and whole.number >= least:
+                return whole.signed
+        base = (self._of(filler) / f"{book.base.sha256}.base").read_bytes()
+        file = self._write_packed(filler, zlib.compress(base, LEVEL))
+        as_of = msgspec.structs.replace(book, number=book.content)
+        signed = self._signed(filler, as_of, terms, None, file)
+        wholes = (*book.wholes, _Whole(book.content, signed, file.sha256))[-WHOLES_MAX:]
+        newest = book.newest or signed
+        self._keep(filler, msgspec.structs.replace(book, wholes=wholes, newest=newest))
+        return signed
+
+    def _signed(
+        self, filler: str, book: _Book, terms: Terms, previous: int | None, file: Blob | None
+    ) -> str:
+        manifest = Manifest(
+            filler=filler,
+            number=book.number,
+            previous=previous,
+            issued_at=book.issued_at,
+            expires_at=book.issued_at + terms.term_ms,
+            rules_version=terms.version,
+            cylinders=book.cylinders,
+            denied=book.denied,
+            file=file,
+            state=book.base,
+        )
+        return seal("snapshot", manifest, self._sign).decode()
+
+    def _number(self, last: int) -> int:
+        return max(last + 1, self._clock.wall_ms() // 1000)
+
+    def _read(self, filler: str) -> _Book | None:
+        """Return what was issued; None: nothing, or its base is not what it was."""
+        folder = self._of(filler)
+        try:
+            book = msgspec.json.decode((folder / "book.json").read_bytes(), type=_Book)
+            with (folder / f"{book.base.sha256}.base").open("rb") as base:
+                if hashlib.file_digest(base, "sha256").hexdigest() == book.base.sha256:
+                    return book
+            log.error("%s: the base is damaged: a whole one is issued", folder)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            log.error("%s: %s: a whole one is issued", folder, error)  # noqa: TRY400
+        return None
+
+    def _keep(self, filler: str, book: _Book) -> _Book:
+        folder = self._of(filler)
+        write_durably(folder / "book.json", msgspec.json.encode(book))
+        used = {"book.json", f"{book.base.sha256}.base"}
+        used |= {one.sha256 for one in book.chain} | {one.sha256 for one in book.wholes}
+        for path in folder.iterdir():
+            if path.name not in used:
+                path.unlink(missing_ok=True)
+        return book
+
+    def _write_packed(self, filler: str, packed: bytes) -> Blob:
+        blob = Blob(_sha256(packed), len(packed))
+        write_durably(self._of(filler) / blob.sha256, packed)
+        return blob
+
+    def _write_base(self, filler: str, write: Callable[[Write], Written]) -> Written:
+        draft = self._of(filler) / ".base.new"
+        with draft.open("wb") as out:
+            written = write(out.write)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(draft.with_name(f"{written.blob.sha256}.base"))
+        sync_folder(draft.parent)
+        return written
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
