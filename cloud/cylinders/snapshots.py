@@ -1,4 +1,4 @@
-"""Issues station snapshots: a whole one, then increments, and while nothing changes only new terms.
+"""Issues station snapshots: a whole one, then increments; unchanged, only a new term.
 
     DATA/snapshots/FILLER/book.json     what was issued; changed by one rename
     DATA/snapshots/FILLER/SHA256.base   the whole file of the newest state, not packed
@@ -19,15 +19,16 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from protocols.clock import Clock
 from protocols.cylinders.base import Cylinder, State
+from protocols.cylinders.book import RuleBook, book_bytes
 from protocols.cylinders.manifest import Blob, Manifest
-from protocols.cylinders.snapshot import Layer
+from protocols.cylinders.snapshot import HOUR_MS, Layer
 from protocols.cylinders.snapshot_merge import merge
 from protocols.cylinders.snapshot_write import Write, Written, write_increment, write_whole
 from protocols.durable import sync_folder, write_durably
@@ -70,14 +71,6 @@ class Stock(Protocol):
         ...
 
 
-class Terms(NamedTuple):
-    """The rules that a snapshot carries, and how long it holds by them."""
-
-    rules: bytes
-    version: str
-    term_ms: int
-
-
 class _Link(Struct, frozen=True):
     """An increment that was issued."""
 
@@ -109,7 +102,7 @@ class _Book(Struct, frozen=True, kw_only=True):
     base: Blob
     cylinders: int
     denied: int
-    rules_sha256: str
+    rules_version: str
     newest: str = ""
     """The newest issue, signed, unless it is a whole one: that is signed when somebody asks."""
     chain: tuple[_Link, ...] = ()
@@ -127,12 +120,12 @@ class SnapshotBook:
         clock: Clock,
         *,
         sign: Sign,
-        terms: Callable[[], Terms],
+        rules: Callable[[], RuleBook],
         issue_each_s: float = ISSUE_EACH_S,
     ) -> None:
         """Make a book; see the module for the folder."""
         self._folder, self._stock, self._clock = folder, stock, clock
-        self._sign, self._terms, self._each_ms = sign, terms, issue_each_s * 1000
+        self._sign, self._rules, self._each_ms = sign, rules, issue_each_s * 1000
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def offer(self, filler: str, have: int, *, whole: bool = False) -> bytes:
@@ -164,11 +157,11 @@ class SnapshotBook:
         return self._folder / filler
 
     def _offer(self, filler: str, have: int, whole: bool) -> str:
-        book, terms = self._read(filler), self._terms()
+        book, rules = self._read(filler), self._rules()
         if book is None:
-            book = self._begin(filler, terms)
+            book = self._begin(filler, rules)
         elif self._clock.wall_ms() - book.issued_at >= self._each_ms:
-            book = self._go_on(filler, book, terms)
+            book = self._go_on(filler, book, rules)
         if have > book.content:  # this service was restored from an older copy
             number = self._number(book.number)
             book = msgspec.structs.replace(
@@ -180,13 +173,14 @@ class SnapshotBook:
             for link in book.chain:
                 if link.previous == have:
                     return link.signed
-        return self._whole(filler, book, terms, have)
+        return self._whole(filler, book, rules, have)
 
-    def _begin(self, filler: str, terms: Terms) -> _Book:
+    def _begin(self, filler: str, rules: RuleBook) -> _Book:
         changed = self._stock.changed(filler, 0)
         self._of(filler).mkdir(parents=True, exist_ok=True)
         written = self._write_base(
-            filler, lambda out: write_whole(out, changed.cylinders, changed.denied, terms.rules)
+            filler,
+            lambda out: write_whole(out, changed.cylinders, changed.denied, book_bytes(rules)),
         )
         number = self._number(0)
         book = _Book(
@@ -197,24 +191,24 @@ class SnapshotBook:
             base=written.blob,
             cylinders=written.cylinders,
             denied=written.denied,
-            rules_sha256=_sha256(terms.rules),
+            rules_version=rules.version,
         )
         return self._keep(filler, book)
 
-    def _go_on(self, filler: str, book: _Book, terms: Terms) -> _Book:
+    def _go_on(self, filler: str, book: _Book, rules: RuleBook) -> _Book:
         """Issue what changed, or that nothing did."""
         changed = self._stock.changed(filler, book.cursor)
-        cylinders, rules_sha256 = list(changed.cylinders), _sha256(terms.rules)
+        cylinders, same_rules = list(changed.cylinders), rules.version == book.rules_version
         after = msgspec.structs.replace(
             book,
             cursor=changed.cursor,
             number=self._number(book.number),
             issued_at=self._clock.wall_ms(),
-            rules_sha256=rules_sha256,
+            rules_version=rules.version,
         )
         lists = (cylinders, changed.gone, changed.denied, changed.admitted)
-        if not any(lists) and rules_sha256 == book.rules_sha256:
-            signed = self._signed(filler, after, terms, book.content, None)
+        if not any(lists) and same_rules:
+            signed = self._signed(filler, after, rules, book.content, None)
             return self._keep(filler, msgspec.structs.replace(after, newest=signed))
         plain = bytearray()
         write_increment(
@@ -223,11 +217,13 @@ class SnapshotBook:
             changed.denied,
             gone=changed.gone,
             admitted=changed.admitted,
-            rules=None if rules_sha256 == book.rules_sha256 else terms.rules,
+            rules=None if same_rules else book_bytes(rules),
         )
-        return self._add(filler, book, after, bytes(plain), terms)
+        return self._add(filler, book, after, bytes(plain), rules)
 
-    def _add(self, filler: str, book: _Book, after: _Book, increment: bytes, terms: Terms) -> _Book:
+    def _add(
+        self, filler: str, book: _Book, after: _Book, increment: bytes, rules: RuleBook
+    ) -> _Book:
         """Issue an increment: `book` is what it follows, `after` all else that is known."""
         file = self._write_packed(filler, zlib.compress(increment, 9))
         base = (self._of(filler) / f"{book.base.sha256}.base").read_bytes()
@@ -240,12 +236,12 @@ class SnapshotBook:
             cylinders=written.cylinders,
             denied=written.denied,
         )
-        signed = self._signed(filler, after, terms, book.content, file)
+        signed = self._signed(filler, after, rules, book.content, file)
         link = _Link(book.content, after.number, signed, file.sha256)
         chain = (*book.chain, link)[-CHAIN_MAX:]
         return self._keep(filler, msgspec.structs.replace(after, newest=signed, chain=chain))
 
-    def _whole(self, filler: str, book: _Book, terms: Terms, least: int) -> str:
+    def _whole(self, filler: str, book: _Book, rules: RuleBook, least: int) -> str:
         """Return a whole one from which the chain leads to the newest state.
 
         An earlier one will do, if a gateway may take it: it may have fetched half of it already.
@@ -257,22 +253,22 @@ class SnapshotBook:
         base = (self._of(filler) / f"{book.base.sha256}.base").read_bytes()
         file = self._write_packed(filler, zlib.compress(base, LEVEL))
         as_of = msgspec.structs.replace(book, number=book.content)
-        signed = self._signed(filler, as_of, terms, None, file)
+        signed = self._signed(filler, as_of, rules, None, file)
         wholes = (*book.wholes, _Whole(book.content, signed, file.sha256))[-WHOLES_MAX:]
         newest = book.newest or signed
         self._keep(filler, msgspec.structs.replace(book, wholes=wholes, newest=newest))
         return signed
 
     def _signed(
-        self, filler: str, book: _Book, terms: Terms, previous: int | None, file: Blob | None
+        self, filler: str, book: _Book, rules: RuleBook, previous: int | None, file: Blob | None
     ) -> str:
         manifest = Manifest(
             filler=filler,
             number=book.number,
             previous=previous,
             issued_at=book.issued_at,
-            expires_at=book.issued_at + terms.term_ms,
-            rules_version=terms.version,
+            expires_at=book.issued_at + rules.snapshot.term_h * HOUR_MS,
+            rules_version=book.rules_version,
             cylinders=book.cylinders,
             denied=book.denied,
             file=file,

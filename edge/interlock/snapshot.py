@@ -11,7 +11,7 @@ Blocking, and of one caller at a time; `snapshot` may be read from anywhere at a
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,9 +20,10 @@ import msgspec
 from msgspec import Struct
 
 from edge.interlock.snapshot_files import open_increment, open_whole, sync_file, unpack_whole
+from protocols.cylinders.book import read_book
 from protocols.cylinders.manifest import Blob, Kept, Manifest, check_next
 from protocols.cylinders.manifest import open_manifest as open_signed
-from protocols.cylinders.snapshot import Layer, Snapshot
+from protocols.cylinders.snapshot import Layer, Snapshot, rules_of
 from protocols.cylinders.snapshot_merge import merge
 from protocols.durable import sync_folder, write_durably
 from protocols.errors import RefuseInput
@@ -69,7 +70,6 @@ class SnapshotKeeper:
         filler: str,
         anchors: Callable[[], Iterable[bytes]],
         verify: Verify,
-        grace_ms: Callable[[bytes], int],
     ) -> None:
         """Make a keeper; `load` reads what an earlier run kept.
 
@@ -78,12 +78,10 @@ class SnapshotKeeper:
             filler: whose snapshot it must be.
             anchors: the public keys that count now; RefuseInput when there are none.
             verify: checks a signature.
-            grace_ms: of a rule book's bytes, how long past its term a snapshot is ageing;
-                RefuseInput when it is none.
 
         """
         self.folder, self.filler = state / FOLDER, filler
-        self._anchors, self._verify, self._grace_ms = anchors, verify, grace_ms
+        self._anchors, self._verify = anchors, verify
         self._issues: tuple[_Issue, ...] = ()
         self._renewal: tuple[str, Manifest] | None = None
         self._seen, self._broken = 0, False
@@ -128,15 +126,14 @@ class SnapshotKeeper:
         try:
             for signed in kept.issues:
                 issues.append(self._open_kept(signed, issues))
-            self._issues = tuple(issues)
+                self.snapshot, self._issues = _snapshot(issues, None), tuple(issues)
             if kept.renewal:
                 manifest = self._open(kept.renewal)
                 check_next(manifest, self._kept(), None)
                 self._renewal = kept.renewal, manifest
+                self.snapshot = _snapshot(issues, self._renewal)
         except RefuseInput as error:
-            self._issues = tuple(issues)
             self.refuse(error)
-        self._show()
 
     def look(self, signed: bytes, now_ms: int | None) -> Blob | None:
         """Check what the cloud offers; return the file to fetch, None when none is needed.
@@ -156,7 +153,7 @@ class SnapshotKeeper:
 
         Raises:
             RefuseInput: as `look`, and `truncated`, `bad_hash`, `malformed`, `bad_rule_book`,
-                `too_many`, `disk`: nothing is changed.
+                `wrong_rules`, `too_many`, `disk`: nothing is changed.
 
         """
         manifest = self._judge(signed, now_ms)
@@ -267,8 +264,7 @@ class SnapshotKeeper:
 
     def _change(self, issues: tuple[_Issue, ...], renewal: tuple[str, Manifest] | None) -> None:
         """Let other files count; OSError: the old ones still do."""
-        rules = next(one.layer.rules for one in reversed(issues) if one.layer.rules is not None)
-        self._grace_ms(rules)
+        shown = _snapshot(issues, renewal)
         seen = max(self._seen, issues[-1].manifest.number)
         kept = _File(
             seen=seen,
@@ -277,21 +273,8 @@ class SnapshotKeeper:
         )
         write_durably(self.folder / "kept.json", msgspec.json.encode(kept))
         self._issues, self._renewal, self._seen, self._broken = issues, renewal, seen, False
-        self._show()
-        self._clean()
-
-    def _show(self) -> None:
-        if not self._issues:
-            self.snapshot = None
-            return
-        newest = self._renewal[1] if self._renewal else self._issues[-1].manifest
-        shown = Snapshot([one.layer for one in self._issues], newest)
-        try:
-            shown.grace_ms = self._grace_ms(shown.rules)
-        except RefuseInput as error:
-            self.refuse(error)
-            shown.grace_ms = 0
         self.snapshot = shown
+        self._clean()
 
     def _write_merged(self, expected: Blob) -> Path:
         draft = self.folder / ".merged.new"
@@ -327,3 +310,12 @@ class SnapshotKeeper:
             if left and path not in used:
                 with suppress(OSError):
                     path.unlink()
+
+
+def _snapshot(issues: Sequence[_Issue], renewal: tuple[str, Manifest] | None) -> Snapshot:
+    """Put together what counts; RefuseInput `bad_rule_book`, `wrong_rules`."""
+    layers = [one.layer for one in issues]
+    newest, book = renewal[1] if renewal else issues[-1].manifest, read_book(rules_of(layers))
+    if book.version != newest.rules_version:
+        raise RefuseInput("wrong_rules", f"expected {newest.rules_version}, found {book.version}")
+    return Snapshot(layers, newest, book)

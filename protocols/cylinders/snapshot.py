@@ -13,6 +13,7 @@ from msgspec import Meta, Raw, Struct
 
 from protocols.cylinders.base import Cylinder
 from protocols.cylinders.base import State as CylinderState
+from protocols.cylinders.book import RuleBook
 from protocols.cylinders.columns import Bytes, Group, Keys, Numbers, Row, row_of, text_of
 from protocols.cylinders.manifest import Manifest, State, state_at
 from protocols.errors import RefuseInput
@@ -37,6 +38,9 @@ FIELDS: dict[str, Any] = {
     if field.name not in ("code", "tag_uids")
 }
 """The columns of a cylinder."""
+
+
+HOUR_MS = 3_600_000
 
 
 class ColumnHead(Struct, frozen=True, array_like=True):
@@ -174,22 +178,17 @@ class Layer:
 class Snapshot:
     """What a station knows: a whole file, and the increments on top of it."""
 
-    def __init__(self, layers: Sequence[Layer], manifest: Manifest, *, grace_ms: int = 0) -> None:
+    def __init__(self, layers: Sequence[Layer], manifest: Manifest, book: RuleBook) -> None:
         """Put files together.
 
         Args:
             layers: oldest first; the first is whole.
             manifest: of the newest issue.
-            grace_ms: how long past its term it counts as ageing, by the rules.
+            book: the rules that travelled with it; by its grace it is ageing before it expires.
 
         """
-        self.layers, self.manifest, self.grace_ms = tuple(layers), manifest, grace_ms
+        self.layers, self.manifest, self.book = tuple(layers), manifest, book
         self._newest_first = self.layers[::-1]
-
-    @property
-    def rules(self) -> bytes:
-        """The rule book that the cloud judges by."""
-        return next(one.rules for one in self._newest_first if one.rules is not None)
 
     def find(self, code: str) -> Cylinder | None:
         """Return a cylinder of this filler; None: not known here. RefuseInput `bad_key`."""
@@ -225,7 +224,12 @@ class Snapshot:
 
     def state_at(self, now_ms: int) -> State:
         """Tell how far it is to be trusted at a time, ms since 1970."""
-        return state_at(self.manifest, now_ms, self.grace_ms)
+        return state_at(self.manifest, now_ms, self.book.snapshot.grace_h * HOUR_MS)
+
+
+def rules_of(layers: Sequence[Layer]) -> bytes:
+    """Return the bytes of the rule book that counts; `layers` as above."""
+    return next(one.rules for one in reversed(layers) if one.rules is not None)
 
 
 def _read_head(data: Bytes, size: int) -> tuple[Head, int]:

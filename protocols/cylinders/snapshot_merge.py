@@ -18,6 +18,7 @@ from protocols.cylinders.snapshot import (
     STATE,
     TAGS,
     Layer,
+    rules_of,
 )
 from protocols.cylinders.snapshot_write import (
     DEFAULTS,
@@ -65,8 +66,7 @@ def merge(write: Write, layers: Sequence[Layer]) -> Written:
     denied = _write_table(writer, layers, DENIED, denied_pieces, {STATE: None})
     for _ in (GONE, ADMITTED):
         writer.table((), ())
-    rules = next(one.rules for one in reversed(layers) if one.rules is not None)
-    return Written(writer.finish(rules), cylinders, denied)
+    return Written(writer.finish(rules_of(layers)), cylinders, denied)
 
 
 def _latest(layers: Sequence[Layer], table: str, gone: str) -> _Latest:

@@ -1,20 +1,18 @@
 """A station's snapshots from the issuer to the gateway, with nothing between them."""
 
-import hashlib
 import json
 import random
 import shutil
 from functools import partial
 from pathlib import Path
 
-from cloud.cylinders.snapshots import Changed, SnapshotBook, Terms
+from cloud.cylinders.snapshots import Changed, SnapshotBook
 from cloud.trust.signing import anchors, sign
 from edge.interlock.snapshot import SnapshotKeeper
 from edge.remote.anchors import verify
 from protocols.clock import ManualClock
+from protocols.cylinders.book import read_book
 from tests.support.stations import Edit, Stock
-
-TERM_MS, GRACE_MS = 24 * 3_600_000, 48 * 3_600_000
 
 
 class StockBook:
@@ -62,14 +60,10 @@ class Station:
             self.stock,
             self.clock,
             sign=partial(sign, self.keys),
-            terms=self.terms,
+            rules=lambda: read_book(self.stock.stock.rules),
             issue_each_s=60,
         )
         self.keeper = self.new_keeper()
-
-    def terms(self) -> Terms:
-        rules = self.stock.stock.rules
-        return Terms(rules, hashlib.sha256(rules).hexdigest()[:16], TERM_MS)
 
     def new_keeper(self, filler: str = filler) -> SnapshotKeeper:
         """As after a start of the daemon."""
@@ -78,7 +72,6 @@ class Station:
             filler=filler,
             anchors=lambda: anchors(self.keys),
             verify=verify,
-            grace_ms=lambda _rules: GRACE_MS,
         )
         keeper.load()
         return keeper

@@ -5,13 +5,21 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
+from protocols.catalog.files import data_root
 from protocols.cylinders.base import Cylinder, MarkedDate, State, Vehicle
+from protocols.cylinders.book import book_bytes
+from protocols.cylinders.load import load_rules
 from protocols.cylinders.manifest import Blob, Manifest
 from protocols.cylinders.snapshot import Layer
 from protocols.cylinders.snapshot_write import write_increment, write_whole
 
 DENYING: tuple[State, ...] = ("blocked", "lost", "scrapped")
+
+BOOK = load_rules(data_root() / "cylinders")
+_TERM = BOOK.snapshot
+RULES = [book_bytes(replace(BOOK, snapshot=replace(_TERM, grace_h=hours))) for hours in (48, 24)]
 
 
 def manifest(**changes: object) -> Manifest:
@@ -60,7 +68,7 @@ class Stock:
         self.rng, self._tags = rng, tags
         self.cylinders: dict[str, Cylinder] = {}
         self.denied: dict[str, State] = {}
-        self.rules = b"{}"
+        self.rules = RULES[0]
 
     def whole(self) -> bytes:
         """As a whole file."""
@@ -79,7 +87,7 @@ class Stock:
         gone = {self.code() for _ in range(rng.randint(0, changes // 2))} - set(put)
         denied = {self.code(): rng.choice(DENYING) for _ in range(rng.randint(0, changes))}
         admitted = {self.code() for _ in range(rng.randint(0, changes // 2))} - set(denied)
-        rules = rng.choice([None, None, rng.randbytes(rng.randint(0, 50))])
+        rules = rng.choice([None, None, None, *RULES])
         for code in gone:
             self.cylinders.pop(code, None)
         for code in admitted:

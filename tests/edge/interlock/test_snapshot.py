@@ -15,12 +15,12 @@ import msgspec
 import pytest
 
 from cloud.trust.signing import add_key, retire_key, sign
-from edge.interlock.snapshot import INCREMENTS_MAX, MERGE_AT
+from protocols.cylinders.book import book_bytes
 from protocols.cylinders.manifest import AHEAD_MAX_MS, Blob, Manifest
-from protocols.cylinders.snapshot import Snapshot
+from protocols.cylinders.snapshot import HOUR_MS, Snapshot
 from protocols.errors import RefuseInput
 from protocols.signed import Signed, seal
-from tests.support.snapshot_station import GRACE_MS, TERM_MS, Station
+from tests.support.snapshot_station import Station
 from tests.support.stations import Stock
 
 ROOT = Path(__file__).parents[3]
@@ -31,6 +31,12 @@ def station(tmp_path: Path) -> Station:
     return Station(tmp_path)
 
 
+@pytest.fixture
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no power is cut nothing need wait for the disk."""
+    monkeypatch.setattr(os, "fsync", lambda _handle: None)
+
+
 def check(snapshot: Snapshot | None, stock: Stock, sample: int = 100) -> None:
     assert snapshot is not None
     for code in {stock.code() for _ in range(sample)}:
@@ -38,7 +44,7 @@ def check(snapshot: Snapshot | None, stock: Stock, sample: int = 100) -> None:
         assert snapshot.denied(code) == stock.denied.get(code)
     for uid in {stock.uid() for _ in range(sample // 2)}:
         assert snapshot.find_tag(uid) == stock.find_tag(uid)
-    assert snapshot.rules == stock.rules
+    assert book_bytes(snapshot.book) == stock.rules
 
 
 def refused(station: Station, signed: bytes, file: Path | None, now_ms: int | None = None) -> str:
@@ -63,7 +69,7 @@ def forged(station: Station, keys: Path | None = None, **changes: object) -> byt
 
 @pytest.mark.parametrize("seed", range(8))
 def test_it_tells_what_a_dictionary_tells_through_issues_merges_and_starts(
-    tmp_path: Path, seed: int
+    tmp_path: Path, no_sync: None, seed: int
 ) -> None:
     station = Station(tmp_path, seed)
     rng, stock = random.Random(seed), station.stock.stock
@@ -106,24 +112,29 @@ def test_it_is_fresh_then_ageing_then_expired(station: Station) -> None:
     station.catch_up()
     snapshot, issued_at = station.keeper.snapshot, station.clock.wall_ms()
     assert snapshot
-    ends = issued_at + TERM_MS
+    rules = snapshot.book.snapshot
+    ends = issued_at + rules.term_h * HOUR_MS
+    gone = ends + rules.grace_h * HOUR_MS
     expected = {
         issued_at - AHEAD_MAX_MS - 1: "expired",  # a clock that was set back proves nothing
         issued_at: "fresh",
         ends: "fresh",
         ends + 1: "ageing",
-        ends + GRACE_MS: "ageing",
-        ends + GRACE_MS + 1: "expired",
+        gone: "ageing",
+        gone + 1: "expired",
     }
     assert {now_ms: snapshot.state_at(now_ms) for now_ms in expected} == expected
 
 
-def test_many_increments_are_due_to_be_merged(station: Station) -> None:
+def test_many_increments_are_due_to_be_merged(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.interlock.snapshot.MERGE_AT", 4)
     station.catch_up()
     while not station.keeper.merge_due():
         station.later(9)
         station.catch_up()
-    assert station.keeper.status()["increments"] == MERGE_AT
+    assert station.keeper.status()["increments"] == 4
     station.keeper.merge()
     assert not station.keeper.merge_due()
     assert station.keeper.status()["increments"] == 0
@@ -131,9 +142,12 @@ def test_many_increments_are_due_to_be_merged(station: Station) -> None:
     check(station.new_keeper().snapshot, station.stock.stock)
 
 
-def test_increments_that_are_never_merged_end_in_a_whole_one(station: Station) -> None:
+def test_increments_that_are_never_merged_end_in_a_whole_one(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.interlock.snapshot.INCREMENTS_MAX", 6)
     station.catch_up()
-    while station.keeper.status()["increments"] < INCREMENTS_MAX:
+    while station.keeper.status()["increments"] < 6:
         station.later(9)
         station.catch_up()
     station.later(30)
@@ -234,6 +248,11 @@ def test_a_forged_one_is_refused(station: Station, tmp_path: Path) -> None:
     assert station.keeper.need_whole
 
 
+def test_other_rules_than_were_signed_are_refused(station: Station) -> None:
+    _, file = station.offer()
+    assert refused(station, forged(station, rules_version="0" * 16), file) == "wrong_rules"
+
+
 def test_an_unknown_schema_is_refused_by_name(station: Station) -> None:
     class Newer(msgspec.Struct):
         schema: int = 2
@@ -286,10 +305,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Station:
 
 @pytest.mark.parametrize("seed", range(200))
 def test_a_cut_or_a_flipped_bit_is_found(
-    prepared: Station, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+    prepared: Station, tmp_path: Path, no_sync: None, seed: int
 ) -> None:
     """In what is offered, in what is fetched, or in what lies on disk already."""
-    monkeypatch.setattr(os, "fsync", lambda _handle: None)  # no power is cut here
     rng, station = random.Random(seed), copy.copy(prepared)
     station.folder = tmp_path
     if seed % 3:

@@ -5,11 +5,11 @@ import random
 import pytest
 
 from protocols.cylinders.base import Cylinder
-from protocols.cylinders.snapshot import MAGIC, Layer, Snapshot
+from protocols.cylinders.snapshot import MAGIC, Layer, Snapshot, rules_of
 from protocols.cylinders.snapshot_merge import merge
 from protocols.cylinders.snapshot_write import write_whole
 from protocols.errors import RefuseInput
-from tests.support.stations import Stock, layer, manifest
+from tests.support.stations import BOOK, Stock, layer, manifest
 
 
 def merged(layers: list[Layer]) -> bytes:
@@ -25,7 +25,7 @@ def check(snapshot: Snapshot, stock: Stock) -> None:
         assert snapshot.denied(code) == stock.denied.get(code)
     for uid in {stock.uid() for _ in range(40)}:
         assert snapshot.find_tag(uid) == stock.find_tag(uid)
-    assert snapshot.rules == stock.rules
+    assert rules_of(snapshot.layers) == stock.rules
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -35,12 +35,12 @@ def test_whole_increments_and_merges_tell_what_a_dictionary_tells(seed: int) -> 
     layers = [layer(stock.whole())]
     for _ in range(stock.rng.randint(1, 8)):
         layers.append(layer(stock.edit(stock.rng.choice([0, 1, 5, 40])).written()))
-        check(Snapshot(layers, manifest()), stock)
+        check(Snapshot(layers, manifest(), BOOK), stock)
         if stock.rng.random() < 0.3:
             whole = merged(layers)
             assert whole == stock.whole()
             layers = [layer(whole)]
-            check(Snapshot(layers, manifest()), stock)
+            check(Snapshot(layers, manifest(), BOOK), stock)
     assert merged(layers) == stock.whole()
 
 
@@ -56,7 +56,7 @@ def test_increments_may_be_merged_one_by_one_or_all_at_once() -> None:
 
 
 def test_nothing_is_known_of_an_empty_one() -> None:
-    snapshot = Snapshot([layer(Stock(random.Random(1)).whole())], manifest())
+    snapshot = Snapshot([layer(Stock(random.Random(1)).whole())], manifest(), BOOK)
     assert snapshot.find("cylinder:1") is None
     assert snapshot.find_tag("04") is None
     assert snapshot.denied("cylinder:1") is None
@@ -66,7 +66,7 @@ def test_a_tag_of_two_cylinders_proves_neither() -> None:
     stock = Stock(random.Random(1))
     for code in ("cylinder:1", "cylinder:2"):
         stock.cylinders[code] = Cylinder(code=code, kind="lpg", gas="lpg", tag_uids=("04AA",))
-    snapshot = Snapshot([layer(stock.whole())], manifest())
+    snapshot = Snapshot([layer(stock.whole())], manifest(), BOOK)
     assert snapshot.find_tag("04AA") is None
     assert snapshot.find("cylinder:2") == stock.cylinders["cylinder:2"]
 
@@ -79,7 +79,7 @@ def test_a_code_that_comes_twice_is_refused() -> None:
 
 @pytest.mark.parametrize("key", ["", "cylinder:", "cylinder:a b", "cylinder:\n1", "é", "x" * 200])
 def test_what_is_no_key_is_refused(key: str) -> None:
-    snapshot = Snapshot([layer(Stock(random.Random(1)).whole())], manifest())
+    snapshot = Snapshot([layer(Stock(random.Random(1)).whole())], manifest(), BOOK)
     for ask in (snapshot.find, snapshot.find_tag, snapshot.denied):
         with pytest.raises(RefuseInput, match="bad_key"):
             ask(key)
