@@ -171,7 +171,7 @@ class SnapshotBook:
             if have == book.content and book.newest:
                 return book.newest
             for link in book.chain:
-                if link.previous == have:
+                if link.previous == have and self._sound(filler, link.sha256):
                     return link.signed
         return self._whole(filler, book, rules, have)
 
@@ -248,13 +248,15 @@ class SnapshotBook:
         """
         from_here = {book.content, *(link.previous for link in book.chain)}
         for whole in book.wholes:
-            if whole.number in from_here and whole.number >= least:
+            fits = whole.number in from_here and whole.number >= least
+            if fits and self._sound(filler, whole.sha256):
                 return whole.signed
         base = (self._of(filler) / f"{book.base.sha256}.base").read_bytes()
         file = self._write_packed(filler, zlib.compress(base, LEVEL))
         as_of = msgspec.structs.replace(book, number=book.content)
         signed = self._signed(filler, as_of, rules, None, file)
-        wholes = (*book.wholes, _Whole(book.content, signed, file.sha256))[-WHOLES_MAX:]
+        others = [one for one in book.wholes if one.number != book.content]
+        wholes = (*others, _Whole(book.content, signed, file.sha256))[-WHOLES_MAX:]
         newest = book.newest or signed
         self._keep(filler, msgspec.structs.replace(book, wholes=wholes, newest=newest))
         return signed
@@ -293,6 +295,14 @@ class SnapshotBook:
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             log.error("%s: %s: a whole one is issued", folder, error)  # noqa: TRY400
         return None
+
+    def _sound(self, filler: str, sha256: str) -> bool:
+        """Tell whether a file is still what it was."""
+        try:
+            with (self._of(filler) / sha256).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        except OSError:
+            return False
 
     def _keep(self, filler: str, book: _Book) -> _Book:
         folder = self._of(filler)

@@ -84,7 +84,7 @@ class SnapshotKeeper:
         self._anchors, self._verify = anchors, verify
         self._issues: tuple[_Issue, ...] = ()
         self._renewal: tuple[str, Manifest] | None = None
-        self._seen, self._broken = 0, False
+        self._seen = self._least = self._offered = 0
         self.snapshot: Snapshot | None = None
         """What counts now; None: nothing is kept."""
         self.why = ""
@@ -95,13 +95,15 @@ class SnapshotKeeper:
 
     @property
     def have(self) -> int:
-        """Number of the state that is kept, or was: what to ask with; 0: none ever was."""
-        return self._seen if self.need_whole else self._issues[-1].manifest.number
+        """What to ask with: number of the state that is kept; or the least of a whole one."""
+        if self.need_whole:
+            return max(self._seen, self._least)
+        return self._issues[-1].manifest.number
 
     @property
     def need_whole(self) -> bool:
         """Whether an increment is of no use."""
-        return self._broken or not self._issues
+        return bool(self._least) or not self._issues
 
     @property
     def newest(self) -> Manifest | None:
@@ -165,7 +167,7 @@ class SnapshotKeeper:
             else:
                 self._take_file(signed.decode(), manifest, manifest.file, file)
         except RefuseInput:
-            self._broken = True  # what was refused once is not asked for again
+            self._least = manifest.number  # by another way: this increment is of no use
             raise
         except OSError as error:
             raise RefuseInput("disk", str(error)[:200]) from None
@@ -177,6 +179,8 @@ class SnapshotKeeper:
         """Count a refusal and remember it."""
         self.counters["snapshots_refused"] += 1
         self.why = str(error)
+        if error.reason == "bad_hash":  # also of a file that never came to `take`
+            self._least = max(self._least, self._offered)
         log.warning("a snapshot is refused: %s", error)
 
     def merge_due(self) -> bool:
@@ -196,7 +200,7 @@ class SnapshotKeeper:
             base = _Issue(newest.signed, newest.manifest, open_whole(path, newest.manifest.state))
             self._change((base,), self._renewal)
         except RefuseInput:
-            self._broken = True
+            self._least = newest.manifest.number
             raise
         except OSError as error:
             raise RefuseInput("disk", str(error)[:200]) from None
@@ -207,13 +211,15 @@ class SnapshotKeeper:
     def _judge(self, signed: bytes, now_ms: int | None) -> Manifest | None:
         """Return what an offer says if it is to be taken, None if it is what is kept."""
         manifest = self._open(signed)
-        if self.newest is not None and manifest.number == self.newest.number and not self._broken:
+        if self.newest is not None and manifest.number == self.newest.number and not self._least:
             return None
         try:
             check_next(manifest, self._kept(), now_ms, seen=self._seen)
         except RefuseInput as error:
-            self._broken |= error.reason == "gap"
+            if error.reason == "gap":
+                self._least = max(1, self._seen)
             raise
+        self._offered = manifest.number
         return manifest
 
     def _open(self, signed: bytes | str) -> Manifest:
@@ -272,7 +278,7 @@ class SnapshotKeeper:
             renewal=renewal[0] if renewal else "",
         )
         write_durably(self.folder / "kept.json", msgspec.json.encode(kept))
-        self._issues, self._renewal, self._seen, self._broken = issues, renewal, seen, False
+        self._issues, self._renewal, self._seen, self._least = issues, renewal, seen, 0
         self.snapshot = shown
         self._clean()
 

@@ -49,12 +49,14 @@ class Station:
 
     filler = "gas-1"
 
-    def __init__(self, folder: Path, seed: int = 1, changes: int = 60) -> None:
+    def __init__(
+        self, folder: Path, seed: int = 1, changes: int = 60, keys: Path | None = None
+    ) -> None:
         self.folder = folder
         self.clock = ManualClock(wall_ms=1_790_000_000_000)
         self.stock = StockBook(Stock(random.Random(seed)))
         self.stock.stock.edit(changes)
-        self.keys = folder / "cloud"
+        self.keys = keys or folder / "cloud"
         self.book = SnapshotBook(
             folder / "snapshots",
             self.stock,
