@@ -24,6 +24,9 @@ _HEX = re.compile(r"[0-9A-F]+")
 _TEXT = re.compile(r"[!-~]+")
 _WORD = 4
 """Bytes of an `array("I")`'s number."""
+_STRETCH = 8_192
+"""So many numbers are worked on at a time: a call that takes long keeps all other threads waiting,
+and one of them may have to open a gun."""
 
 
 class Shape(NamedTuple):
@@ -172,11 +175,36 @@ def planes(numbers: "array[int]", width: int) -> Iterator[bytes]:
 
 def in_order(numbers: "array[int]", values: Sequence[bytes]) -> tuple[list[bytes], "array[int]"]:
     """Return the values that are used, in order, and the numbers of their places there."""
-    used = sorted(set(numbers), key=values.__getitem__)
-    place = [0] * len(values)
-    for at, one in enumerate(used):
+    used: set[int] = set()
+    for start in range(0, len(numbers), _STRETCH):
+        used.update(numbers[start : start + _STRETCH])
+    place = array("I", bytes(_WORD * len(values)))
+    ordered = sorted(used, key=values.__getitem__)
+    for at, one in enumerate(ordered):
         place[one] = at
-    return [values[one] for one in used], array("I", map(place.__getitem__, numbers))
+    return [values[one] for one in ordered], replaced(numbers, place)
+
+
+def replaced(numbers: "array[int]", by: "array[int]") -> "array[int]":
+    """Return for each number what stands at its place in `by`."""
+    found = array("I")
+    for start in range(0, len(numbers), _STRETCH):
+        found.extend(array("I", map(by.__getitem__, numbers[start : start + _STRETCH])))
+    return found
+
+
+def grouped_by(numbers: "array[int]", count: int) -> "array[int]":
+    """Return the places of numbers below `count`, those of 0 first; of equal ones in order."""
+    starts = array("I", bytes(_WORD * (count + 1)))
+    for number in numbers:
+        starts[number + 1] += 1
+    for number in range(count):
+        starts[number + 1] += starts[number]
+    places = array("I", bytes(_WORD * len(numbers)))
+    for place, number in enumerate(numbers):
+        places[starts[number]] = place
+        starts[number] += 1
+    return places
 
 
 def _from_little(raw: bytes | bytearray) -> "array[int]":

@@ -190,6 +190,11 @@ class Snapshot:
         self.layers, self.manifest, self.book = tuple(layers), manifest, book
         self._newest_first = self.layers[::-1]
 
+    @property
+    def rules(self) -> bytes:
+        """The bytes of `book`, as the cloud wrote them."""
+        return rules_of(self.layers)
+
     def find(self, code: str) -> Cylinder | None:
         """Return a cylinder of this filler; None: not known here. RefuseInput `bad_key`."""
         row = row_of(code)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw
 
-from protocols.cylinders.columns import Keys, Row, Shape
+from protocols.cylinders.columns import Keys, Row, Shape, replaced
 from protocols.cylinders.snapshot import (
     ADMITTED,
     BY_OWNER,
@@ -61,7 +61,7 @@ def merge(write: Write, layers: Sequence[Layer]) -> Written:
     latest = _latest(layers, CYLINDERS, GONE)
     pieces = _replaced(layers, CYLINDERS, latest)
     cylinders = _write_table(writer, layers, CYLINDERS, pieces, DEFAULTS)
-    _write_tags(writer, layers, latest, pieces)
+    _write_tags(writer, layers, latest, pieces, cylinders)
     denied_pieces = _replaced(layers, DENIED, _latest(layers, DENIED, ADMITTED))
     denied = _write_table(writer, layers, DENIED, denied_pieces, {STATE: None})
     for _ in (GONE, ADMITTED):
@@ -161,17 +161,21 @@ def _numbers(
     here = [places.setdefault(one, len(places)) for one in values]
     if here == list(range(len(here))):
         return numbers
-    return array("I", map(here.__getitem__, numbers))
+    return replaced(numbers, array("I", here))
 
 
 def _write_tags(
-    writer: Writer, layers: Sequence[Layer], latest: _Latest, cylinders: Iterable[Piece]
+    writer: Writer,
+    layers: Sequence[Layer],
+    latest: _Latest,
+    cylinders: Iterable[Piece],
+    count: int,
 ) -> None:
     placed = _placed(layers, cylinders)
     owners = [one.tables[TAGS].numbers[OWNER].all() for one in layers]
     keys, by_owner = layers[0].tables[TAGS].keys, layers[0].tables[TAGS].numbers[BY_OWNER]
-    replaced = {number for row in latest for number in layers[0].tables[CYLINDERS].keys.equal(*row)}
-    drops = {by_owner[at] for number in replaced for at in layers[0].tags_of(number)}
+    gone = {number for row in latest for number in layers[0].tables[CYLINDERS].keys.equal(*row)}
+    drops = {by_owner[at] for number in gone for at in layers[0].tags_of(number)}
     adds = list(_new_tags(layers, latest, placed))
     for row in {one.row for one in adds}:
         again = set(keys.equal(*row)) - drops
@@ -180,9 +184,8 @@ def _write_tags(
     pieces = list(_pieces(keys, drops, adds))
     merged = array("I")
     for one in pieces:
-        here = owners[one.layer][one.start : one.stop]
-        merged.extend(map(placed[one.layer].__getitem__, here))
-    write_tags(writer, _rows(layers, TAGS, pieces), merged)
+        merged.extend(replaced(owners[one.layer][one.start : one.stop], placed[one.layer]))
+    write_tags(writer, _rows(layers, TAGS, pieces), merged, count)
 
 
 def _new_tags(

@@ -5,6 +5,7 @@ the SHA-256 that a manifest names proves a merged file as well as a fetched one.
 """
 
 import hashlib
+import heapq
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
@@ -20,8 +21,10 @@ from protocols.cylinders.columns import (
     Group,
     Row,
     Shape,
+    grouped_by,
     in_order,
     planes,
+    replaced,
     row_of,
     text_of,
     width_of,
@@ -41,6 +44,7 @@ from protocols.errors import RefuseInput
 
 Write = Callable[[bytes], object]
 Denied = Mapping[str, CylinderState]
+_STRETCH = 8_192
 _encode = msgspec.json.Encoder().encode
 
 
@@ -161,7 +165,7 @@ def _write_all(
     for one in cylinders:
         gathered.add(one)
     count = len(gathered.rows)
-    order = sorted(range(count), key=gathered.rows.__getitem__)
+    order = _order(gathered.rows)
     place = array("I", bytes(4 * count))
     for at, number in enumerate(order):
         place[number] = at
@@ -169,8 +173,10 @@ def _write_all(
         grouped([gathered.rows[number] for number in order]),
         (_column(gathered, name, order) for name in sorted(FIELDS)),
     )
-    tags = sorted((row, place[number]) for row, number in gathered.tags)
-    write_tags(writer, grouped([row for row, _ in tags], twice=True), [at for _, at in tags])
+    tags = [(row, place[number]) for row, number in gathered.tags]
+    order = _order(tags)
+    owners = array("I", (tags[at][1] for at in order))
+    write_tags(writer, grouped([tags[at][0] for at in order], twice=True), owners, count)
     _write_denied(writer, denied)
     for codes in (gone, admitted):
         writer.table(grouped(sorted(map(row_of, codes))), ())
@@ -178,11 +184,13 @@ def _write_all(
 
 
 def write_tags(
-    writer: Writer, rows: Iterable[tuple[Shape, int, bytes]], owners: Sequence[int]
+    writer: Writer,
+    rows: Iterable[tuple[Shape, int, bytes]],
+    owners: "array[int]",
+    cylinders: int,
 ) -> None:
-    """Write the table of tags; `owners`: the cylinder's number of each."""
-    by_owner = sorted(range(len(owners)), key=owners.__getitem__)
-    columns = ((OWNER, array("I", owners)), (BY_OWNER, array("I", by_owner)))
+    """Write the table of tags; `owners`: of each, the number of one of the cylinders."""
+    columns = ((OWNER, owners), (BY_OWNER, grouped_by(owners, cylinders)))
     writer.table(rows, (Column(name, numbers, None) for name, numbers in columns))
 
 
@@ -204,12 +212,19 @@ def _write_denied(writer: Writer, denied: Denied) -> None:
     writer.table(grouped([row for row, _ in rows]), [column])
 
 
-def _column(gathered: _Gathered, name: str, order: Sequence[int]) -> Column:
+def _order(rows: Sequence[Row | tuple[Row, int]]) -> "array[int]":
+    """Return the numbers of rows in the rows' order; many short sorts, so that others go on."""
+    stretches = (range(at, min(len(rows), at + _STRETCH)) for at in range(0, len(rows), _STRETCH))
+    runs = [sorted(one, key=rows.__getitem__) for one in stretches]
+    return array("I", heapq.merge(*runs, key=rows.__getitem__))
+
+
+def _column(gathered: _Gathered, name: str, order: "array[int]") -> Column:
     type_ = FIELDS[name].type
     values = [
         _encode(msgspec.json.decode(_encode(value), type=type_)) for value in gathered.places[name]
     ]
-    numbers = array("I", map(gathered.numbers[name].__getitem__, order))
+    numbers = replaced(order, gathered.numbers[name])
     return Column(name, numbers, values, DEFAULTS[name])
 
 

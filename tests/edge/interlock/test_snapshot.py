@@ -44,7 +44,7 @@ def check(snapshot: Snapshot | None, stock: Stock, sample: int = 100) -> None:
         assert snapshot.denied(code) == stock.denied.get(code)
     for uid in {stock.uid() for _ in range(sample // 2)}:
         assert snapshot.find_tag(uid) == stock.find_tag(uid)
-    assert book_bytes(snapshot.book) == stock.rules
+    assert snapshot.rules == book_bytes(snapshot.book) == stock.rules
 
 
 def refused(station: Station, signed: bytes, file: Path | None, now_ms: int | None = None) -> str:

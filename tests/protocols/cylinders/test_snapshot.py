@@ -5,7 +5,7 @@ import random
 import pytest
 
 from protocols.cylinders.base import Cylinder
-from protocols.cylinders.snapshot import MAGIC, Layer, Snapshot, rules_of
+from protocols.cylinders.snapshot import MAGIC, Layer, Snapshot
 from protocols.cylinders.snapshot_merge import merge
 from protocols.cylinders.snapshot_write import write_whole
 from protocols.errors import RefuseInput
@@ -25,7 +25,7 @@ def check(snapshot: Snapshot, stock: Stock) -> None:
         assert snapshot.denied(code) == stock.denied.get(code)
     for uid in {stock.uid() for _ in range(40)}:
         assert snapshot.find_tag(uid) == stock.find_tag(uid)
-    assert rules_of(snapshot.layers) == stock.rules
+    assert snapshot.rules == stock.rules
 
 
 @pytest.mark.parametrize("seed", range(24))
