@@ -40,6 +40,10 @@ INCREMENTS_MAX = 64
 """Where merging fails; then a whole one is asked for."""
 
 
+LASTING = ("unknown_schema", "malformed", "bad_rule_book", "wrong_rules")
+"""Refusals of what a genuine file says: fetched again it would say the same."""
+
+
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`kept.json`."""
 
@@ -85,6 +89,7 @@ class SnapshotKeeper:
         self._issues: tuple[_Issue, ...] = ()
         self._renewal: tuple[str, Manifest] | None = None
         self._seen = self._least = self._offered = 0
+        self._unfit: tuple[str, RefuseInput] | None = None
         self.snapshot: Snapshot | None = None
         """What counts now; None: nothing is kept."""
         self.why = ""
@@ -166,8 +171,10 @@ class SnapshotKeeper:
                 self._change(self._issues, (signed.decode(), manifest))
             else:
                 self._take_file(signed.decode(), manifest, manifest.file, file)
-        except RefuseInput:
+        except RefuseInput as error:
             self._least = manifest.number  # by another way: this increment is of no use
+            if manifest.file is not None and error.reason in LASTING:
+                self._unfit = manifest.file.sha256, error
             raise
         except OSError as error:
             raise RefuseInput("disk", str(error)[:200]) from None
@@ -219,6 +226,8 @@ class SnapshotKeeper:
             if error.reason == "gap":
                 self._least = max(1, self._seen)
             raise
+        if self._unfit and manifest.file and manifest.file.sha256 == self._unfit[0]:
+            raise self._unfit[1]
         self._offered = manifest.number
         return manifest
 

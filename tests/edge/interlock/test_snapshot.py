@@ -21,7 +21,7 @@ from protocols.cylinders.snapshot import HOUR_MS, Snapshot
 from protocols.errors import RefuseInput
 from protocols.signed import Signed, seal
 from tests.support.snapshot_station import Station
-from tests.support.stations import Stock
+from tests.support.stations import RULES, Stock
 
 ROOT = Path(__file__).parents[3]
 
@@ -251,6 +251,21 @@ def test_a_forged_one_is_refused(station: Station, tmp_path: Path) -> None:
 def test_other_rules_than_were_signed_are_refused(station: Station) -> None:
     _, file = station.offer()
     assert refused(station, forged(station, rules_version="0" * 16), file) == "wrong_rules"
+
+
+def test_what_cannot_be_understood_is_fetched_once_only(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    station.catch_up()
+    monkeypatch.setattr("cloud.cylinders.snapshots.book_bytes", lambda _book: b"{}")
+    station.later(None)
+    station.stock.stock.rules = next(one for one in RULES if one != station.stock.stock.rules)
+    for whole in (False, True):
+        assert station.keeper.need_whole == whole
+        signed, file = station.offer()
+        assert refused(station, signed, file) == "bad_rule_book"
+    with pytest.raises(RefuseInput, match="bad_rule_book"):
+        station.keeper.look(signed, station.clock.wall_ms())
 
 
 def test_an_unknown_schema_is_refused_by_name(station: Station) -> None:
