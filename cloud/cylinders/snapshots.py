@@ -27,6 +27,7 @@ from msgspec import Struct
 from protocols.clock import Clock
 from protocols.cylinders.base import Cylinder, State
 from protocols.cylinders.book import RuleBook, book_bytes
+from protocols.cylinders.columns import row_of
 from protocols.cylinders.manifest import Blob, Manifest
 from protocols.cylinders.snapshot import HOUR_MS, Layer
 from protocols.cylinders.snapshot_merge import merge
@@ -52,13 +53,13 @@ class Changed(Struct, frozen=True, kw_only=True):
     """What bears on a filler's stations, and came or went since a cursor."""
 
     cylinders: Iterable[Cylinder]
-    """New or changed, as they are now, each once."""
+    """New or changed, as they are now, each once; some may be as they were."""
     gone: Sequence[str] = ()
     """Codes that are this filler's no more."""
     denied: Mapping[str, State] = {}
     """Of other fillers, newly blocked, lost or scrapped."""
     admitted: Sequence[str] = ()
-    """Of other fillers, that are no longer."""
+    """Of other fillers, that are not, whether they were or not."""
     cursor: int
     """To ask with next time."""
 
@@ -67,7 +68,10 @@ class Stock(Protocol):
     """The registry, as the snapshots need it."""
 
     def changed(self, filler: str, cursor: int) -> Changed:
-        """Return what changed after a cursor, 0: all there is; blocking."""
+        """Return what changed after a cursor, 0: all there is; blocking.
+
+        A change that is too late for the answer comes with the next one.
+        """
         ...
 
 
@@ -197,37 +201,31 @@ class SnapshotBook:
 
     def _go_on(self, filler: str, book: _Book, rules: RuleBook) -> _Book:
         """Issue what changed, or that nothing did."""
-        changed = self._stock.changed(filler, book.cursor)
-        cylinders, same_rules = list(changed.cylinders), rules.version == book.rules_version
+        data = self._base_file(filler, book)
+        base = Layer(data, len(data))
+        news = _news(self._stock.changed(filler, book.cursor), base)
         after = msgspec.structs.replace(
             book,
-            cursor=changed.cursor,
+            cursor=news.cursor,
             number=self._number(book.number),
             issued_at=self._clock.wall_ms(),
             rules_version=rules.version,
         )
-        lists = (cylinders, changed.gone, changed.denied, changed.admitted)
-        if not any(lists) and same_rules:
+        other_rules = None if rules.version == book.rules_version else book_bytes(rules)
+        if not any((news.cylinders, news.gone, news.denied, news.admitted, other_rules)):
             signed = self._signed(filler, after, rules, book.content, None)
             return self._keep(filler, msgspec.structs.replace(after, newest=signed))
         plain = bytearray()
         write_increment(
             plain.extend,
-            cylinders,
-            changed.denied,
-            gone=changed.gone,
-            admitted=changed.admitted,
-            rules=None if same_rules else book_bytes(rules),
+            news.cylinders,
+            news.denied,
+            gone=news.gone,
+            admitted=news.admitted,
+            rules=other_rules,
         )
-        return self._add(filler, book, after, bytes(plain), rules)
-
-    def _add(
-        self, filler: str, book: _Book, after: _Book, increment: bytes, rules: RuleBook
-    ) -> _Book:
-        """Issue an increment: `book` is what it follows, `after` all else that is known."""
-        file = self._write_packed(filler, zlib.compress(increment, 9))
-        base = (self._of(filler) / f"{book.base.sha256}.base").read_bytes()
-        layers = [Layer(base, len(base)), Layer(increment, len(increment))]
+        file = self._write_packed(filler, zlib.compress(bytes(plain), 9))
+        layers = [base, Layer(bytes(plain), len(plain))]
         written = self._write_base(filler, lambda out: merge(out, layers))
         after = msgspec.structs.replace(
             after,
@@ -251,8 +249,7 @@ class SnapshotBook:
             fits = whole.number in from_here and whole.number >= least
             if fits and self._sound(filler, whole.sha256):
                 return whole.signed
-        base = (self._of(filler) / f"{book.base.sha256}.base").read_bytes()
-        file = self._write_packed(filler, zlib.compress(base, LEVEL))
+        file = self._write_packed(filler, zlib.compress(self._base_file(filler, book), LEVEL))
         as_of = msgspec.structs.replace(book, number=book.content)
         signed = self._signed(filler, as_of, rules, None, file)
         others = [one for one in book.wholes if one.number != book.content]
@@ -277,6 +274,9 @@ class SnapshotBook:
             state=book.base,
         )
         return seal("snapshot", manifest, self._sign).decode()
+
+    def _base_file(self, filler: str, book: _Book) -> bytes:
+        return (self._of(filler) / f"{book.base.sha256}.base").read_bytes()
 
     def _number(self, last: int) -> int:
         return max(last + 1, self._clock.wall_ms() // 1000)
@@ -332,3 +332,27 @@ class SnapshotBook:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _news(changed: Changed, base: Layer) -> Changed:
+    """Leave out what a base says already: many changes bear on nothing here."""
+    return Changed(
+        cylinders=[one for one in map(_in_order, changed.cylinders) if not _same(one, base)],
+        gone=[code for code in changed.gone if base.cylinder(row_of(code))],
+        denied={
+            code: state
+            for code, state in changed.denied.items()
+            if base.denied(row_of(code)) != state
+        },
+        admitted=[code for code in changed.admitted if base.denied(row_of(code))],
+        cursor=changed.cursor,
+    )
+
+
+def _in_order(cylinder: Cylinder) -> Cylinder:
+    """Return a cylinder as it is read back."""
+    return msgspec.structs.replace(cylinder, tag_uids=tuple(sorted(set(cylinder.tag_uids))))
+
+
+def _same(cylinder: Cylinder, base: Layer) -> bool:
+    return base.cylinder(row_of(cylinder.code)) == cylinder

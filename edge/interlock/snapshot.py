@@ -33,10 +33,12 @@ log = logging.getLogger(__name__)
 
 FOLDER = "snapshot"
 """Below the state folder."""
-MERGE_AT = 24
-"""So many increments are merged into a new base: a merge writes the whole file, and each one
-unmerged costs every look-up some microseconds."""
-INCREMENTS_MAX = 64
+MERGE_AT = 48
+"""So many increments are merged into a new base: a merge writes the whole file, about once a day of
+work, and each one unmerged costs memory and some microseconds of a look-up."""
+MERGE_AFTER_MS = 7 * 24 * 3_600_000
+"""Or if they are so old: keys that sign change, and what is kept should be signed by new ones."""
+INCREMENTS_MAX = 100
 """Where merging fails; then a whole one is asked for."""
 
 
@@ -103,7 +105,7 @@ class SnapshotKeeper:
         """What to ask with: number of the state that is kept; or the least of a whole one."""
         if self.need_whole:
             return max(self._seen, self._least)
-        return self._issues[-1].manifest.number
+        return self._issues[-1].manifest.content
 
     @property
     def need_whole(self) -> bool:
@@ -168,7 +170,7 @@ class SnapshotKeeper:
             return False
         try:
             if manifest.file is None:
-                self._change(self._issues, (signed.decode(), manifest))
+                self._renew(signed.decode(), manifest)
             else:
                 self._take_file(signed.decode(), manifest, manifest.file, file)
         except RefuseInput as error:
@@ -190,9 +192,13 @@ class SnapshotKeeper:
             self._least = max(self._least, self._offered)
         log.warning("a snapshot is refused: %s", error)
 
-    def merge_due(self) -> bool:
+    def merge_due(self, now_ms: int | None) -> bool:
         """Tell whether it is time to merge."""
-        return len(self._issues) > MERGE_AT
+        increments = self._issues[1:]
+        old = now_ms is not None and any(
+            one.manifest.issued_at < now_ms - MERGE_AFTER_MS for one in increments
+        )
+        return old or len(increments) >= MERGE_AT
 
     def merge(self) -> None:
         """Write a new base of all that is kept; it must be what the cloud signed.
@@ -205,7 +211,7 @@ class SnapshotKeeper:
         try:
             path = self._write_merged(newest.manifest.state)
             base = _Issue(newest.signed, newest.manifest, open_whole(path, newest.manifest.state))
-            self._change((base,), self._renewal)
+            self._change((self._renewed(base),), None)
         except RefuseInput:
             self._least = newest.manifest.number
             raise
@@ -237,8 +243,8 @@ class SnapshotKeeper:
     def _kept(self) -> Kept | None:
         if not self._issues:
             return None
-        content = self._issues[-1].manifest.number
-        return Kept(self._renewal[1].number if self._renewal else content, content)
+        last = self._issues[-1].manifest
+        return Kept(self._renewal[1].number if self._renewal else last.number, last.content)
 
     def _read(self) -> _File:
         try:
@@ -253,8 +259,8 @@ class SnapshotKeeper:
         manifest = self._open(signed)
         if not before:
             return _Issue(signed, manifest, open_whole(self._base(manifest.state), manifest.state))
-        content = before[-1].manifest.number
-        check_next(manifest, Kept(content, content), None)
+        last = before[-1].manifest
+        check_next(manifest, Kept(last.number, last.content), None)
         if manifest.file is None:
             raise RefuseInput("malformed", "expected an increment")
         return _Issue(
@@ -277,10 +283,24 @@ class SnapshotKeeper:
         sync_folder(self.folder)
         self._change((*self._issues, _Issue(text, manifest, layer)), None)
 
+    def _renew(self, text: str, manifest: Manifest) -> None:
+        """Let a longer term count; of a base alone it proves the state as the earlier word did."""
+        if manifest.state != self._issues[-1].manifest.state:
+            raise RefuseInput("malformed", "a renewal of another state")
+        if len(self._issues) == 1:
+            self._change((_Issue(text, manifest, self._issues[0].layer),), None)
+        else:
+            self._change(self._issues, (text, manifest))
+
+    def _renewed(self, issue: _Issue) -> _Issue:
+        if self._renewal is None:
+            return issue
+        return _Issue(*self._renewal, issue.layer)
+
     def _change(self, issues: tuple[_Issue, ...], renewal: tuple[str, Manifest] | None) -> None:
         """Let other files count; OSError: the old ones still do."""
         shown = _snapshot(issues, renewal)
-        seen = max(self._seen, issues[-1].manifest.number)
+        seen = max(self._seen, issues[-1].manifest.content)
         kept = _File(
             seen=seen,
             issues=tuple(one.signed for one in issues),

@@ -64,7 +64,7 @@ class Keeper(Protocol):
         """Count a refusal."""
         ...
 
-    def merge_due(self) -> bool:
+    def merge_due(self, now_ms: int | None) -> bool:
         """Tell whether it is time to merge."""
         ...
 
@@ -121,7 +121,7 @@ class SnapshotFetcher:
         try:
             for _ in range(AT_ONCE_MAX):
                 taken = await asyncio.to_thread(self._step)
-                if self._keeper.merge_due():
+                if self._keeper.merge_due(self._now_ms()):
                     await asyncio.to_thread(self._keeper.merge)
                 if not taken:
                     break

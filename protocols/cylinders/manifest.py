@@ -54,6 +54,11 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     state: Blob
     """The full file, not packed, of the state that results."""
 
+    @property
+    def content(self) -> int:
+        """Number of the issue that the state is of: this one, or the one that it renews."""
+        return self.number if self.file is not None or self.previous is None else self.previous
+
 
 class _Schema(Struct, frozen=True):
     """What a manifest of any schema has."""

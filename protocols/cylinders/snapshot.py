@@ -133,10 +133,6 @@ class Layer:
         fields = {name: some[numbers[name][at]] for name, some in self._values.items()}
         return Cylinder(code=text_of(*row), tag_uids=self._tags_of(at), **fields)
 
-    def tells_of(self, row: Row) -> bool:
-        """Tell whether it says anything of a cylinder: what it is, or that it is gone."""
-        return any(self.tables[name].keys.equal(*row) for name in (CYLINDERS, GONE))
-
     def owners(self, row: Row) -> Iterator[Row]:
         """Yield the codes of the cylinders that have this tag."""
         keys = self.tables[CYLINDERS].keys
@@ -189,6 +185,11 @@ class Snapshot:
         """
         self.layers, self.manifest, self.book = tuple(layers), manifest, book
         self._newest_first = self.layers[::-1]
+        self._told: dict[Row, Layer] = {}
+        """What increments tell of, each by the newest; they are of few cylinders."""
+        for layer in self.layers[1:]:
+            for name in (CYLINDERS, GONE):
+                self._told.update(dict.fromkeys(layer.tables[name].keys.all(), layer))
 
     @property
     def rules(self) -> bytes:
@@ -198,24 +199,20 @@ class Snapshot:
     def find(self, code: str) -> Cylinder | None:
         """Return a cylinder of this filler; None: not known here. RefuseInput `bad_key`."""
         row = row_of(code)
-        for layer in self._newest_first:
-            if layer.tells_of(row):
-                return layer.cylinder(row)
-        return None
+        return self._newest(row).cylinder(row)
 
     def find_tag(self, uid: str) -> str | None:
         """Return the code of the cylinder with this tag, capital hex digits; `bad_key`.
 
         None: it is of no cylinder known here, or two claim it, and then it proves neither.
         """
-        row, found = row_of(uid), set[Row]()
-        for depth, layer in enumerate(self._newest_first):
-            newer = self._newest_first[:depth]
-            found |= {
-                owner
-                for owner in layer.owners(row)
-                if not any(one.tells_of(owner) for one in newer)
-            }
+        row = row_of(uid)
+        found = {
+            owner
+            for layer in self.layers
+            for owner in layer.owners(row)
+            if self._newest(owner) is layer
+        }
         return text_of(*found.pop()) if len(found) == 1 else None
 
     def denied(self, code: str) -> CylinderState | None:
@@ -230,6 +227,10 @@ class Snapshot:
     def state_at(self, now_ms: int) -> State:
         """Tell how far it is to be trusted at a time, ms since 1970."""
         return state_at(self.manifest, now_ms, self.book.snapshot.grace_h * HOUR_MS)
+
+    def _newest(self, row: Row) -> Layer:
+        """Return the file that has the last word of a cylinder."""
+        return self._told.get(row, self.layers[0])
 
 
 def rules_of(layers: Sequence[Layer]) -> bytes:

@@ -28,25 +28,25 @@ from protocols.cylinders.load import load_rules
 from tests.benchmarks.rig import Figures, markdown, where_and_when
 from tests.benchmarks.snapshot_child import FILLER, code_of
 
-COUNT, CHANGED, INCREMENTS = 300_000, 400, 24
+COUNT, CHANGED, INCREMENTS = 300_000, 400, 48
 DENIED: tuple[State, ...] = ("blocked", "lost", "scrapped")
 TARGETS: dict[str, tuple[str, float | None]] = {
     "whole file on the gateway's disk, MB": ("whole_mb", 20),
     "whole file as it travels, MB": ("packed_mb", 20),
     "increment of 400 as it travels, kB": ("increment_kb", 50),
     "load, s": ("load_s", 1),
-    "load with 24 increments, s": ("load_s_24", 1),
+    "load with 48 increments, s": ("load_s_48", 1),
     "memory after the load, MB": ("load_mb", 60),
     "memory after 20,000 look-ups, MB": ("find_mb", 60),
-    "memory after 20,000 look-ups with 24 increments, MB": ("find_mb_24", 60),
+    "memory after 20,000 look-ups with 48 increments, MB": ("find_mb_48", 60),
     "look-up p50, ms": ("find_p50_ms", 1),
     "look-up p99, ms": ("find_p99_ms", 1),
-    "look-up p99 with 24 increments, ms": ("find_p99_ms_24", 1),
-    "of that, processor time p99, ms": ("find_cpu_p99_ms_24", 1),
-    "look-up of a tag with 24 increments, mean, ms": ("find_tag_ms_24", 1),
+    "look-up p99 with 48 increments, ms": ("find_p99_ms_48", 1),
+    "of that, processor time p99, ms": ("find_cpu_p99_ms_48", 1),
+    "look-up of a tag with 48 increments, mean, ms": ("find_tag_ms_48", 1),
     "memory before anything is loaded, MB": ("bare_mb", None),
-    "merge of 24 increments, s": ("merge_s_24", None),
-    "most memory while merging, MB": ("merge_mb_24", None),
+    "merge of 48 increments, s": ("merge_s_48", None),
+    "most memory while merging, MB": ("merge_mb_48", None),
     "first issue at the service, s": ("begin_s", None),
     "further issue at the service, s": ("go_on_s", None),
 }

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from cloud.trust.signing import add_key, retire_key, sign
+from edge.interlock.snapshot import MERGE_AFTER_MS
 from protocols.cylinders.book import book_bytes
 from protocols.cylinders.manifest import AHEAD_MAX_MS, Blob, Manifest
 from protocols.cylinders.snapshot import HOUR_MS, Snapshot
@@ -131,12 +132,12 @@ def test_many_increments_are_due_to_be_merged(
 ) -> None:
     monkeypatch.setattr("edge.interlock.snapshot.MERGE_AT", 4)
     station.catch_up()
-    while not station.keeper.merge_due():
+    while not station.keeper.merge_due(None):
         station.later(9)
         station.catch_up()
     assert station.keeper.status()["increments"] == 4
     station.keeper.merge()
-    assert not station.keeper.merge_due()
+    assert not station.keeper.merge_due(None)
     assert station.keeper.status()["increments"] == 0
     assert len(list(station.keeper.folder.iterdir())) == 2, "the pointer and the base"
     check(station.new_keeper().snapshot, station.stock.stock)
@@ -203,6 +204,19 @@ def test_an_older_one_is_refused(station: Station, whole: bool) -> None:
     station.catch_up()
     old_file.write_bytes(copy)
     assert refused(station, old, old_file) == "rolled_back"
+
+
+@pytest.mark.parametrize("changes", [None, 20])
+def test_an_older_renewal_is_refused(station: Station, changes: int | None) -> None:
+    station.catch_up()
+    station.later(changes)
+    station.catch_up()
+    renewals = []
+    for _ in range(2):
+        station.later(None)
+        renewals.append(station.offer()[0])
+        station.catch_up()
+    assert refused(station, renewals[0], None) == "rolled_back"
 
 
 def test_an_older_one_is_refused_also_when_what_was_kept_is_lost(station: Station) -> None:
@@ -277,12 +291,18 @@ def test_an_unknown_schema_is_refused_by_name(station: Station) -> None:
     assert refused(station, signed, None) == "unknown_schema"
 
 
-def test_keys_change_and_both_count_meanwhile(station: Station) -> None:
+@pytest.mark.parametrize("changes", [None, 20])
+def test_keys_change_and_both_count_meanwhile(station: Station, changes: int | None) -> None:
     station.catch_up()
-    add_key(station.keys)
-    station.later(5)
+    station.later(20)
     station.catch_up()
     station.keeper.merge()
+    add_key(station.keys)
+    station.later(changes)
+    station.catch_up()
+    station.clock.advance(MERGE_AFTER_MS + 1)
+    if station.keeper.merge_due(station.clock.wall_ms()):
+        station.keeper.merge()
     retire_key(station.keys, "signing-1.pem")
     station.keeper = station.new_keeper()
     check(station.keeper.snapshot, station.stock.stock)
