@@ -17,7 +17,7 @@ import re
 import threading
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -49,28 +49,29 @@ _FILLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class Changed(Struct, frozen=True, kw_only=True):
-    """What bears on a filler's stations, and came or went since a cursor."""
+class Page(Struct, frozen=True, kw_only=True):
+    """Some of what bears on a filler's stations, and came or went since a cursor."""
 
-    cylinders: Iterable[Cylinder]
-    """New or changed, as they are now, each once; some may be as they were."""
+    cylinders: Sequence[Cylinder] = ()
+    """New or changed, as they are now; some may be as they were."""
     gone: Sequence[str] = ()
     """Codes that are this filler's no more."""
     denied: Mapping[str, State] = {}
-    """Of other fillers, newly blocked, lost or scrapped."""
+    """Of other fillers: blocked, lost or scrapped."""
     admitted: Sequence[str] = ()
     """Of other fillers, that are not, whether they were or not."""
     cursor: int
-    """To ask with next time."""
+    """To go on with."""
 
 
 class Stock(Protocol):
     """The registry, as the snapshots need it."""
 
-    def changed(self, filler: str, cursor: int) -> Changed:
-        """Return what changed after a cursor, 0: all there is; blocking.
+    def pages(self, filler: str, cursor: int) -> Iterator[Page]:
+        """Yield what changed after a cursor, 0: all there is; blocking.
 
-        A change that is too late for the answer comes with the next one.
+        What changes meanwhile comes in a later page, though it was in an earlier one, or with the
+        next question.
         """
         ...
 
@@ -180,15 +181,16 @@ class SnapshotBook:
         return self._whole(filler, book, rules, have)
 
     def _begin(self, filler: str, rules: RuleBook) -> _Book:
-        changed = self._stock.changed(filler, 0)
+        read = _Reading(self._stock.pages(filler, 0))
         self._of(filler).mkdir(parents=True, exist_ok=True)
+        told = book_bytes(rules)
         written = self._write_base(
             filler,
-            lambda out: write_whole(out, changed.cylinders, changed.denied, book_bytes(rules)),
+            lambda out: write_whole(out, read.each_once(), read.denied, told),
         )
         number = self._number(0)
         book = _Book(
-            cursor=changed.cursor,
+            cursor=read.cursor,
             number=number,
             issued_at=self._clock.wall_ms(),
             content=number,
@@ -203,7 +205,7 @@ class SnapshotBook:
         """Issue what changed, or that nothing did."""
         data = self._base_file(filler, book)
         base = Layer(data, len(data))
-        news = _news(self._stock.changed(filler, book.cursor), base)
+        news = _news(self._stock.pages(filler, book.cursor), book.cursor, base)
         after = msgspec.structs.replace(
             book,
             cursor=news.cursor,
@@ -334,25 +336,54 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _news(changed: Changed, base: Layer) -> Changed:
-    """Leave out what a base says already: many changes bear on nothing here."""
-    return Changed(
-        cylinders=[one for one in map(_in_order, changed.cylinders) if not _same(one, base)],
-        gone=[code for code in changed.gone if base.cylinder(row_of(code))],
-        denied={
-            code: state
-            for code, state in changed.denied.items()
-            if base.denied(row_of(code)) != state
-        },
-        admitted=[code for code in changed.admitted if base.denied(row_of(code))],
-        cursor=changed.cursor,
+class _Reading:
+    """Reads all pages as one stream of cylinders, for which there may be no room in memory."""
+
+    def __init__(self, pages: Iterable[Page]) -> None:
+        self._pages = pages
+        self.denied: dict[str, State] = {}
+        self.cursor = 0
+        """When all was read: from where on nothing was missed."""
+
+    def each_once(self) -> Iterator[Cylinder]:
+        """Yield every cylinder; one that changes meanwhile as it was."""
+        seen, first, missed = set[str](), None, False
+        for page in self._pages:
+            first = page.cursor if first is None else first
+            for one in page.cylinders:
+                if one.code in seen:
+                    missed = True
+                else:
+                    seen.add(one.code)
+                    yield one
+            missed = missed or not seen.isdisjoint(page.gone)
+            self.denied.update(page.denied)
+            for code in page.admitted:
+                self.denied.pop(code, None)
+            self.cursor = first if missed else page.cursor
+
+
+def _news(pages: Iterable[Page], cursor: int, base: Layer) -> Page:
+    """Return all pages as one, without what a base says already: much bears on nothing here."""
+    cylinders: dict[str, Cylinder | None] = {}
+    denied: dict[str, State | None] = {}
+    for page in pages:
+        cylinders |= dict.fromkeys(page.gone)
+        cylinders |= {one.code: _in_order(one) for one in page.cylinders}
+        denied |= dict.fromkeys(page.admitted)
+        denied |= page.denied
+        cursor = page.cursor
+    new = {code: one for code, one in cylinders.items() if base.cylinder(row_of(code)) != one}
+    shut = {code: state for code, state in denied.items() if base.denied(row_of(code)) != state}
+    return Page(
+        cylinders=[one for one in new.values() if one is not None],
+        gone=[code for code, one in new.items() if one is None],
+        denied={code: state for code, state in shut.items() if state is not None},
+        admitted=[code for code, state in shut.items() if state is None],
+        cursor=cursor,
     )
 
 
 def _in_order(cylinder: Cylinder) -> Cylinder:
     """Return a cylinder as it is read back."""
     return msgspec.structs.replace(cylinder, tag_uids=tuple(sorted(set(cylinder.tag_uids))))
-
-
-def _same(cylinder: Cylinder, base: Layer) -> bool:
-    return base.cylinder(row_of(cylinder.code)) == cylinder

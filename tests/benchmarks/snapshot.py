@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 
-from cloud.cylinders.snapshots import Changed, SnapshotBook
+from cloud.cylinders.snapshots import Page, SnapshotBook
 from cloud.trust.signing import anchors, sign
 from edge.interlock.snapshot import SnapshotKeeper
 from edge.remote.anchors import verify
@@ -29,6 +30,7 @@ from tests.benchmarks.rig import Figures, markdown, where_and_when
 from tests.benchmarks.snapshot_child import FILLER, code_of
 
 COUNT, CHANGED, INCREMENTS = 300_000, 400, 48
+PAGE = 5_000
 DENIED: tuple[State, ...] = ("blocked", "lost", "scrapped")
 TARGETS: dict[str, tuple[str, float | None]] = {
     "whole file on the gateway's disk, MB": ("whole_mb", 20),
@@ -58,16 +60,20 @@ class Stock:
     def __init__(self, count: int) -> None:
         self._rng, self._count = random.Random(1), count
 
-    def changed(self, _filler: str, cursor: int) -> Changed:
-        """Return all, or some."""
+    def pages(self, _filler: str, cursor: int) -> Iterator[Page]:
+        """Yield all, or some."""
         rng, count = self._rng, self._count
         if cursor:
             some = rng.sample(range(count), CHANGED)
-            return Changed(cylinders=[self._one(one) for one in some], cursor=cursor + 1)
+            yield Page(cylinders=[self._one(one) for one in some], cursor=cursor + 1)
+            return
         denied: dict[str, State] = {
             f"cylinder:9910{number:013}": rng.choice(DENIED) for number in range(count // 20)
         }
-        return Changed(cylinders=map(self._one, range(count)), denied=denied, cursor=1)
+        for start in range(0, count, PAGE):
+            cylinders = [self._one(one) for one in range(start, min(count, start + PAGE))]
+            yield Page(cylinders=cylinders, cursor=1)
+        yield Page(denied=denied, cursor=1)
 
     def _one(self, number: int) -> Cylinder:
         rng = self._rng

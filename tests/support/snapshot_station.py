@@ -3,10 +3,11 @@
 import json
 import random
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from cloud.cylinders.snapshots import Changed, SnapshotBook
+from cloud.cylinders.snapshots import Page, SnapshotBook
 from cloud.trust.signing import anchors, sign
 from edge.interlock.snapshot import SnapshotKeeper
 from edge.remote.anchors import verify
@@ -24,24 +25,22 @@ class StockBook:
     def edit(self, changes: int) -> None:
         self.edits.append(self.stock.edit(changes))
 
-    def changed(self, filler: str, cursor: int) -> Changed:
+    def pages(self, filler: str, cursor: int) -> Iterator[Page]:
+        """In pages, of which each may tell otherwise of what an earlier one told."""
         stock, head = self.stock, len(self.edits) + 1
         if cursor == 0:
-            return Changed(
-                cylinders=list(stock.cylinders.values()), denied=dict(stock.denied), cursor=head
+            cylinders = list(stock.cylinders.values())
+            yield Page(cylinders=cylinders[:40], denied=stock.denied, cursor=head)
+            yield Page(cylinders=cylinders[40:], cursor=head)
+            return
+        for number, edit in enumerate(self.edits[cursor - 1 :], start=cursor + 1):
+            yield Page(
+                cylinders=edit.cylinders,
+                gone=edit.gone,
+                denied=edit.denied,
+                admitted=edit.admitted,
+                cursor=number,
             )
-        since = self.edits[cursor - 1 :]
-        codes = {one.code for edit in since for one in edit.cylinders}
-        gone = {code for edit in since for code in edit.gone}
-        denied = {code for edit in since for code in edit.denied}
-        admitted = {code for edit in since for code in edit.admitted}
-        return Changed(
-            cylinders=[stock.cylinders[code] for code in codes if code in stock.cylinders],
-            gone=sorted((gone | codes) - set(stock.cylinders)),
-            denied={code: stock.denied[code] for code in denied if code in stock.denied},
-            admitted=sorted((admitted | denied) - set(stock.denied)),
-            cursor=head,
-        )
 
 
 class Station:
