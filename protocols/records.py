@@ -90,13 +90,21 @@ class Reply(Struct, frozen=True, kw_only=True, tag="reply", tag_field="kind"):
 
 
 FillStep = Literal[
-    "decided", "released", "ended", "weighed", "interrupted", "without_verdict", "stuck", "cleared"
+    "decided",
+    "released",
+    "ended",
+    "weighed",
+    "checked",
+    "interrupted",
+    "without_verdict",
+    "stuck",
+    "cleared",
 ]
 """`decided`: a verdict, or a changed one; `released`: on disk before the gun may open; `ended`: the
-gun is closed; `weighed`: the cylinder after it; `interrupted`: the gateway ended while the gun was
-open; `without_verdict`: gas came in while it was closed; `stuck`: the output is open unasked;
-`cleared`: a person has looked at a blocked place."""
-FillFault = Literal["overfilled", "not_reweighed", "mass_unknown"]
+gun is closed; `weighed`: the cylinder after it; `checked`: the questions after filling;
+`interrupted`: the gateway ended while the gun was open; `without_verdict`: gas came in while it was
+closed; `stuck`: the output is open unasked; `cleared`: a person has looked at a blocked place."""
+FillFault = Literal["overfilled", "not_reweighed", "mass_unknown", "check_failed", "check_open"]
 
 
 class FillReason(Struct, frozen=True, omit_defaults=True):
@@ -111,6 +119,7 @@ class Override(Struct, frozen=True):
     """Who took a decision upon himself, and why."""
 
     name: Name
+    role: Name
     why: Annotated[str, Meta(min_length=1, max_length=256)]
 
 
@@ -137,6 +146,8 @@ class Fill(Struct, frozen=True, kw_only=True, tag="fill", tag_field="kind", omit
     filler: str = ""
     gas: str = ""
     operator: str = ""
+    checks: dict[str, bool] = {}
+    """Answers to the physical checklist, as far as they were given; false: the worker said no."""
     override: Override | None = None
     before_kg: float | None = None
     after_kg: float | None = None

@@ -19,7 +19,7 @@ Trouble = Literal[
     "not_durable",
 ]
 """Why a place itself cannot decide, whatever the cylinder; words in `interlock/words.toml`."""
-Blocked = Literal["interrupted", "without_verdict", "overfilled", "output_stuck"]
+Blocked = Literal["interrupted", "without_verdict", "overfilled", "check_failed", "output_stuck"]
 """Why a place does nothing until a named person has looked at it."""
 EndedBy = Literal[
     "full",
@@ -34,7 +34,7 @@ EndedBy = Literal[
     "reader_lost",
     "stopped",
 ]
-"""What closed the gun; `at_rest`: gas stopped coming; `withdrawn`: the verdict is no longer fill."""
+"""What closed the gun; `at_rest`: no more gas came; `withdrawn`: the verdict is no longer fill."""
 Lamp = Literal["off", "green", "yellow", "red"]
 
 
@@ -54,6 +54,7 @@ class Overruled(Struct, frozen=True, kw_only=True):
     """A person takes the decision for one cylinder, against reasons that the rules leave to him."""
 
     name: str
+    role: Id
     why: str
     code: str
     """Asset id of the cylinder; no other is meant."""
@@ -87,10 +88,13 @@ class Judged(Struct, frozen=True, kw_only=True):
     clock: ClockState = "trusted"
     snapshot: str = ""
     """Version of the station snapshot."""
-    overridable: frozenset[Id] = frozenset()
-    """Of its reasons, those that a person may overrule."""
+    override_by: tuple[tuple[Id, frozenset[Id]], ...] = ()
+    """Of its reasons those that may be overruled, and the roles that may."""
+    overfill_tolerance_kg: float = 0.0
     checks: tuple[Id, ...] = ()
     """The physical checklist for it, in order."""
+    after_checks: tuple[Id, ...] = ()
+    """The same, after filling."""
 
     @property
     def gross_limit_kg(self) -> float | None:
@@ -100,9 +104,19 @@ class Judged(Struct, frozen=True, kw_only=True):
         return self.tare_kg + self.verdict.limit_kg
 
     @property
+    def overfilled_above_kg(self) -> float | None:
+        """What the scale may not show after filling; None: not filled by mass."""
+        limit_kg = self.gross_limit_kg
+        return None if limit_kg is None else limit_kg + self.overfill_tolerance_kg
+
+    @property
     def reasons(self) -> frozenset[Id]:
         """The words of its reasons."""
         return frozenset(one.reason for one in self.verdict.reasons)
+
+    def overridable(self, role: Id) -> frozenset[Id]:
+        """Name those of its reasons that somebody of this role may overrule."""
+        return frozenset(reason for reason, roles in self.override_by if role in roles)
 
 
 Judge = Callable[[Question], Judged]
@@ -120,6 +134,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     judged: Judged | None = None
     codes: tuple[Code, ...] = ()
     operator: str = ""
+    answers: tuple[tuple[Id, bool], ...] = ()
     overruled: Overruled | None = None
     before_kg: float | None = None
     after_kg: float | None = None
@@ -184,6 +199,7 @@ class Overrule(Struct, frozen=True):
     """A person who may takes the decision."""
 
     name: str
+    role: Id
     why: str
 
 

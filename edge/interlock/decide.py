@@ -63,7 +63,7 @@ def step(place: Place, state: State, event: Event, at_ms: int) -> Step:
     if isinstance(event, Committed):
         state = _committed(state, event, at_ms)
     elif isinstance(event, Stopping):
-        state = _end(place, state, "stopped", at_ms, acts)
+        return _end(place, state, "stopped", at_ms, acts), acts
     elif isinstance(event, Weighed):
         since_ms = state.mass_at_ms if event == state.mass else at_ms
         state = replace(state, mass=event, mass_at_ms=since_ms)
@@ -90,31 +90,47 @@ def interrupted(place: Place, opening: Entry, number: int, at_ms: int) -> Step:
 def _moved(
     place: Place, state: State, event: Arrived | Left | ReaderLost, at_ms: int, acts: list[Act]
 ) -> State:
-    before = state.here
-    why: EndedBy = "swapped"
+    here, why = _here_after(state.here, event)
+    before, now = _names(state.here), _names(here)
+    if now == before or (before and now > before and _the_same(place, state, here, at_ms)):
+        return replace(state, here=here)
+    state = _leave(place, _end(place, state, why, at_ms, acts), at_ms, acts)
+    fresh = replace(state, here=here, answers=(), overruled=None, judged=None)
+    if not here or state.phase == "blocked":
+        return fresh
+    return enter(replace(fresh, rest_kg=None), "judged", at_ms)
+
+
+def _here_after(
+    before: tuple[Present, ...], event: Arrived | Left | ReaderLost
+) -> tuple[tuple[Present, ...], EndedBy]:
     if isinstance(event, Arrived):
         one = event.one
         rest = tuple(old for old in before if (old.reader, old.key) != (one.reader, one.key))
         if not one.stays:  # a label that is read takes the place of the one read before it
             rest = tuple(old for old in rest if old.stays or old.reader != one.reader)
-        here = (*rest, one)[-PRESENT_MAX:]
-    elif isinstance(event, Left):
-        here = tuple(old for old in before if (old.reader, old.key) != (event.reader, event.key))
-        why = "taken_off"
+        return (*rest, one)[-PRESENT_MAX:], "swapped"
+    if isinstance(event, Left):
+        left = (event.reader, event.key)
+        here = tuple(old for old in before if (old.reader, old.key) != left)
     else:
         here = tuple(old for old in before if old.reader != event.reader)
-        why = "reader_lost"
     if any(old.stays for old in before) and not any(one.stays for one in here):
         here = ()  # labels go with the tag beside them
-    if _names(here) == _names(before):
-        return replace(state, here=here)
-    state = _end(place, state, why, at_ms, acts)
+    return here, "taken_off" if isinstance(event, Left) else "reader_lost"
+
+
+def _the_same(place: Place, state: State, here: tuple[Present, ...], at_ms: int) -> bool:
+    """Tell whether what was read in addition names the same cylinder."""
+    code = place.judge(question(place, replace(state, here=here), at_ms)).code
+    return state.judged is not None and code != "" and code == state.judged.code
+
+
+def _leave(place: Place, state: State, at_ms: int, acts: list[Act]) -> State:
+    """Finish what is still open about a cylinder that leaves."""
     if state.phase == "settling":
         state = _settle(place, state, at_ms, acts, leaves=True)
-    fresh = replace(state, here=here, answers=(), overruled=None, judged=None)
-    if not here or state.phase == "blocked":
-        return fresh
-    return enter(replace(fresh, rest_kg=None), "judged", at_ms)
+    return _checked(state, at_ms, acts) if state.checks_after else state
 
 
 def _labels_only(state: State) -> bool:
@@ -144,20 +160,45 @@ def _told(
             return _end(place, state, "operator", at_ms, acts)
         if state.phase != "done":
             return state
+        state = _leave(place, state, at_ms, acts)
         fresh = replace(state, answers=(), overruled=None, judged=None, rest_kg=None)
         return enter(fresh, "judged", at_ms)
+    if isinstance(event, Answered):
+        return _answered(place, state, event, at_ms, acts)
     if state.phase != "judged" or state.judged is None:
         return state
-    if isinstance(event, Answered):
-        others = tuple(one for one in state.answers if one[0] != event.check)
-        known = event.check in state.judged.checks
-        answers = (*others, (event.check, event.passed)) if known else state.answers
-        return replace(state, answers=answers)
     reasons = state.judged.reasons
-    if not reasons or not reasons <= state.judged.overridable:
+    if not reasons or not reasons <= state.judged.overridable(event.role):
         return state
-    overruled = Overruled(name=event.name, why=event.why, code=state.judged.code, reasons=reasons)
+    overruled = Overruled(
+        name=event.name, role=event.role, why=event.why, code=state.judged.code, reasons=reasons
+    )
     return replace(state, overruled=overruled)
+
+
+def _answered(place: Place, state: State, event: Answered, at_ms: int, acts: list[Act]) -> State:
+    judged = state.judged
+    before = state.phase == "judged" and judged is not None and event.check in judged.checks
+    after = state.phase == "done" and event.check in state.checks_after
+    if not before and not after:
+        return state
+    others = tuple(one for one in state.answers if one[0] != event.check)
+    state = replace(state, answers=(*others, (event.check, event.passed)))
+    if before:
+        return state
+    left = tuple(one for one in state.checks_after if one != event.check)
+    state = replace(state, checks_after=left)
+    if not event.passed:
+        state = replace(state, checks_after=())
+        return _block(place, state, "check_failed", "checked", at_ms, acts, ("check_failed",))
+    return state if left else _checked(state, at_ms, acts)
+
+
+def _checked(state: State, at_ms: int, acts: list[Act]) -> State:
+    """Close the questions after filling, answered or not."""
+    faults: tuple[FillFault, ...] = ("check_open",) if state.checks_after else ()
+    state = note(state, "checked", at_ms, acts, faults=faults)
+    return replace(state, checks_after=(), opening=None)
 
 
 def _cleared(state: State, event: Cleared, at_ms: int, acts: list[Act]) -> State:
@@ -166,6 +207,7 @@ def _cleared(state: State, event: Cleared, at_ms: int, acts: list[Act]) -> State
     state = replace(state, operator=state.operator or event.name)
     state = note(state, "cleared", at_ms, acts, why=state.blocked or "", operator=event.name)
     fresh = replace(state, blocked=None, opening=None, answers=(), overruled=None, judged=None)
+    fresh = replace(fresh, checks_after=())
     return enter(replace(fresh, rest_kg=None, after_kg=None), "judged", at_ms)
 
 
@@ -181,7 +223,7 @@ def _weigh(place: Place, state: State, at_ms: int, acts: list[Act]) -> State:
     if state.phase == "settling" or kg is None:
         return state
     if kg < place.load_kg:
-        return _emptied(state, at_ms)
+        return _emptied(place, state, at_ms, acts)
     rest_kg = state.rest_kg
     if rest_kg is None or kg < rest_kg - place.rise_kg:
         return replace(state, rest_kg=kg)
@@ -192,16 +234,17 @@ def _weigh(place: Place, state: State, at_ms: int, acts: list[Act]) -> State:
     return state
 
 
-def _emptied(state: State, at_ms: int) -> State:
+def _emptied(place: Place, state: State, at_ms: int, acts: list[Act]) -> State:
     """Forget labels, of which no reader says that they left, once a weight has left the scale."""
     if state.rest_kg is None:
         return state
+    state = _leave(place, _end(place, state, "taken_off", at_ms, acts), at_ms, acts)
     state = replace(state, rest_kg=None)
     here = tuple(one for one in state.here if one.stays)
     if here == state.here:
         return state
     state = replace(state, here=here, answers=(), overruled=None, judged=None)
-    return state if here else enter(state, "idle", at_ms)
+    return state if here or state.phase == "blocked" else enter(state, "idle", at_ms)
 
 
 def _weigh_open(place: Place, state: State, at_ms: int, acts: list[Act]) -> State:
@@ -310,17 +353,33 @@ def _settle(
     kg = at_rest(place, state, at_ms) if waited_ms >= place.settle_ms else None
     if opening is None or (kg is None and waited_ms < place.reweigh_ms and not leaves):
         return state
+    before_kg, rest_kg, judged = opening.before_kg, kg, opening.judged
+    limit_kg = None if judged is None else judged.overfilled_above_kg
     faults: tuple[FillFault, ...] = ()
-    if kg is None or opening.before_kg is None or kg < opening.before_kg - place.load_kg:
-        kg, faults = None, ("not_reweighed",)
-    limit_kg = opening.judged.gross_limit_kg if opening.judged is not None else None
-    if kg is not None and limit_kg is not None and kg > limit_kg:
+    if kg is None or before_kg is None or kg < before_kg - place.load_kg:
+        kg, rest_kg, faults = None, None if kg is None else before_kg, ("not_reweighed",)
+    elif limit_kg is not None and kg > limit_kg:
         faults = ("overfilled",)
-    state = replace(state, after_kg=kg, rest_kg=kg)
+    state = replace(state, after_kg=kg, rest_kg=rest_kg)
     if "overfilled" in faults:
         return _block(place, state, "overfilled", "weighed", at_ms, acts, faults)
+    return _weighed(place, state, at_ms, acts, faults)
+
+
+def _weighed(
+    place: Place, state: State, at_ms: int, acts: list[Act], faults: tuple[FillFault, ...]
+) -> State:
+    """Record the end of a filling, and ask what is to be asked after it if gas came in."""
     state = note(state, "weighed", at_ms, acts, faults=faults)
-    return enter(replace(state, opening=None), "done" if state.here else "idle", at_ms)
+    opening, after_kg = state.opening, state.after_kg
+    judged = opening.judged if opening is not None else None
+    before_kg = opening.before_kg if opening is not None else None
+    empty = (
+        None not in (before_kg, after_kg) and (after_kg or 0) <= (before_kg or 0) + place.rise_kg
+    )
+    asked = () if judged is None or empty else judged.after_checks
+    state = replace(state, checks_after=asked, opening=opening if asked else None)
+    return enter(state, "done" if state.here else "idle", at_ms)
 
 
 # --- helpers -----------------------------------------------------------------------------------
@@ -328,7 +387,9 @@ def _settle(
 
 def _holds(overruled: Overruled, judged: Judged) -> bool:
     """Tell whether a person's decision covers all that speaks against it now."""
-    covers = judged.reasons <= overruled.reasons and judged.reasons <= judged.overridable
+    covers = judged.reasons <= overruled.reasons and judged.reasons <= judged.overridable(
+        overruled.role
+    )
     return covers and overruled.code == judged.code
 
 
@@ -353,8 +414,7 @@ def _end(place: Place, state: State, why: EndedBy, at_ms: int, acts: list[Act]) 
         return enter(state, "done" if why == "operator" else "judged", at_ms)
     if place.weighs:
         return enter(state, "settling", at_ms)
-    state = note(state, "weighed", at_ms, acts, faults=("mass_unknown",))
-    return enter(replace(state, opening=None), "done", at_ms)
+    return _weighed(place, state, at_ms, acts, ("mass_unknown",))
 
 
 def _block(

@@ -82,6 +82,8 @@ class State(Struct, frozen=True, kw_only=True):
     rest_kg: float | None = None
     """Weight at rest of what stands there without gas from here; None: empty, or not known."""
     after_kg: float | None = None
+    checks_after: tuple[Id, ...] = ()
+    """Questions after filling that are not answered yet; they are asked while it is `done`."""
     blocked: Blocked | None = None
     output: Output = Output(reachable=False)
     retry_at_ms: int = 0
@@ -198,6 +200,7 @@ def entry(
         judged=judged,
         codes=codes if opening is None else opening.codes,
         operator=operator or state.operator or ("" if opening is None else opening.operator),
+        answers=state.answers,
         overruled=state.overruled if opening is None else opening.overruled,
         before_kg=state.rest_kg if opening is None else opening.before_kg,
         after_kg=state.after_kg,
