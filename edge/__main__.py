@@ -209,7 +209,7 @@ def _run_again_when_damaged(store: "ConfigStore", state: Path, environments: Pat
 async def _run(store: "ConfigStore", state: Path, environments: Path | None) -> int:
     """Run until stopped; return the exit code."""
     from edge.agent import Agent  # noqa: PLC0415  # as in `run`
-    from edge.building import build_all  # noqa: PLC0415
+    from edge.building import build_all, open_hall  # noqa: PLC0415
     from edge.remote.config import Configurer  # noqa: PLC0415
     from edge.remote.launch import RESTART_CODE  # noqa: PLC0415
     from edge.remote.update import Updater  # noqa: PLC0415
@@ -223,15 +223,19 @@ async def _run(store: "ConfigStore", state: Path, environments: Path | None) -> 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    hall = open_hall(state, lambda: agent.setup.overlay)
     agent = Agent(
         setup,
-        lambda site, catalog: build_all(site, catalog, clock, rng, waiting=waiting),
+        lambda site, catalog: build_all(site, catalog, clock, rng, waiting=waiting, hall=hall),
         state_dir=state,
         clock=clock,
         rng=rng,
         version=_version(),
         password=os.environ.get("SUYUAN_MQTT_PASSWORD"),
+        judge=hall.judge,
+        watch=hall.watch,
     )
+    hall.use(agent)
     configurer = Configurer(store, agent, state=state, check=_all_faults)
     agent.attach(configurer, on_config=configurer.take)
     codes = [0]

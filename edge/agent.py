@@ -33,6 +33,7 @@ from protocols.catalog.point_map import Table
 from protocols.clock import Clock, boot_id
 from protocols.errors import Fault, RefuseInput, StopService
 from protocols.messages import State
+from protocols.readings import ClockState
 from protocols.records import Record, Reply, Scan, Status, Verdict
 from protocols.topics import Stream
 
@@ -285,6 +286,10 @@ class Agent:
         await self._writer.flush()
         kept = self._collector.counters["records_refused"], self._writer.counters["drafts_dropped"]
         return kept == lost and self._writer.failing is None and not self._spool.in_memory
+
+    def time(self) -> tuple[ClockState, int]:
+        """Return whether anybody knows the time, and now: ms since 1970, or since boot."""
+        return self._timekeeper.stamp().clock, self._timekeeper.now_ms()
 
     def cloud_ms(self) -> int:
         """Return the time, ms since 1970, or when nobody knows it the least that it can be."""

@@ -77,8 +77,8 @@ def step(place: Place, state: State, event: Event, at_ms: int) -> Step:
     return _consider(place, state, at_ms, acts), acts
 
 
-def interrupted(place: Place, opening: Entry, number: int, at_ms: int) -> Step:
-    """Begin after the daemon ended while the gun was, or may have been, open."""
+def interrupted(place: Place, opening: Entry | None, number: int, at_ms: int) -> Step:
+    """Begin after the daemon ended while the gun was open; None: nobody knows for whom."""
     acts: list[Act] = []
     state = State(number=number, opening=opening)
     return _block(place, state, "interrupted", "interrupted", at_ms, acts), acts
