@@ -200,7 +200,7 @@ class Gate(Struct, frozen=True, kw_only=True):
     """Who works here; where there are some, nothing is released before one has said so."""
     release_s: Annotated[float, Meta(ge=5, le=600)] = 60.0
     fill_s: Annotated[float, Meta(ge=5, le=7200)] = 600.0
-    settle_s: Annotated[float, Meta(ge=0.2, le=60)] = 2.0
+    settle_s: Annotated[float, Meta(ge=1, le=60)] = 2.0
     reweigh_s: Annotated[float, Meta(ge=5, le=600)] = 60.0
     rest_s: Annotated[float, Meta(ge=2, le=600)] = 10.0
     load_kg: Annotated[float, Meta(ge=0.05, le=1000)] = 1.0

@@ -7,6 +7,7 @@ its output stands the disk: `Commit` is answered only when journal and spool hav
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,7 @@ STUCK_S = 2.0
 """A valve may take so long to close."""
 CLOSE_WITHIN_S = 1.0
 REMEMBER_EVERY_S = 3_600.0
+EARLY_MAX = 64
 _LABEL = b"label"
 _WEIGHTS = ("gross_kg", "displayed_kg")
 
@@ -84,8 +86,10 @@ class Gate:
         self._tasks: set[asyncio.Task[None]] = set()
         self._watchers: set[Callable[[], None]] = set()
         self._weight: dict[str, Any] = {}
+        self._early: deque[Event] = deque(maxlen=EARLY_MAX)
+        """What happened before it began: sources tell what is there once."""
         self._numbers_max = 0
-        self.running = False
+        self.running = self.ended = False
         self._filled = ""
         """Asset id of the cylinder that is filled, until the journal knows of it."""
         self._why_output = "not opened yet"
@@ -116,6 +120,7 @@ class Gate:
 
         """
         del emit
+        self.ended = False
         try:
             await drive_closed(self._link, CLOSE_WITHIN_S)
             await self._begin()
@@ -175,6 +180,7 @@ class Gate:
     def say(self, event: Event) -> None:
         """Let the state machine take an event, and do what follows."""
         if not self.running:
+            self._early.append(event)
             return
         before = self.state
         self.state, acts = step(self._place, before, event, self._clock.boot_ms())
@@ -192,10 +198,13 @@ class Gate:
             now_ms = self._clock.boot_ms()
             self.state, acts = interrupted(self._place, opening, number, now_ms)
             self._follow(before, acts)
+        while self._early:
+            self.say(self._early.popleft())
 
     def _stop(self) -> None:
-        self.say(Stopping())
-        self.running = False
+        if self.running:
+            self.say(Stopping())
+        self.running, self.ended = False, True
         self.state = State(number=self.state.number)
 
     def _follow(self, before: State, acts: list[Act]) -> None:

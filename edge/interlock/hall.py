@@ -96,14 +96,14 @@ class Hall:
     def judge(self, told: Scanned) -> Verdict | None:
         """Let the place where it was scanned decide; None: it was scanned elsewhere."""
         for gate in self.gates.values():
-            if gate.running and told.reader in gate.readers:
+            if not gate.ended and told.reader in gate.readers:
                 return gate.scanned(told)
         return None
 
     def watch(self, told: Emitted) -> None:
         """Let all places learn what else sources tell."""
         for gate in self.gates.values():
-            if not gate.running:
+            if gate.ended:
                 continue
             if isinstance(told, Gone) and told.reader in gate.readers:
                 gate.gone(told)
