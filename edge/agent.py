@@ -96,7 +96,6 @@ class Agent:
         self._started_ms = clock.boot_ms()
         self._faults, self._rates, self._acks = list(setup.faults), dict[str, float](), 0
         self._log_tail = LogTail()
-        self._services: list[Service] = []
         self._changing = asyncio.Lock()
         self._marks = setup.marks()
         self._running = Sources(self._make_sources(setup.site, setup), take=self._take, clock=clock)
@@ -132,8 +131,7 @@ class Agent:
         self._link = self._make_link(rng, password)
         self._metrics: MetricsServer | None = None
         self._renewer = self._make_renewer(rng)
-        if self._renewer is not None:
-            self._services.append(self._renewer)
+        self._services: list[Service] = [self._renewer] if self._renewer is not None else []
 
     def attach(
         self,
