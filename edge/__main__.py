@@ -209,7 +209,7 @@ def _run_again_when_damaged(store: "ConfigStore", state: Path, environments: Pat
 async def _run(store: "ConfigStore", state: Path, environments: Path | None) -> int:
     """Run until stopped; return the exit code."""
     from edge.agent import Agent  # noqa: PLC0415  # as in `run`
-    from edge.building import build_all, open_hall  # noqa: PLC0415
+    from edge.building import build_all, open_hall, screen_of  # noqa: PLC0415
     from edge.remote.config import Configurer  # noqa: PLC0415
     from edge.remote.launch import RESTART_CODE  # noqa: PLC0415
     from edge.remote.update import Updater  # noqa: PLC0415
@@ -236,6 +236,7 @@ async def _run(store: "ConfigStore", state: Path, environments: Path | None) -> 
         watch=hall.watch,
     )
     hall.use(agent)
+    agent.attach(screen_of(hall, agent, clock))
     configurer = Configurer(store, agent, state=state, check=_all_faults)
     agent.attach(configurer, on_config=configurer.take)
     codes = [0]

@@ -4,7 +4,7 @@ import os
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from edge.catalog import Catalog
 from edge.decode.device import Decoders
@@ -20,6 +20,7 @@ from protocols.errors import Fault
 if TYPE_CHECKING:
     from edge.decode.pairing import Waiting
     from edge.interlock.hall import Hall
+    from edge.interlock.screen import Screen
 
 
 def build_all(
@@ -75,6 +76,28 @@ def open_hall(state: Path, overlay: Callable[[], Path | None]) -> "Hall":
         names=identities,
         rules=lambda: load_rules(data_root() / "cylinders", overlay()),
         snapshot=lambda: None,
+    )
+
+
+class Settled(Protocol):
+    """The daemon, as far as the page of the gates needs to know it."""
+
+    @property
+    def setup(self) -> Setup:
+        """What is in effect now."""
+        ...
+
+
+def screen_of(hall: "Hall", daemon: Settled, clock: Clock) -> "Screen":
+    """Make the page of the gates; it listens where the site file in effect says, or nowhere."""
+    from edge.interlock.screen import Screen  # noqa: PLC0415
+    from edge.interlock.words import load_words  # noqa: PLC0415
+
+    return Screen(
+        hall,
+        address=lambda: daemon.setup.site.local.screen_address,
+        words=lambda: load_words(daemon.setup.overlay),
+        clock=clock,
     )
 
 

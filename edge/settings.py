@@ -196,8 +196,8 @@ class Gate(Struct, frozen=True, kw_only=True):
     """Asset of the scale under the cylinder; None: nothing is weighed here."""
     presence: Literal["tag", "scale"] = "tag"
     """How it is known that the cylinder is still here: its tag is seen, or its weight stays."""
-    people: tuple[Person, ...] = ()
-    """Who works here; where there are some, nothing is released before one has said so."""
+    people: Annotated[tuple[Person, ...], Meta(min_length=1, max_length=32)]
+    """Who works here: nothing is released before one has said so."""
     release_s: Annotated[float, Meta(ge=5, le=600)] = 60.0
     fill_s: Annotated[float, Meta(ge=5, le=7200)] = 600.0
     settle_s: Annotated[float, Meta(ge=1, le=60)] = 2.0

@@ -87,7 +87,7 @@ def place_of(settings: GateSettings, judging: Judging) -> Place:
     return Place(
         judge=judging,
         weighs=settings.scale is not None,
-        asks_operator=bool(settings.people),
+        asks_operator=True,
         release_ms=_ms(settings.release_s),
         fill_ms=_ms(settings.fill_s),
         settle_ms=_ms(settings.settle_s),

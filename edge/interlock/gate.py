@@ -134,10 +134,9 @@ class Gate:
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=CLOSE_WITHIN_S)
 
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        """Have a function called at each change; call what is returned to end it."""
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have a function called at each change; once, however often it is given."""
         self._watchers.add(changed)
-        return lambda: self._watchers.discard(changed)
 
     # --- what happens ----------------------------------------------------------------------------
 

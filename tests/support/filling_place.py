@@ -18,9 +18,10 @@ import msgspec
 from msgspec.structs import replace
 
 from edge.agent import Agent
-from edge.building import build_all
+from edge.building import build_all, screen_of
 from edge.decode.pairing import identities
 from edge.interlock.base import Answered, Named
+from edge.interlock.desk import pin_hash
 from edge.interlock.gate import Gate
 from edge.interlock.hall import Hall
 from edge.setup import load_setup
@@ -122,6 +123,10 @@ scale = "scale:fill-1"
 filler = "org-7"
 gas = "lpg"
 settle_s = 1.0
+people = [
+  {{ id = "op-7", name = "王伟" }},
+  {{ id = "m-1", name = "李娜", role = "enterprise_manager", pin = "{pin}" }},
+]
 {more}
 [gates.output]
 kind = "modbus_tcp"
@@ -164,6 +169,7 @@ class Devices:
             scale=self.folder / "scale",
             gun=self.server.port,
             more=more,
+            pin=pin_hash("2468", b"0123456789abcdef"),
         )
         path.write_text(text)
         return path
@@ -201,6 +207,8 @@ class Daemon:
             watch=self.hall.watch,
         )
         self.hall.use(self.agent)
+        self.agent.attach(screen_of(self.hall, self.agent, clock))
+        self.port = 0
         self.stop = asyncio.Event()
 
     @property
@@ -228,6 +236,7 @@ class Daemon:
         """Answer the checklist."""
         judged = self.gate.state.judged
         assert judged is not None
+        self.gate.say(Named("op-7"))
         for check in judged.checks:
             self.gate.say(Answered(check, passed))
 
