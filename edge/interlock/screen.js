@@ -8,7 +8,8 @@ const SHOWN = {
   do_not_fill: ["禁止充装", "DO NOT FILL"],
   cannot_decide: ["无法判定", "CANNOT DECIDE"],
   settling: ["正在复称", "WEIGHING AGAIN"],
-  done: ["已记录，请取走", "RECORDED"],
+  done: ["已记录，请取走", "RECORDED: TAKE IT AWAY"],
+  checking: ["充后检查", "CHECK IT BEFORE IT LEAVES"],
   blocked: ["本位停用", "BLOCKED"],
 };
 const WHY = [
@@ -57,7 +58,8 @@ function kg(value) {
 }
 
 function banner(gate) {
-  const words = gate.blocked ? [gate.blocked.title_zh, gate.blocked.title] : SHOWN[gate.show];
+  const asks = gate.show === "done" && gate.checks.length;
+  const words = gate.blocked ? [gate.blocked.title_zh, gate.blocked.title] : SHOWN[asks ? "checking" : gate.show];
   const overruled = gate.overruled_by
     ? make("p", {}, ...both(`由 ${gate.overruled_by} 决定`, "decided by this person"))
     : null;
@@ -82,7 +84,7 @@ function mass(gate) {
   return make(
     "div",
     { class: "mass" },
-    make("output", { class: gate.at_rest ? "" : "moves" }, kg(gate.kg)),
+    make("output", { class: gate.at_rest ? "" : "moves" }, ...(gate.kg === null ? both("变化中", "moving") : [kg(gate.kg)])),
     make(
       "div",
       { class: "facts" },
@@ -200,10 +202,11 @@ function section(gate) {
     document.getElementById("gates").append(found);
   }
   found.className = `gate ${gate.show}`;
+  found.dataset.operator = gate.operator ? "known" : "unknown";
   const [head, scale, told, asked, done] = found.children;
   const speaks = gate.reasons.length && !["fill", "settling", "done", "blocked"].includes(gate.show);
   const reasons = speaks ? gate.reasons : [];
-  fill(head, `${id} head`, [gate.show, gate.blocked, gate.code, gate.operator, gate.due_on, gate.life_ends_on, gate.overruled_by], () => banner(gate));
+  fill(head, `${id} head`, [gate.show, gate.blocked, gate.checks.length > 0, gate.code, gate.operator, gate.due_on, gate.life_ends_on, gate.overruled_by], () => banner(gate));
   fill(scale, `${id} mass`, [gate.kg, gate.at_rest, gate.limit_kg, gate.before_kg, gate.after_kg], () => mass(gate));
   fill(told, `${id} reasons`, reasons, () => (reasons.length ? make("ul", {}, ...reasons.map(reason)) : null));
   fill(asked, `${id} checks`, gate.checks, () => checks(gate));

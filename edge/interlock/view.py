@@ -39,7 +39,7 @@ class View(Struct, frozen=True, kw_only=True):
     life_ends_on: str = ""
     reasons: tuple[Line, ...] = ()
     checks: tuple[Line, ...] = ()
-    """Questions that may be answered now, with the answers so far."""
+    """Questions that may be answered now, with the answers so far; none where no answer helps."""
     blocked: Line | None = None
     operator: str = ""
     people: tuple[tuple[str, str, bool], ...] = ()
@@ -144,6 +144,9 @@ def _checks(state: State, book: RuleBook) -> tuple[Line, ...]:
     if state.judged is None:
         return ()
     asked = {"judged": state.judged.checks, "done": state.checks_after}.get(state.phase, ())
+    forbids = {one.reason for one in state.judged.verdict.reasons if one.decision == "do_not_fill"}
+    if state.phase == "judged" and forbids - {"check_failed"}:
+        return ()
     answers, rules = dict(state.answers), {one.id: one for one in book.checks}
     return tuple(_check(rules[one], answers.get(one)) for one in asked if one in rules)
 
