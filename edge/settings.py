@@ -205,7 +205,7 @@ class Gate(Struct, frozen=True, kw_only=True):
     rest_s: Annotated[float, Meta(ge=2, le=600)] = 10.0
     load_kg: Annotated[float, Meta(ge=0.05, le=1000)] = 1.0
     rise_kg: Annotated[float, Meta(ge=0.02, le=100)] = 0.5
-    stop_before_kg: Annotated[float, Meta(ge=0, le=100)] = 0.1
+    stop_before_kg: Annotated[float, Meta(ge=0, le=100)] = 0.3
     """What these mean is told at `edge.interlock.state.Place`."""
 
 

@@ -37,6 +37,7 @@ from edge.settings import Gate as GateSettings
 from edge.sources.base import Emit, Gone, Sample, Scanned
 from protocols.clock import Clock
 from protocols.errors import RetryLater, StopService
+from protocols.readings import Value
 from protocols.records import Record, Verdict
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class Gate:
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watchers: set[Callable[[], None]] = set()
-        self._weight: dict[str, Any] = {}
+        self._weight: dict[str, Value] = {}
         self._early: deque[Event] = deque(maxlen=EARLY_MAX)
         """What happened before it began: sources tell what is there once."""
         self._numbers_max = 0
@@ -164,7 +165,7 @@ class Gate:
         """Learn what the scale says; it tells only what changed."""
         for name, value in told.values.items():
             self._weight[name] = value if told.quality.get(name, "good") == "good" else None
-        kg = next((self._weight[one] for one in _WEIGHTS if one in self._weight), None)
+        kg = self._kg()
         if "controller_online" not in told.values and kg is not None:
             self._weight["controller_online"] = True
         moves = self._weight.get("in_motion")
@@ -175,6 +176,14 @@ class Gate:
                 online=self._weight.get("controller_online") is True,
             )
         )
+
+    def _kg(self) -> Value:
+        """Return the weight that is shown; while it moves it can be watched, no more."""
+        if self._weight.get("over_capacity") is True:
+            return None
+        if self._weight.get("in_motion") is True:
+            return self._weight.get("moving_kg")
+        return next((self._weight[one] for one in _WEIGHTS if one in self._weight), None)
 
     def say(self, event: Event) -> None:
         """Let the state machine take an event, and do what follows."""

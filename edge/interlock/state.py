@@ -55,7 +55,7 @@ class Place(Struct, frozen=True, kw_only=True):
     """With less on it the scale is empty."""
     rise_kg: float = 0.5
     """More than this is gas that came in, or a cylinder that is another."""
-    stop_before_kg: float = 0.1
+    stop_before_kg: float = 0.3
     """The gun is closed so much before the limit: what still comes out of the hose."""
     rest_ms: int = 10_000
     """A filling of which the weight rests for so long has ended: the device stopped by itself."""

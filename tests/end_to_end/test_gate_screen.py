@@ -72,6 +72,7 @@ async def test_a_cylinder_is_filled_by_buttons(page: tuple[Page, Daemon], place:
     await expect(gate.locator("h1")).to_contain_text("FILL")
     await daemon.until(lambda: place.gun.open, what="open")
     place.scale.show(Weight(23.5, in_motion=True))
+    await expect(gate.locator("output")).to_have_text("23.50 kg")
     await picture(shown, "fill")
     place.scale.show(Weight(30.45))
     await expect(gate).to_have_class("gate settling", timeout=5_000)

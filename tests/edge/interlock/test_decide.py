@@ -151,7 +151,7 @@ def test_a_good_cylinder_is_filled_and_weighed_again() -> None:
     assert walk.is_open()
     assert wanted(walk.state).gross_limit_kg == TARE_KG + LIMIT_KG
     assert wanted(walk.state).net_limit_kg == LIMIT_KG
-    walk.say(Weighed(20.0, in_motion=True)).say(Weighed(30.4, in_motion=True))
+    walk.say(Weighed(20.0, in_motion=True)).say(Weighed(30.25, in_motion=True))
     assert not walk.is_open()
     walk.say(Weighed(30.45, in_motion=False)).say(Tick(), after_ms=2_000)
     last = walk.entries[-1]
