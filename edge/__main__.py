@@ -170,6 +170,15 @@ def doctor(
         raise typer.Exit(1)
 
 
+@app.command()
+def pin() -> None:
+    """Turn a number into the `pin` of a person in a site file; it is asked twice, unseen."""
+    from edge.interlock.desk import pin_hash  # noqa: PLC0415  # as above
+
+    number = typer.prompt("Number", hide_input=True, confirmation_prompt=True)
+    typer.echo(pin_hash(number, os.urandom(16)))
+
+
 def main() -> None:
     """Run the command line."""
     app()
