@@ -33,8 +33,10 @@ EndedBy = Literal[
     "scale_lost",
     "reader_lost",
     "stopped",
+    "not_durable",
 ]
-"""What closed the gun; `at_rest`: no more gas came; `withdrawn`: the verdict is no longer fill."""
+"""What closed the gun, or kept it shut after all; `at_rest`: no more gas came; `withdrawn`: the
+verdict is no longer fill."""
 Lamp = Literal["off", "green", "yellow", "red"]
 
 

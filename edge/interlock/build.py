@@ -77,6 +77,7 @@ def _gate(settings: GateSettings, gun: Controller, hall: Hall, clock: Clock) -> 
         link=link,
         keeper=hall.keeper,
         ledger=hall.ledger,
+        prepare=hall.prepare,
         readers=frozenset({settings.reader, *settings.scanners}),
         clock=clock,
     )

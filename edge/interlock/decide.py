@@ -61,7 +61,7 @@ def step(place: Place, state: State, event: Event, at_ms: int) -> Step:
     """
     acts: list[Act] = []
     if isinstance(event, Committed):
-        state = _committed(state, event, at_ms)
+        state = _committed(state, event, at_ms, acts)
     elif isinstance(event, Stopping):
         return _end(place, state, "stopped", at_ms, acts), acts
     elif isinstance(event, Weighed):
@@ -335,12 +335,13 @@ def _watch(place: Place, state: State, at_ms: int, acts: list[Act]) -> State:
     return state
 
 
-def _committed(state: State, event: Committed, at_ms: int) -> State:
+def _committed(state: State, event: Committed, at_ms: int, acts: list[Act]) -> State:
     opening = state.opening
     if state.phase != "releasing" or opening is None or opening.number != event.number:
         return state  # the cylinder left meanwhile: its record says `ended`
     if event.durable:
         return enter(state, "released", at_ms)
+    state = note(state, "ended", at_ms, acts, why="not_durable")
     state = replace(state, opening=None, retry_at_ms=at_ms + RETRY_MS)
     return enter(state, "judged", at_ms)
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from edge.interlock.base import (
@@ -64,6 +64,7 @@ class Gate:
         link: GunLink,
         keeper: Keeper,
         ledger: Callable[[], Ledger],
+        prepare: Callable[[], Awaitable[None]],
         readers: frozenset[str],
         clock: Clock,
     ) -> None:
@@ -75,12 +76,14 @@ class Gate:
             link: to the gun.
             keeper: the journal.
             ledger: the daemon; asked when something is to be recorded.
+            prepare: gets ready what is needed to judge.
             readers: ids of all readers and scanners of this place.
             clock: time since boot.
 
         """
         self.settings, self._place, self._link = settings, place, link
         self._keeper, self._ledger, self._clock = keeper, ledger, clock
+        self._prepare = prepare
         self.readers = readers
         self.state = State()
         self._changed = asyncio.Event()
@@ -118,12 +121,14 @@ class Gate:
 
         Raises:
             RetryLater: the journal cannot be opened; nothing is filled without one.
+            FixConfiguration: nor without rules.
 
         """
         del emit
         self.ended = False
         try:
             await drive_closed(self._link, CLOSE_WITHIN_S)
+            await self._prepare()
             await self._begin()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._drive())

@@ -1,5 +1,6 @@
 """All filling places of a gateway, what they share, and how they are made from a site file."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -64,8 +65,14 @@ class Hall:
         self.keeper = Keeper(folder)
         self._ledger: Ledger | None = None
         self._facts: Facts | None = None
+        self._own: RuleBook | None = None
         self.gates: dict[str, Gate] = {}
         self.utc_offset_min = 480
+
+    @property
+    def ready(self) -> bool:
+        """Whether a gate has begun, so that there is something to judge by."""
+        return self._own is not None
 
     def use(self, ledger: Ledger) -> None:
         """Learn where records go."""
@@ -76,6 +83,16 @@ class Hall:
         if self._ledger is None:
             raise RuntimeError("Hall.use was not called")
         return self._ledger
+
+    async def prepare(self) -> None:
+        """Read the gateway's own rules, which takes a while, before a gate begins.
+
+        Raises:
+            FixConfiguration: they have faults; nothing is judged by them.
+
+        """
+        self._own = await asyncio.to_thread(self._rules)
+        self._facts = None
 
     def facts(self) -> Facts:
         """Return what is known now; a new snapshot counts from the next question on."""
@@ -111,10 +128,12 @@ class Hall:
                 gate.weighed(told)
 
     def _read(self, found: Snapshot | None) -> Facts:
+        if self._own is None:
+            raise RuntimeError("Hall.prepare was not called")
         if found is None:
-            return Facts(book=self._rules(), known=None)
+            return Facts(book=self._own, known=None)
         try:
             book = read_book(found.rules)
         except RefuseInput:  # of another release than this gateway's
-            return Facts(book=self._rules(), known=None)
+            return Facts(book=self._own, known=None)
         return Facts(book=book, known=found, snapshot=str(found.manifest.number))

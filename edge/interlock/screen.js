@@ -214,6 +214,7 @@ function section(gate) {
 }
 
 function draw(told) {
+  if (!told.snapshot) return;
   document.getElementById("day").textContent = told.clock === "trusted" ? told.day : `${told.day} ？`;
   const snapshot = document.getElementById("snapshot");
   snapshot.textContent = `档案 ${told.snapshot.version || "—"} (${told.snapshot.state})`;

@@ -193,6 +193,8 @@ class Screen:
         return gate, gate.state
 
     def _state(self) -> bytes:
+        if not self._hall.ready:
+            return b'{"gates": []}'
         if self._words is None:
             self._words = self._load_words()
         facts, now = self._hall.facts(), self._hall.now()

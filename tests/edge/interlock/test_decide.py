@@ -177,6 +177,7 @@ def test_nothing_opens_before_its_record_is_durable() -> None:
     assert not walk.is_open()
     walk.say(Committed(walk.open_commit.number, durable=False))
     assert not walk.is_open()
+    assert "ended:not_durable" in walk.steps()
     assert walk.state.judged is not None
     assert "not_durable" in walk.state.judged.reasons
     walk.commits = True
