@@ -25,6 +25,7 @@ from cloud.api import (
     resolver,
     rollouts,
     scans,
+    stations,
 )
 from cloud.api.base import Health, Services
 from cloud.api.cookies import HostCookies
@@ -51,6 +52,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(resource.router(services, guard))
     app.include_router(resolver.router(services))
     app.include_router(rollouts.files(services))
+    app.include_router(stations.router(services))
     for part in epcis.routers(services, guard):
         app.include_router(part)
     app.include_router(open_data.router(services))

@@ -290,6 +290,18 @@ class Remote(Protocol):
         ...
 
 
+class Snapshots(Protocol):
+    """What the gateways of filling stations keep of cylinders; blocking, so called in a thread."""
+
+    def offer(self, filler: str, have: int, *, whole: bool = ...) -> bytes:
+        """Return the signed manifest of what a gateway should take next; RefuseInput."""
+        ...
+
+    def file(self, filler: str, sha256: str) -> Path:
+        """Return the path of a file that a manifest names; RefuseInput `not_found`."""
+        ...
+
+
 def _no_assets(_gateway_id: str) -> Sequence[str]:
     return ()
 
@@ -330,6 +342,8 @@ class Services:
     codes: Codes
     trust: Trust | None = None
     """None: this service has no authority."""
+    snapshots: Snapshots | None = None
+    """None: this service has no registry of cylinders."""
     sign_on: SignOn | None = None
     """None: nobody signs on elsewhere."""
     clock: Clock

@@ -5,6 +5,7 @@ from typing import Protocol
 from cloud.model.refusal import Refusal
 from cloud.model.trust import GatewayIdentity
 from protocols.enrolment import Code, EnrolRequest, RenewRequest
+from protocols.gateway_request import Proof
 
 
 class Proven(Protocol):
@@ -34,6 +35,10 @@ class Trust(Protocol):
 
     def renew(self, request: RenewRequest, *, address: str) -> Proven:
         """Give a gateway its next certificate."""
+        ...
+
+    def recognise(self, proof: Proof, target: str, *, address: str) -> str:
+        """Return the id of the gateway that asks for `target`, path and query."""
         ...
 
     def revoke(self, gateway_id: str) -> int:

@@ -47,6 +47,7 @@ from protocols.enrolment import (
     request_proof,
 )
 from protocols.errors import RefuseInput
+from protocols.gateway_request import APART_MAX_MS, Proof, request_to_sign
 from protocols.ids import check_gateway_id
 
 HOUR_MS = 3_600_000
@@ -196,6 +197,21 @@ class TrustDesk:
         signature = self._authority.sign_bytes(answer_to_sign(request.csr, body))
         return Answer(body, signature.hex())
 
+    def recognise(self, proof: Proof, target: str, *, address: str) -> str:
+        """Return the id of the gateway that asks for something.
+
+        Raises:
+            RefuseInput: `too_many_attempts`, `bad_certificate`, `certificate_revoked`,
+                `certificate_expired` (beyond the grace), `bad_time`.
+
+        """
+        self._check_turn(address)
+        try:
+            return self._asking(proof, target)
+        except RefuseInput:
+            self._failed(address)
+            raise
+
     def revoke(self, gateway_id: str) -> int:
         """Revoke all certificates of a gateway and its open invitation; returns how many.
 
@@ -296,18 +312,43 @@ class TrustDesk:
         """Return (serial, gateway id) of a certificate whose key the sender has."""
         try:
             certificate = x509.load_pem_x509_certificate(request.certificate.encode())
+        except UNREADABLE:
+            raise RefuseInput("bad_certificate", "expected an X.509 certificate as PEM") from None
+        to_sign = renewal_to_sign(request.certificate, request.csr)
+        return self._holder(certificate, bytes.fromhex(_even(request.signature)), to_sign)
+
+    def _holder(
+        self, certificate: x509.Certificate, signature: bytes, to_sign: bytes
+    ) -> tuple[str, str]:
+        """Return (serial, gateway id) of a certificate whose key has signed this."""
+        try:
             key = check_key(certificate.public_key())
             serial, name = f"{certificate.serial_number:x}", common_name(certificate)
         except UNREADABLE:
-            raise RefuseInput("bad_certificate", "expected an X.509 certificate as PEM") from None
+            raise RefuseInput("bad_certificate", "expected one of a gateway") from None
         if not self._authority.issued(certificate):
             raise RefuseInput("bad_certificate", "it is not of this authority")
-        to_sign = renewal_to_sign(request.certificate, request.csr)
-        if not check_signature(key, bytes.fromhex(_even(request.signature)), to_sign):
+        if not check_signature(key, signature, to_sign):
             raise RefuseInput("bad_certificate", "the signature is not of its key")
         if self._clock.wall_ms() > to_ms(certificate.not_valid_after_utc) + self._grace_ms:
             raise RefuseInput("certificate_expired", "it ended too long ago")
         return serial, name
+
+    def _asking(self, proof: Proof, target: str) -> str:
+        try:
+            certificate = x509.load_der_x509_certificate(proof.certificate)
+        except UNREADABLE:
+            raise RefuseInput("bad_certificate", "expected an X.509 certificate as DER") from None
+        to_sign = request_to_sign(target, proof.at)
+        serial, gateway = self._holder(certificate, proof.signature, to_sign)
+        known = self._database.read_now(lambda c: book.read_certificate(c, serial))
+        if known is None or known.gateway != gateway:
+            raise RefuseInput("bad_certificate", "it is none that a gateway was given")
+        if known.revoked_at is not None:
+            raise RefuseInput("certificate_revoked", "it was revoked")
+        if abs(self._clock.wall_ms() - proof.at) > APART_MAX_MS:
+            raise RefuseInput("bad_time", f"it is {iso(self._clock.wall_ms())} here")
+        return gateway
 
     def _renew(
         self, connection: Connection, *, present: str, gateway: str, key: PublicKey

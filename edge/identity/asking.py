@@ -28,7 +28,15 @@ Ask = Callable[[str, bytes, str], Reply]
 
 
 def ask(url: str, body: bytes, proof_header: str) -> Reply:
-    """Post JSON and return the answer.
+    """Post JSON and return the answer; see `exchange`."""
+    request = urllib.request.Request(  # noqa: S310  # http and https only, see check_server
+        url, data=body, headers={"Content-Type": "application/json"}, method="POST"
+    )
+    return exchange(request, proof_header)
+
+
+def exchange(request: urllib.request.Request, proof_header: str = "") -> Reply:
+    """Send a request and return the answer.
 
     The server's TLS certificate is not looked at: it proves nothing that the answer's proof does
     not, and cannot be judged with a clock in 1970.
@@ -38,9 +46,6 @@ def ask(url: str, body: bytes, proof_header: str) -> Reply:
         RetryLater: no answer, or none that could be understood.
 
     """
-    request = urllib.request.Request(  # noqa: S310  # http and https only, see check_server
-        url, data=body, headers={"Content-Type": "application/json"}, method="POST"
-    )
     context = ssl._create_unverified_context()  # noqa: S323, SLF001  # as the docstring says
     opener = urllib.request.build_opener(
         urllib.request.HTTPSHandler(context=context), _NoRedirect()
@@ -55,7 +60,8 @@ def ask(url: str, body: bytes, proof_header: str) -> Reply:
                 raise RefuseInput("bad_server", f"the service is at {where}") from None
             raise _reason(error.code, error.read(ANSWER_BYTES_MAX)) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise RetryLater(f"{url}: {getattr(error, 'reason', None) or error}") from error
+        why = getattr(error, "reason", None) or error
+        raise RetryLater(f"{request.full_url}: {why}") from error
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

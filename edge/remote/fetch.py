@@ -1,4 +1,4 @@
-"""Fetches the wheels of a release: bounded, resumed where it broke off, checked by their hashes."""
+"""Fetches wheels and other large files: bounded, resumed where it broke off, checked by hash."""
 
 import hashlib
 import http.client
@@ -10,13 +10,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from protocols.errors import RefuseInput, RetryLater
-from protocols.signed import RELEASE_BYTES_MAX, Release, Wheel
+from protocols.signed import RELEASE_BYTES_MAX, Release
 
 TIMEOUT_S = 30.0
 WITHIN_S = 3600.0
-"""A release that is not here by then is given up; what was fetched stays for the next try."""
+"""What is not here by then is given up; what was fetched stays for the next try."""
 WAIT_FIRST_S, WAIT_MAX_S = 0.5, 60.0
 BLOCK = 64 * 1024
 SPACE = 4
@@ -49,34 +50,63 @@ def fetch(
             raise RefuseInput("disk", f"{free} bytes are free, {SPACE * total} are needed")
         deadline = time.monotonic() + within_s
         for wheel in release.wheels:
-            _fetch_one(wheel, f"{url}/{wheel.name}", folder, deadline, sleep)
+            one = _Wanted(f"{url}/{wheel.name}", folder / wheel.name, wheel.size, wheel.sha256)
+            _fetch_one(one, deadline, sleep)
     except OSError as error:
         raise RefuseInput("disk", str(error)[:200]) from None
 
 
-def _fetch_one(
-    wheel: Wheel, url: str, folder: Path, deadline: float, sleep: Callable[[float], None]
+def fetch_file(
+    url: str,
+    path: Path,
+    *,
+    size: int,
+    sha256: str,
+    within_s: float = WITHIN_S,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    path, part = folder / wheel.name, folder / f"{wheel.name}.part"
-    if path.exists() and _digest(path) == wheel.sha256:
+    """Fetch one file; blocking.
+
+    Raises:
+        RefuseInput: `disk`, `fetch`, `bad_hash`.
+
+    """
+    try:
+        _fetch_one(_Wanted(url, path, size, sha256), time.monotonic() + within_s, sleep)
+    except OSError as error:
+        raise RefuseInput("disk", str(error)[:200]) from None
+
+
+class _Wanted(NamedTuple):
+    """A file to be fetched."""
+
+    url: str
+    path: Path
+    size: int
+    sha256: str
+
+
+def _fetch_one(wanted: _Wanted, deadline: float, sleep: Callable[[float], None]) -> None:
+    path, part = wanted.path, wanted.path.with_name(f"{wanted.path.name}.part")
+    if path.exists() and _digest(path) == wanted.sha256:
         return
     wait_s, spoiled = WAIT_FIRST_S, 0
     while True:
         try:
-            _go_on(url, part, wheel.size)
+            _go_on(wanted.url, part, wanted.size)
         except RetryLater as error:
             if time.monotonic() + wait_s > deadline:
                 raise RefuseInput("fetch", str(error)[:200]) from None
             sleep(wait_s)
             wait_s = min(WAIT_MAX_S, 2 * wait_s)
             continue
-        if _digest(part) == wheel.sha256:
+        if _digest(part) == wanted.sha256:
             part.rename(path)
             return
         part.unlink()
         spoiled += 1
         if spoiled > 1:  # once it may have been a part of an older file
-            raise RefuseInput("bad_hash", wheel.name)
+            raise RefuseInput("bad_hash", path.name)
 
 
 def _go_on(url: str, part: Path, size: int) -> None:

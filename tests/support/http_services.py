@@ -19,7 +19,7 @@ from cloud.access.limiter import FailureLimiter
 from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
 from cloud.api.app import create_app
-from cloud.api.base import Services
+from cloud.api.base import Services, Snapshots
 from cloud.api.rates import Rates
 from cloud.audit.base import Audit
 from cloud.audit.book import AuditBook
@@ -257,6 +257,7 @@ async def open_world(
     language: str = "zh",
     pages: bool = True,
     trust: Trust | None = None,
+    snapshots: Snapshots | None = None,
     rates: Rates | None = None,
     sign_on: Callable[[AccessBook, OrganisationBook, Audit], SignOn] | None = None,
     database_url: str | None = None,
@@ -299,6 +300,7 @@ async def open_world(
         audit=audit,
         sign_on=sign_on and sign_on(access, organisations, audit),
         trust=trust,
+        snapshots=snapshots,
         clock=clock,
         rates=rates or Rates(),
         stopping=asyncio.Event(),

@@ -1,0 +1,1 @@
+"""The registry of gas cylinders: files, codes, changes, inspections, permits, imports."""
