@@ -314,6 +314,9 @@ class _Sense:
             if (gate := self._part(part, Gate)) is not None
         ]
         for key, gate in gates:
+            if gate.filler != gates[0][1].filler:
+                expected = f"{gates[0][1].filler}: a gateway is of one station"
+                self._add(f"{key}.filler", expected, gate.filler)
             self._check_gate(key, gate, raw, [bus for _, bus in buses])
         named = _named(raw, "id", "buses", "readers", "scanners", "scales", "gates")
         self._once(named, "an id of its own")

@@ -63,7 +63,8 @@ def step(place: Place, state: State, event: Event, at_ms: int) -> Step:
     if isinstance(event, Committed):
         state = _committed(state, event, at_ms, acts)
     elif isinstance(event, Stopping):
-        return _end(place, state, "stopped", at_ms, acts), acts
+        state = _end(place, state, "stopped", at_ms, acts)
+        return _leave(place, state, at_ms, acts), acts
     elif isinstance(event, Weighed):
         since_ms = state.mass_at_ms if event == state.mass else at_ms
         state = replace(state, mass=event, mass_at_ms=since_ms)

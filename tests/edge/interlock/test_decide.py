@@ -284,6 +284,13 @@ def test_a_device_that_stops_by_itself_ends_the_filling() -> None:
     assert "ended:at_rest" in walk.steps()
 
 
+def test_a_clean_stop_tells_all_of_a_filling() -> None:
+    walk = Walk().ready().say(Weighed(25.0, in_motion=True)).say(Stopping())
+    assert walk.steps()[-3:] == ["ended:stopped", "weighed", "checked"]
+    assert [one.faults for one in walk.entries[-2:]] == [("not_reweighed",), ("check_open",)]
+    assert walk.state.opening is None
+
+
 def test_two_tags_cannot_be_decided_and_one_that_left_can_again() -> None:
     walk = Walk().ready()
     walk.say(Arrived(tag("G2")))
