@@ -222,6 +222,7 @@ async def _run(store: "ConfigStore", state: Path, environments: Path | None) -> 
     from edge.remote.config import Configurer  # noqa: PLC0415
     from edge.remote.launch import RESTART_CODE  # noqa: PLC0415
     from edge.remote.update import Updater  # noqa: PLC0415
+    from edge.station import Station  # noqa: PLC0415
     from protocols.clock import SystemClock  # noqa: PLC0415
 
     clock, rng = SystemClock(), random.Random()  # noqa: S311  # jitter only
@@ -232,7 +233,8 @@ async def _run(store: "ConfigStore", state: Path, environments: Path | None) -> 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    hall = open_hall(state, lambda: agent.setup.overlay)
+    station = Station(state, lambda: agent, rng)
+    hall = open_hall(state, lambda: agent.setup.overlay, station.snapshot)
     agent = Agent(
         setup,
         lambda site, catalog: build_all(site, catalog, clock, rng, waiting=waiting, hall=hall),
@@ -245,6 +247,7 @@ async def _run(store: "ConfigStore", state: Path, environments: Path | None) -> 
         watch=hall.watch,
     )
     hall.use(agent)
+    agent.attach(station)
     agent.attach(screen_of(hall, agent, clock))
     configurer = Configurer(store, agent, state=state, check=_all_faults)
     agent.attach(configurer, on_config=configurer.take)

@@ -19,7 +19,7 @@ from protocols.errors import Fault
 
 if TYPE_CHECKING:
     from edge.decode.pairing import Waiting
-    from edge.interlock.hall import Hall
+    from edge.interlock.hall import Hall, Snapshot
     from edge.interlock.screen import Screen
 
 
@@ -65,7 +65,11 @@ def build_all(
     return sources, set_aside
 
 
-def open_hall(state: Path, overlay: Callable[[], Path | None]) -> "Hall":
+def open_hall(
+    state: Path,
+    overlay: Callable[[], Path | None],
+    snapshot: "Callable[[], Snapshot | None]",
+) -> "Hall":
     """Make what the gates of a gateway share; its rules are read when the first gate judges."""
     from edge.decode.pairing import identities  # noqa: PLC0415  # a gateway of lifts spares it
     from edge.interlock.hall import Hall  # noqa: PLC0415
@@ -75,7 +79,7 @@ def open_hall(state: Path, overlay: Callable[[], Path | None]) -> "Hall":
         state,
         names=identities,
         rules=lambda: load_rules(data_root() / "cylinders", overlay()),
-        snapshot=lambda: None,
+        snapshot=snapshot,
     )
 
 

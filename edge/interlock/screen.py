@@ -28,7 +28,7 @@ T = TypeVar("T")
 ANSWER_S = 5.0
 PAGES_MAX = 8
 """So many pages may listen for changes at a time."""
-LOOK_S = 2.0
+LOOK_S = 5.0
 POLL_S = 0.1
 """It takes so long to stop."""
 
