@@ -7,6 +7,7 @@ its own watchdog, and the place knows that it does not know.
 
 import asyncio
 import contextlib
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 
@@ -257,6 +258,11 @@ async def drive_closed(link: GunLink, within_s: float) -> bool:
 def client_for(output: GateOutput) -> MakeClient:
     """Return what makes the client of an output."""
     timeout_s = output.timeout_s or TIMEOUT_S
+    for name in (
+        "pymodbus",
+        "pymodbus_internal",
+    ):  # a line a try: status and counters tell the same
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
     def make(trace: Trace) -> Client:
         if output.kind == "modbus_rtu":
