@@ -8,6 +8,9 @@ from cloud.api import (
     alarms,
     assets,
     audit,
+    cylinder_imports,
+    cylinder_records,
+    cylinders,
     data_rules,
     devices,
     enrolment,
@@ -48,8 +51,9 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(accounts.keys_router(services, guard))
     for resource in (*resources, feed, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
-    for resource in (data_rules, lineage, links):
+    for resource in (data_rules, lineage, links, cylinders, cylinder_imports):
         app.include_router(resource.router(services, guard))
+    app.include_router(cylinder_records.router(services, guard))
     app.include_router(resolver.router(services))
     app.include_router(rollouts.files(services))
     app.include_router(stations.router(services))

@@ -16,6 +16,7 @@ from cloud.access.base import Access, Accounts, Devices, OwnAccount
 from cloud.api.epcis.base import Trace
 from cloud.api.rates import Rates
 from cloud.audit.base import Audit
+from cloud.cylinders.base import CylinderDesks
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.audit import Entry, entry_of
@@ -27,6 +28,7 @@ from cloud.model.principal import EVERYTHING, Granted, Scope
 from cloud.model.registering import (
     AssetBody,
     Seen,
+    check_cylinder,
     check_gateways,
     check_place,
     is_new,
@@ -340,6 +342,7 @@ class Services:
     exports: Exports
     trace: Trace
     codes: Codes
+    cylinders: CylinderDesks
     trust: Trust | None = None
     """None: this service has no authority."""
     snapshots: Snapshots | None = None
@@ -426,6 +429,7 @@ class Services:
         earlier = await self.registry.get(asset_id)
         parties = parties_after(body.parties, earlier, granted)
         kind = body.kind or scheme_of(asset_id)
+        check_cylinder(earlier, kind, parties)
         check_place(kind, body, parties, granted.scope)
         seen = Seen(self.registry.admits_gateway, self.registry.names_gateway, self.assets_of)
         check_gateways(seen, asset_id, body, earlier, granted.scope)

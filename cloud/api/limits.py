@@ -15,10 +15,12 @@ CONFIG_BYTES_MAX = 512 * 1024
 """A site file with its data files; what is signed in the end has a bound of its own."""
 CAPTURE_BYTES_MAX = 32 * 1024 * 1024
 """A document of events."""
+IMPORT_BYTES_MAX = 16 * 1024 * 1024
+"""A file of cylinders."""
 HEADERS_MAX, HEADER_BYTES_MAX = 100, 64 * 1024
 BODY_S = 30.0
 CAPTURE_S = 120.0
-"""So long a body may take to arrive, and a document of events."""
+"""So long a body may take to arrive, and a document of events or a file of cylinders."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -102,6 +104,8 @@ def _bounds(path: str) -> tuple[int, float]:
     """Return how large a body may be, and how long it may take."""
     if path in ("/epcis/capture", "/epcis/events"):
         return CAPTURE_BYTES_MAX, CAPTURE_S
+    if path == "/api/v1/cylinder-imports":
+        return IMPORT_BYTES_MAX, CAPTURE_S
     return CONFIG_BYTES_MAX if path.endswith("/config") else BODY_BYTES_MAX, BODY_S
 
 

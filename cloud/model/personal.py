@@ -10,6 +10,8 @@ from msgspec import Meta
 from cloud.model.account import Account, Handheld
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset
+from cloud.model.cylinder import CylinderRecord
+from cloud.model.cylinder_records import VehicleRecord
 from cloud.model.organisation import Organisation
 from cloud.model.permissions import Word
 from cloud.model.remote import CommandEntry, ConfigPush, Rollout
@@ -42,6 +44,8 @@ def load_personal() -> Mapping[str, tuple[str, ...]]:
 
 THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     Asset: ("asset", lambda one: f"asset:{one.asset_id}"),
+    CylinderRecord: ("cylinder", lambda one: f"asset:{one.asset_id}"),
+    VehicleRecord: ("cylinder_vehicle", lambda one: f"cylinder-vehicle:{one.id}"),
     Alarm: ("alarm", lambda one: f"asset:{one.asset}"),
     KeptScan: ("scan", lambda one: f"gateway:{one.gateway}"),
     CommandEntry: ("command", lambda one: f"gateway:{one.gateway_id}"),

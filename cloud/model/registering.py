@@ -13,6 +13,8 @@ from cloud.model.principal import Granted, Scope
 from protocols.errors import RefuseInput
 
 OrganisationId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
+CYLINDER, FILLER = "cylinder", "filler"
+"""The kind of asset that has a file of its own, and the part of whoever fills it."""
 _KIND = "^[a-z][a-z0-9_]{0,31}$"
 _NO_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -88,6 +90,23 @@ def what_changes(earlier: Asset | None, body: AssetBody, parties: dict[str, str]
         names = sorted({*old, *new})
         fields += [f"{what}.{name}" for name in names if old.get(name) != new.get(name)]
     return {"state": "changed" if before.registered else "registered", "fields": fields}
+
+
+def check_cylinder(earlier: Asset | None, kind: str, parties: dict[str, str]) -> None:
+    """Keep what the file of a cylinder says: it stays one, and is handed over by a transfer alone.
+
+    Raises:
+        RefuseInput: `wrong_state`.
+
+    """
+    if earlier is None or earlier.kind != CYLINDER:
+        return
+    if kind != CYLINDER:
+        raise RefuseInput("wrong_state", f"kind: expected {CYLINDER}, found {kind}")
+    before, after = earlier.parties.get(FILLER), parties.get(FILLER)
+    if before != after:
+        expected = f"{before or 'none'} until it is transferred"
+        raise RefuseInput("wrong_state", f"parties.filler: expected {expected}, found {after}")
 
 
 def check_place(kind: str, body: AssetBody, parties: dict[str, str], scope: Scope) -> None:

@@ -4,18 +4,18 @@ All of it is in memory, because ingest asks for every reading; what changes betw
 `flush` is written then. Losing that second costs nothing: the same readings teach it again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, select
 
 from cloud.model import tables
 from cloud.model.asset import Asset, Finding
 from cloud.model.database import Database, Work
 from cloud.model.permissions import category_of
 from cloud.model.principal import Scope
-from cloud.model.rows import replace_rows
+from cloud.model.rows import insert_rows, replace_rows
 from cloud.registry.gateway_sets import GatewaySets
 from protocols.clock import Clock
 from protocols.ids import scheme_of
@@ -25,6 +25,7 @@ DAY_MS = 24 * 3600 * 1000
 FINDINGS_MAX = 100_000
 """Kept findings, one for each asset and reason; further new ones are not kept."""
 DETAIL_CHARS_MAX = 500
+ASSETS_A_QUERY = 500
 SKEW_MS = 60_000
 """So far the clocks of several processes may be apart."""
 
@@ -178,9 +179,19 @@ class AssetRegistry:
             parties=dict(parties or {}),
             updated_at=self._clock.wall_ms(),
         )
-        await self._database.write(lambda connection: _write(connection, asset), *also)
-        self._remember(asset)
+        await self.put_all(lambda _: [asset], *also)
         return self._with_findings(asset)
+
+    async def put_all(self, work: Callable[[Connection], Sequence[Asset]], *also: Work) -> None:
+        """Register the assets that `work` returns, in its transaction; in force on return."""
+
+        def write(connection: Connection) -> Sequence[Asset]:
+            assets = work(connection)
+            _write(connection, assets)
+            return assets
+
+        for asset in await self._database.write(write, *also):
+            self._remember(asset)
 
     async def get(self, asset_id: str) -> Asset | None:
         """Return an asset with its findings, also one only heard of; None when never heard."""
@@ -245,8 +256,29 @@ class AssetRegistry:
         return msgspec.structs.replace(asset, findings=findings)
 
 
-def _write(connection: Connection, asset: Asset) -> None:
-    row = {
+def _write(connection: Connection, assets: Sequence[Asset]) -> None:
+    replace_rows(connection, tables.asset, [_row(asset) for asset in assets])
+    gateway, party = tables.asset_gateway, tables.asset_party
+    for start in range(0, len(assets), ASSETS_A_QUERY):
+        ids = [asset.asset_id for asset in assets[start : start + ASSETS_A_QUERY]]
+        for table in (gateway, party):
+            connection.execute(delete(table).where(table.c.asset_id.in_(ids)))
+    named = [
+        {"asset_id": asset.asset_id, "gateway_id": one}
+        for asset in assets
+        for one in asset.gateways
+    ]
+    parts = [
+        {"asset_id": asset.asset_id, "part": part, "organisation": organisation}
+        for asset in assets
+        for part, organisation in sorted(asset.parties.items())
+    ]
+    insert_rows(connection, gateway, named)
+    insert_rows(connection, party, parts)
+
+
+def _row(asset: Asset) -> dict[str, Any]:
+    return {
         "asset_id": asset.asset_id,
         "kind": asset.kind,
         "name": asset.name,
@@ -256,18 +288,6 @@ def _write(connection: Connection, asset: Asset) -> None:
         "category": asset.category,
         "updated_at": asset.updated_at,
     }
-    replace_rows(connection, tables.asset, [row])
-    gateway, party = tables.asset_gateway, tables.asset_party
-    for table in (gateway, party):
-        connection.execute(delete(table).where(table.c.asset_id == asset.asset_id))
-    named = [{"asset_id": asset.asset_id, "gateway_id": one} for one in asset.gateways]
-    parts = [
-        {"asset_id": asset.asset_id, "part": part, "organisation": organisation}
-        for part, organisation in sorted(asset.parties.items())
-    ]
-    for table, rows in ((gateway, named), (party, parts)):
-        if rows:
-            connection.execute(insert(table), rows)
 
 
 def _parties(connection: Connection, since_ms: int) -> dict[str, dict[str, str]]:

@@ -23,6 +23,7 @@ from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
+from cloud.roles.cylinders import CylindersPart
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trace import TracePart
 from cloud.roles.trace_delivery import key_file
@@ -72,6 +73,7 @@ class ServeRole:
         if values is None:
             self._follower, values = _follow(common)
         self._trust, self._audit = TrustPart(common), AuditPart(common)
+        self._cylinders = CylindersPart(common)
         self._trace, self._sign_on = TracePart(common), open_sign_on(common, self._audit.book)
         self.services = Services(
             registry=common.registry,
@@ -99,6 +101,7 @@ class ServeRole:
             exports=Export(common.state_db, common.clock),
             trace=self._trace.trace,
             codes=Codes(common.schemes(), LinkBook(common.state_db, common.clock)),
+            cylinders=self._cylinders.desks,
             trust=self._trust.desk,
             clock=common.clock,
             rates=common.settings.http.rates,
@@ -121,6 +124,7 @@ class ServeRole:
         """Return what runs until the process stops."""
         parts = {"watch broker": self._trust.run(), "keep audit heads": self._audit.run()}
         parts |= self._trace.parts()
+        parts |= self._cylinders.parts()
         if self._follower is not None:
             parts["follow values"] = self._follower.run()
         return parts

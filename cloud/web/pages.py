@@ -13,6 +13,7 @@ from cloud.web import (
     audit,
     codes,
     console,
+    cylinders,
     data_rules,
     first_steps,
     fleet,
@@ -65,7 +66,8 @@ def mount(app: FastAPI, services: Services) -> None:
         app.include_router(sign_on.router(services.sign_on, anyone))
     firms = (organisations, first_steps)
     app.include_router(own_account.router(services, anyone, signed_in))
-    for pages in (console, alarms, assets, fleet, scans, trace, *firms, people, audit, data_rules):
+    things = (alarms, assets, cylinders, fleet, scans, trace)
+    for pages in (console, *things, *firms, people, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))
 

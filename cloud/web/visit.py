@@ -42,6 +42,7 @@ PLACES = (
     ("fleet", "/fleet", "gateways.read"),
     ("scans", "/scans", "scans.read"),
     ("trace", "/trace", "trace.read"),
+    ("cylinders", "/cylinders", "cylinders.read"),
     ("organisations", "/organisations", "organisations.read"),
     ("accounts", "/accounts", "accounts.write"),
     ("audit", "/audit", "audit.read"),

@@ -27,7 +27,8 @@ from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
 from cloud.model import tables
 from cloud.model.audit import open_head
-from cloud.model.granting import OPEN
+from cloud.model.cylinder_records import PermitBody, VehicleFile
+from cloud.model.granting import OPEN, grant
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
 from cloud.model.principal import Principal
@@ -40,8 +41,17 @@ from cloud.web.pages import mount
 from protocols.clock import ManualClock
 from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
+from tests.support.cylinders import file_of
 from tests.support.epcis_bodies import ITEM, document, event
-from tests.support.firms import DISTRICT, PASSWORD, People, district_details, firm_details, put
+from tests.support.firms import (
+    DISTRICT,
+    PASSWORD,
+    ROOT,
+    People,
+    district_details,
+    firm_details,
+    put,
+)
 from tests.support.http_services import AUDIT_KEY, LIFT, TOKEN, World, open_world
 from tests.support.sign_on import desk_of, provider
 from tests.support.wheels import make_release
@@ -56,7 +66,13 @@ ISSUER = "http://localhost:1"
 SITE = f'schema = 1\ngateway_id = "{GATEWAY}"\n[uplink]\nbroker = "mqtt://x"\n# {MARK}\n'
 PLACE = "https://example.com/place"
 PREFIX = "6901234"
+CYLINDER, SCRAPPED, TANK = "A1", "A2", "A3"
+"""Codes of cylinders of filler gas-a; the last one is a vehicle's."""
+VEHICLE = "LFV2A21K"
 PARAMETERS = {
+    "code": SCRAPPED,
+    "vehicle_id": VEHICLE,
+    "import_id": "1",
     "asset_id": LIFT,
     "alarm_id": "1",
     "gateway_id": GATEWAY,
@@ -239,6 +255,28 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
     contact = Contact(name=MARK, phone=MARK)
     await put(world, "firm-a", firm_details(1, contact=contact))
     await world.services.codes.links.put_prefix(PREFIX, "firm-a", also=[])
+    await _fill_cylinders(world)
+
+
+async def _fill_cylinders(world: World) -> None:
+    desks, write = world.services.cylinders, grant(ROOT, "cylinders.write")
+    for number, kind in enumerate(("filling_station", "filling_station", "inspection_body"), 7):
+        details = firm_details(number, kind=kind, categories=("special_equipment",))
+        await put(world, f"unit-{number}", details)
+    vehicle = VehicleFile(plate=MARK, use_registration="U-1")
+    await desks.vehicles.put(write, VEHICLE, vehicle)
+    for number, code in enumerate((CYLINDER, SCRAPPED, TANK)):
+        file = file_of(number, filler="unit-7", vehicle=VEHICLE if code == TANK else "")
+        await desks.cylinders.register(write, f"cylinder:{code}", file)
+    scrap = grant(ROOT, "cylinders.scrap")
+    asset_id = f"cylinder:{SCRAPPED}"
+    await desks.cylinders.scrap(scrap, asset_id, "cut", "2020-01-01", MARK, "burnt")
+    approval = PermitBody(
+        items=("lpg_household",), valid_from="2020-01-01", valid_until="2099-01-01"
+    )
+    permits = grant(ROOT, "permits.write")
+    await desks.permits.put(permits, "unit-9", "inspection", "TS-9", approval)
+    await desks.imports.take(write, "csv", b"code,kind,gas\nA1,a,b\n")
 
 
 async def _fill_trace(trace: Trace) -> Mapping[str, str]:

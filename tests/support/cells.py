@@ -197,7 +197,7 @@ async def open_city(world: World) -> AsyncIterator[City]:
         on_commit=feed.committed,
     )
     for number, firm in enumerate(filter(None, OWNERS)):
-        await put(world, firm, firm_details(number))
+        await put(world, firm, firm_details(number, kind="filling_station"))
     for thing in things():
         await _place(world, desk, thing)
     await feed.load()

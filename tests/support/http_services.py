@@ -23,6 +23,12 @@ from cloud.api.base import Services, Snapshots
 from cloud.api.rates import Rates
 from cloud.audit.base import Audit
 from cloud.audit.book import AuditBook
+from cloud.cylinders.base import CylinderDesks
+from cloud.cylinders.book import Cylinders
+from cloud.cylinders.imports import Imports
+from cloud.cylinders.inspections import Inspections
+from cloud.cylinders.permits import Permits
+from cloud.cylinders.vehicles import Vehicles
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
@@ -57,6 +63,7 @@ from tests.support.trace_world import open_trace
 
 TOKEN = "token-of-the-tests"
 AUDIT_KEY = bytes(32)
+ZONE = ZoneInfo("Asia/Shanghai")
 LIFT = "elevator:31101099920240017"
 
 
@@ -265,12 +272,7 @@ async def open_world(
     """Build an application over a fresh state database, without a URL a file in `folder`."""
     clock = clock or SystemClock()
     database = open_state(database_url or f"sqlite:///{folder / 'state.sqlite'}")
-    registry, gateways = AssetRegistry(database, clock), GatewayBook(database)
-    organisations = OrganisationBook(database, clock)
-    access = AccessBook(database, clock, admin_token=TOKEN, organisations=organisations.peek)
-    organisations.on_members.append(access.refresh)
-    for book in (registry, gateways, organisations, access):
-        await book.load()
+    registry, gateways, organisations, access = await _open_books(database, clock)
     feed, telemetry, world = MemoryFeed(), MemoryTelemetry(), list[World]()
     desk, audit = MemoryDesk(feed, clock), AuditBook(database, clock, AUDIT_KEY)
     services = Services(
@@ -297,6 +299,7 @@ async def open_world(
         exports=Export(database, clock),
         trace=open_trace(database, clock, folder),
         codes=Codes(shipped_schemes(), LinkBook(database, clock)),
+        cylinders=open_cylinders(database, clock, registry, organisations),
         audit=audit,
         sign_on=sign_on and sign_on(access, organisations, audit),
         trust=trust,
@@ -324,6 +327,32 @@ async def open_world(
     return world[0]
 
 
+def open_cylinders(
+    database: Database, clock: Clock, registry: AssetRegistry, organisations: OrganisationBook
+) -> CylinderDesks:
+    """Open the registry of cylinders."""
+    cylinders = Cylinders(database, clock, registry, organisations, zone=ZONE)
+    return CylinderDesks(
+        cylinders,
+        Inspections(cylinders),
+        Vehicles(cylinders),
+        Permits(database, clock),
+        Imports(cylinders, clock),
+    )
+
+
+async def _open_books(
+    database: Database, clock: Clock
+) -> tuple[AssetRegistry, GatewayBook, OrganisationBook, AccessBook]:
+    registry, gateways = AssetRegistry(database, clock), GatewayBook(database)
+    organisations = OrganisationBook(database, clock)
+    access = AccessBook(database, clock, admin_token=TOKEN, organisations=organisations.peek)
+    organisations.on_members.append(access.refresh)
+    for book in (registry, gateways, organisations, access):
+        await book.load()
+    return registry, gateways, organisations, access
+
+
 def _ledgers(world: list[World]) -> Callable[[str], Awaitable[list[SpoolLedger]]]:
     async def ledger(gateway_id: str) -> list[SpoolLedger]:
         return world[0].ledgers.get(gateway_id, [])
@@ -347,7 +376,7 @@ def _rules_of_data(database: Database, clock: Clock) -> RulesOfData:
         return await database.read(lambda c: read_runs(c, limit))
 
     rules = shipped_rules()
-    made = OpenDataSource(database, rules.open(), clock, ZoneInfo("Asia/Shanghai"))
+    made = OpenDataSource(database, rules.open(), clock, ZONE)
     return RulesOfData(rules=rules, runs=runs, open=made)
 
 

@@ -12,6 +12,8 @@ from fastapi import FastAPI
 
 from cloud.api.accounts import HandOverBody, KeyBody, RedeemBody
 from cloud.api.alarms import NoteBody
+from cloud.api.cylinder_records import InspectionBody
+from cloud.api.cylinders import ReadTogetherBody, ScrapBody, StepBody, TransferBody
 from cloud.api.enrolment import InviteBody
 from cloud.api.epcis.queries import QueryBody
 from cloud.api.epcis.subscriptions import SubscriptionBody
@@ -27,6 +29,8 @@ from cloud.api.organisations import (
 from cloud.api.remote import CommandBody, ConfigBody
 from cloud.api.rollouts import RolloutBody
 from cloud.model.account import AccountChange, NewAccount
+from cloud.model.cylinder import CylinderEntry
+from cloud.model.cylinder_records import PermitBody, VehicleFile
 from cloud.model.registering import AssetBody
 from protocols.enrolment import EnrolRequest, RenewRequest
 from tests.support.epcis_bodies import ITEM, document, event
@@ -55,6 +59,20 @@ BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("patch", "/api/v1/organisations/{organisation_id}"): ContactBody,
     ("post", "/api/v1/organisations/{organisation_id}/leave"): LeaveBody,
     ("post", "/api/v1/signup"): SignUpBody,
+    ("put", "/api/v1/cylinders/{code}"): CylinderEntry,
+    ("post", "/api/v1/cylinders/{code}/transfer"): TransferBody,
+    ("post", "/api/v1/cylinders/{code}/scrap"): ScrapBody,
+    ("post", "/api/v1/cylinders/read-together"): ReadTogetherBody,
+    ("post", "/api/v1/cylinders/{code}/block"): StepBody,
+    ("post", "/api/v1/cylinders/{code}/blocks/{block_id}/lift"): StepBody,
+    ("post", "/api/v1/cylinders/{code}/inspections"): InspectionBody,
+    ("post", "/api/v1/cylinders/{code}/inspections/{inspection_id}/withdraw"): StepBody,
+    ("put", "/api/v1/cylinder-vehicles/{vehicle_id}"): VehicleFile,
+    ("put", "/api/v1/permits/{kind}/{organisation_id}/{number}"): PermitBody,
+    **{
+        ("post", f"/api/v1/cylinders/{{code}}/{step}"): StepBody
+        for step in ("take-out", "put-back", "lose", "find", "purge")
+    },
     ("post", "/epcis/queries"): QueryBody,
     ("post", "/epcis/queries/{queryName}/subscriptions"): SubscriptionBody,
     **{
@@ -86,6 +104,14 @@ QUERIES = {
     "/api/v1/assets/{asset_id}/readings": ("points", "from", "to", "step", "aggregate", "limit"),
     "/api/v1/lineage": ("item", "direction", "at", "items", "depth", "horizon", "format"),
     "/api/v1/refusals": ("limit",),
+    "/api/v1/cylinders": (
+        *("text", "filler", "district", "state", "kind", "gas"),
+        *("due_before", "after", "limit"),
+    ),
+    "/api/v1/cylinders/{code}/history": ("before", "limit"),
+    "/api/v1/cylinder-imports": ("before", "limit"),
+    "/api/v1/cylinder-imports/{import_id}": ("after_line",),
+    "/api/v1/permits": ("organisation", "kind"),
     "/api/v1/scans": ("gateway", "reader", "code", "before_id", "limit"),
 }
 NAMES = {
@@ -96,6 +122,11 @@ NAMES = {
     "organisation_id": ["firm-a", "firm-b"],
     "prefix": ["6901234"],
     "rollout_id": ["1"],
+    "code": ["0001", "A1"],
+    "vehicle_id": ["LFV2A21K"],
+    "block_id": ["1"],
+    "inspection_id": ["1"],
+    "number": ["TS-1"],
     "verb": ["stop", "resume"],
     "key_id": ["1"],
     "session_id": ["0"],

@@ -24,7 +24,7 @@ async def settle(world: World) -> None:
     """Make them."""
     for number, (name, (districts, categories)) in enumerate(FIRMS.items()):
         details = Details(
-            kind="enterprise",
+            kind="filling_station",
             name=name,
             credit_code=credit_code(number),
             districts=districts,

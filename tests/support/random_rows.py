@@ -20,6 +20,8 @@ NAMES = ["", "王五", "op-7", "张三 (admin)", "account:3", "pseudonym:me", "'
 STATES = ["normal", "unacknowledged", "left", "refused", "active", "gone", "done", "stopped"]
 STATES += ["running", "replaced", "rolled_back", "applied", "waiting"]
 IDS_MAX = 40
+IN_KEYS = ("alert", "credit_code", "word", "sha256", "asset_id")
+"""Columns that are one of several in a key: made by the row's number."""
 
 Row = dict[str, Any]
 Content = dict[tuple[str, str], list[Row]]
@@ -176,7 +178,7 @@ def _value(table: Table, column: Any, number: int, now_ms: int, rng: random.Rand
         return rng.random() < 0.5
     if whole:
         return number
-    if single or column.unique or column.primary_key or name in ("alert", "credit_code", "word"):
+    if single or column.unique or column.primary_key or name in IN_KEYS:
         return f"{name[:4]}-{number}"
     length = getattr(column.type, "length", None) or 99
     return rng.choice(NAMES)[:length]

@@ -1,5 +1,6 @@
 """Whatever changes something, or shows what is personal, stands in the audit afterwards."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from cloud.model.permissions import administrator
 from cloud.model.personal import THINGS, load_personal
 from cloud.model.principal import EVERYTHING, Granted
 from tests.support.audited import (
+    CYLINDER,
     DEVICE,
     GATEWAY,
     MARK,
@@ -24,6 +26,8 @@ from tests.support.audited import (
     PREFIX,
     QUERIES,
     SITE,
+    TANK,
+    VEHICLE,
     Stage,
     hour_later,
     is_open,
@@ -65,6 +69,19 @@ FACTOR: Any = ("/api/v1/me/second-factor", {})
 CONFIRMED = {"sealed": "{sealed}", "code": "{totp}", "password": PASSWORD}
 FIRMS_OWN: Any = {"by": "account:7", "organisation": "firm-a"}
 STRANGER: Any = {"by": "stranger", "organisation": "", "call": "organisations.sign_up"}
+CYLINDERS, A1 = "/api/v1/cylinders", f"asset:cylinder:{CYLINDER}"
+WHY = {"reason": MARK}
+INSPECTED = (
+    f"{CYLINDERS}/{CYLINDER}/inspections",
+    {
+        "inspected_on": "2025-01-01",
+        "result": "passed",
+        "body": "unit-9",
+        "note": MARK,
+        "certificate": MARK,
+    },
+)
+PERMIT = {"items": ["lpg"], "valid_from": "2024-01-01", "valid_until": "2028-01-01"}
 ROLLOUT = {"serial": 1, "gateways": [GATEWAY]}
 
 
@@ -78,6 +95,8 @@ class Example:
     body: Mapping[str, Any] = field(default_factory=dict)
     form: bool = False
     """A page's form rather than JSON."""
+    media: str = ""
+    """Of what is one line of JSON and not called so."""
     before: tuple[str, Mapping[str, Any]] | None = None
     """What must be posted first."""
     by: str = "token:admin"
@@ -316,6 +335,84 @@ EXAMPLES = {
         f"link:/id/{LIFT.replace(':', '/')}",
         {"anchor": f"/id/{LIFT.replace(':', '/')}", "links": []},
     ),
+    "PUT /api/v1/cylinders/{code}": Example(
+        f"{CYLINDERS}/A9", "asset:cylinder:A9", {"kind": "a", "gas": "b", "maker": MARK}
+    ),
+    "POST /api/v1/cylinders/{code}/transfer": Example(
+        f"{CYLINDERS}/{CYLINDER}/transfer", A1, {"to": "unit-8", **WHY}
+    ),
+    "POST /api/v1/cylinders/{code}/scrap": Example(
+        f"{CYLINDERS}/{CYLINDER}/scrap",
+        A1,
+        {"how": "crushed", "on": "2025-01-01", "by": MARK, **WHY},
+    ),
+    "POST /api/v1/cylinders/read-together": Example(
+        f"{CYLINDERS}/read-together",
+        "cylinders",
+        {"codes": [{"scheme": "cylinder", "value": one} for one in (CYLINDER, TANK)]},
+    ),
+    "POST /api/v1/cylinders/{code}/take-out": Example(f"{CYLINDERS}/{CYLINDER}/take-out", A1, WHY),
+    "POST /api/v1/cylinders/{code}/put-back": Example(
+        f"{CYLINDERS}/{CYLINDER}/put-back",
+        A1,
+        WHY,
+        before=(f"{CYLINDERS}/{CYLINDER}/take-out", WHY),
+    ),
+    "POST /api/v1/cylinders/{code}/lose": Example(f"{CYLINDERS}/{CYLINDER}/lose", A1, WHY),
+    "POST /api/v1/cylinders/{code}/find": Example(
+        f"{CYLINDERS}/{CYLINDER}/find", A1, WHY, before=(f"{CYLINDERS}/{CYLINDER}/lose", WHY)
+    ),
+    "POST /api/v1/cylinders/{code}/purge": Example(
+        f"{CYLINDERS}/{CYLINDER}/purge", A1, WHY, before=INSPECTED
+    ),
+    "POST /api/v1/cylinders/{code}/block": Example(f"{CYLINDERS}/{CYLINDER}/block", A1, WHY),
+    "POST /api/v1/cylinders/{code}/blocks/{block_id}/lift": Example(
+        f"{CYLINDERS}/{CYLINDER}/blocks/1/lift",
+        A1,
+        WHY,
+        before=(f"{CYLINDERS}/{CYLINDER}/block", WHY),
+    ),
+    "POST /api/v1/cylinders/{code}/inspections": Example(INSPECTED[0], A1, INSPECTED[1]),
+    "POST /api/v1/cylinders/{code}/inspections/{inspection_id}/withdraw": Example(
+        f"{INSPECTED[0]}/1/withdraw", A1, WHY, before=INSPECTED
+    ),
+    **{
+        f"POST /cylinders/{{code}}/{step}": Example(
+            f"/cylinders/{CYLINDER}/{step}",
+            A1,
+            WHY,
+            form=True,
+            before=(f"{CYLINDERS}/{CYLINDER}/{before}", WHY) if before else None,
+        )
+        for step, before in (
+            ("lose", ""),
+            ("find", "lose"),
+            ("take-out", ""),
+            ("put-back", "take-out"),
+            ("block", ""),
+        )
+    },
+    "POST /cylinders/{code}/blocks/{block_id}/lift": Example(
+        f"/cylinders/{CYLINDER}/blocks/1/lift",
+        A1,
+        WHY,
+        form=True,
+        before=(f"{CYLINDERS}/{CYLINDER}/block", WHY),
+    ),
+    "PUT /api/v1/cylinder-vehicles/{vehicle_id}": Example(
+        f"/api/v1/cylinder-vehicles/{VEHICLE}",
+        f"cylinder-vehicle:{VEHICLE}",
+        {"plate": f"{MARK}2", "taxi": True},
+    ),
+    "PUT /api/v1/permits/{kind}/{organisation_id}/{number}": Example(
+        "/api/v1/permits/filling/unit-7/TS-1", "organisation:unit-7", PERMIT
+    ),
+    "POST /api/v1/cylinder-imports": Example(
+        "/api/v1/cylinder-imports",
+        "cylinders",
+        {"code": "A8", "kind": "a", "gas": "b"},
+        media="application/jsonl",
+    ),
     "PUT /api/v1/prefixes/{prefix}": Example(
         "/api/v1/prefixes/6901235", "prefix:6901235", {"organisation": "firm-a"}
     ),
@@ -373,6 +470,8 @@ async def test_call_that_changes_something_is_noted_without_what_is_personal(
         elif body.get("code") == "{code}":
             body["code"] = prior.json()["code"]
     how: dict[str, Any] = {"data" if example.form else "json": body}
+    if example.media:
+        how = {"content": json.dumps(body), "headers": {"Content-Type": example.media}}
     path = example.path.format(applied=applied(stage), session=stage.other_session, **stage.trace)
     answer = await client.request(method, path, **how)
     assert answer.status_code < 400, answer.text
@@ -470,6 +569,9 @@ async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: 
         "/api/v1/alarms",
         "/api/v1/assets/{asset_id}",
         "/api/v1/audit",
+        "/api/v1/cylinder-vehicles/{vehicle_id}",
+        "/api/v1/cylinders",
+        "/api/v1/cylinders/{code}",
         "/api/v1/feed",
         "/api/v1/gateways/{gateway_id}/commands",
         "/api/v1/gateways/{gateway_id}/config",
@@ -479,6 +581,7 @@ async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: 
         "/api/v1/scans",
         "/assets/{asset_id}",
         "/audit",
+        "/cylinders/{code}",
         "/fleet",
     }
 

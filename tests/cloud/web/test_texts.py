@@ -6,9 +6,12 @@ import pytest
 
 from cloud.model.account import AccountState
 from cloud.model.alarm import SEVERITIES, AlarmState
+from cloud.model.cylinder import Cause, CylinderFile, Destroyed, InspectionKind, Result
+from cloud.model.cylinder_records import AS_REGISTERED
 from cloud.model.organisation import OrganisationState, Quota
 from cloud.model.remote import CommandState, ConfigState, MemberState, RolloutState
 from cloud.organisations.base import Progress
+from cloud.web.cylinders import CALLS, MARKS
 from cloud.web.first_steps import THINGS
 from cloud.web.organisations import DECISIONS
 from cloud.web.own_page import DONE
@@ -19,6 +22,7 @@ from protocols.catalog.divisions import Doubt
 from protocols.catalog.points import kinds, load_points
 from protocols.catalog.tags import Finding as TagFinding
 from protocols.codes.recognise import Sure
+from protocols.cylinders.base import State as CylinderState
 from protocols.readings import Quality
 from tests.support.retention import shipped_rules
 
@@ -65,6 +69,10 @@ def test_every_text_is_there_and_used() -> None:
     }
     families |= {"organisation_state", "organisation_step", "first_step", "quota", "thing", "wrong"}
     families |= {"account_state", "account_done", "wrong_account"}
+    families |= {"inspection_kind", "inspection_result", "wrong_cylinder"}
+    families |= {
+        f"cylinder_{name}" for name in ("state", "cause", "step", "how", "change", "field")
+    }
     families |= {"trace_type", "trace_role", "trace_reason"}
     assert used - keys == set()
     assert {key for key in keys - used if key.partition(".")[0] not in families} == set()
@@ -103,6 +111,13 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"organisation_step.{step}" for steps in DECISIONS.values() for step in steps}
     wanted |= {f"account_state.{name}" for name in get_args(AccountState) if name != "gone"}
     wanted |= {f"account_done.{name}" for name in DONE}
+    wanted |= {f"cylinder_state.{name}" for name in get_args(CylinderState)}
+    wanted |= {f"cylinder_cause.{name}" for name in get_args(Cause)}
+    wanted |= {f"cylinder_how.{name}" for name in get_args(Destroyed)}
+    wanted |= {f"cylinder_step.{step.replace('-', '_')}" for step in CALLS}
+    wanted |= {f"inspection_kind.{name}" for name in (*get_args(InspectionKind), AS_REGISTERED)}
+    wanted |= {f"inspection_result.{name}" for name in get_args(Result)}
+    wanted |= {f"cylinder_field.{name}" for name in (*CylinderFile.__struct_fields__, *MARKS)}
     wanted |= {f"quota.{name}" for name in get_args(Quota)}
     wanted |= {f"thing.{name}" for name in THINGS}
     wanted |= {f"code_doubt.{name}" for name in get_args(Doubt)}

@@ -1,0 +1,133 @@
+"""The pages of gas cylinders."""
+
+from dataclasses import replace
+from typing import cast
+
+import httpx
+import pytest
+
+from cloud.access.base import Access
+from cloud.api.app import create_app
+from cloud.model.cylinder import FurtherCode
+from cloud.model.cylinder_records import InspectionReport, PermitBody
+from cloud.model.granting import grant
+from cloud.model.session import CSRF_HEADER, SESSION_COOKIE
+from cloud.web.pages import mount
+from tests.support.cylinders import CODE, code_of, file_of
+from tests.support.firms import DISTRICT, ROOT, People, client_of, district_details, firm_details
+from tests.support.firms import put as put_organisation
+from tests.support.http_services import World
+
+PAGE = f"/cylinders/{CODE.partition(':')[2]}"
+TAG = FurtherCode("tag_uid", "04A1B2C3")
+
+
+@pytest.fixture
+async def people(world: World) -> People:
+    """Two fillers, a body and an office; gas-a has a cylinder with a history."""
+    for number, name in enumerate(("gas-a", "gas-b")):
+        details = firm_details(number, kind="filling_station", categories=("special_equipment",))
+        await put_organisation(world, name, details)
+    body = firm_details(5, kind="inspection_body", categories=("special_equipment",))
+    await put_organisation(world, "body-a", body)
+    await put_organisation(world, "office", district_details(DISTRICT))
+    desks, write = world.services.cylinders, grant(ROOT, "cylinders.write")
+    await desks.cylinders.register(write, CODE, file_of(codes=(TAG,)), DISTRICT)
+    await desks.cylinders.register(write, CODE, file_of(codes=(TAG,), tare_kg=16.9))
+    await desks.cylinders.register(write, code_of(1), file_of(1, filler="gas-b"))
+    approval = PermitBody(
+        items=("lpg_household",), valid_from="2024-01-01", valid_until="2099-01-01"
+    )
+    await desks.permits.put(grant(ROOT, "permits.write"), "body-a", "inspection", "TS-1", approval)
+    report = InspectionReport(
+        inspected_on="2025-06-15",
+        result="passed",
+        next_due_on="2025-10",
+        note="<b>bold</b>",
+    )
+    inspect = grant(ROOT, "cylinders.inspect")
+    await desks.inspections.record(inspect, CODE, report, "body-a")
+    return People(world)
+
+
+async def client(world: World, people: People, role: str, organisation: str) -> httpx.AsyncClient:
+    services = replace(world.services, access=cast("Access", people), mounts=(mount,))
+    visitor = client_of(create_app(services))
+    token = people.give(role, organisation)["Authorization"].removeprefix("Bearer ")
+    session = await people.log_in_token(token, person="", address="")
+    assert session is not None
+    visitor.cookies.set(SESSION_COOKIE, session.cookie)
+    visitor.headers[CSRF_HEADER] = session.csrf
+    return visitor
+
+
+async def test_file_shows_all_dates_and_what_was_before(world: World, people: People) -> None:
+    filler = await client(world, people, "enterprise_manager", "gas-a")
+    page = (await filler.get(PAGE)).text
+    for text in ("2024-03", "2025-06-15", "2025-10", str(TAG), "16.5 → 16.9", "企业 0", "定期检验"):
+        assert text in page, text
+    assert 'class="loss">2025-10' in page  # due, and over
+    assert "&lt;b&gt;bold" in page
+    filler.cookies.set("suyuan_language", "en")
+    page = (await filler.get(PAGE)).text
+    assert "Periodic inspection" in page
+    assert "Tell that it is lost" in page
+    assert "/block" not in page  # that is an office's
+
+
+async def test_list_is_the_own_ones_and_is_searched(world: World, people: People) -> None:
+    filler = await client(world, people, "enterprise_clerk", "gas-a")
+    page = (await filler.get("/cylinders")).text
+    assert PAGE in page
+    assert code_of(1).partition(":")[2] not in page
+    for query, found in ((f"text={TAG.value}", True), ("state=lost", False), ("text=x", False)):
+        assert (PAGE in (await filler.get(f"/cylinders?{query}")).text) == found, query
+    office = await client(world, people, "regulator", "office")
+    assert PAGE in (await office.get(f"/cylinders?district={DISTRICT}&filler=gas-a")).text
+    stranger = await client(world, people, "enterprise_manager", "gas-b")
+    assert (await stranger.get(PAGE)).status_code == 404
+    assert (await stranger.post(f"{PAGE}/lose", data={"reason": "x"})).status_code == 404
+
+
+async def test_lost_and_found_need_a_reason(world: World, people: People) -> None:
+    filler = await client(world, people, "enterprise_manager", "gas-a")
+    refused = await filler.post(f"{PAGE}/lose", data={"reason": " "})
+    assert (refused.status_code, "请填写理由" in refused.text) == (400, True)
+    done = await filler.post(f"{PAGE}/lose", data={"reason": "not on the shelf"})
+    assert (done.status_code, done.headers["location"]) == (303, PAGE)
+    page = (await filler.get(PAGE)).text
+    assert "not on the shelf" in page
+    assert f"{PAGE}/find" in page
+    again = await filler.post(f"{PAGE}/lose", data={"reason": "still not"})
+    assert (again.status_code, "当前状态不允许" in again.text) == (409, True)
+
+
+async def test_office_blocks_and_lifts_and_the_filler_does_not(
+    world: World, people: People
+) -> None:
+    office = await client(world, people, "regulator", "office")
+    filler = await client(world, people, "enterprise_manager", "gas-a")
+    assert (await filler.post(f"{PAGE}/block", data={"reason": "x"})).status_code == 403
+    assert (await office.post(f"{PAGE}/block", data={"reason": "recall"})).status_code == 303
+    page = (await filler.get(PAGE)).text
+    assert "监管部门锁定" in page
+    assert "/lift" not in page
+    refused = await filler.post(f"{PAGE}/blocks/1/lift", data={"reason": "x"})
+    assert refused.status_code == 403
+    assert f"{PAGE}/blocks/1/lift" in (await office.get(PAGE)).text
+    lifted = await office.post(f"{PAGE}/blocks/1/lift", data={"reason": "new valve"})
+    assert lifted.status_code == 303
+    assert "new valve" in (await filler.get(PAGE)).text
+    nothing = await office.post(f"{PAGE}/blocks/x/lift", data={"reason": "x"})
+    assert nothing.status_code == 404
+
+
+async def test_scrapped_shows_how_and_offers_nothing(world: World, people: People) -> None:
+    scrap = grant(ROOT, "cylinders.scrap")
+    desk = world.services.cylinders.cylinders
+    await desk.scrap(scrap, CODE, "cut", "2025-11-01", "王五", "burnt")
+    office = await client(world, people, "regulator", "office")
+    page = (await office.get(PAGE)).text
+    assert "解体" in page
+    assert "王五" in page
+    assert 'method="post" action="/cylinders' not in page
