@@ -170,6 +170,15 @@ def doctor(
         raise typer.Exit(1)
 
 
+@app.command()
+def pin() -> None:
+    """Turn a number into the `pin` of a person in a site file; it is asked twice, unseen."""
+    from edge.interlock.desk import pin_hash  # noqa: PLC0415  # as above
+
+    number = typer.prompt("Number", hide_input=True, confirmation_prompt=True)
+    typer.echo(pin_hash(number, os.urandom(16)))
+
+
 def main() -> None:
     """Run the command line."""
     app()
@@ -209,10 +218,11 @@ def _run_again_when_damaged(store: "ConfigStore", state: Path, environments: Pat
 async def _run(store: "ConfigStore", state: Path, environments: Path | None) -> int:
     """Run until stopped; return the exit code."""
     from edge.agent import Agent  # noqa: PLC0415  # as in `run`
-    from edge.building import build_all  # noqa: PLC0415
+    from edge.building import build_all, open_hall, screen_of  # noqa: PLC0415
     from edge.remote.config import Configurer  # noqa: PLC0415
     from edge.remote.launch import RESTART_CODE  # noqa: PLC0415
     from edge.remote.update import Updater  # noqa: PLC0415
+    from edge.station import Station  # noqa: PLC0415
     from protocols.clock import SystemClock  # noqa: PLC0415
 
     clock, rng = SystemClock(), random.Random()  # noqa: S311  # jitter only
@@ -223,15 +233,22 @@ async def _run(store: "ConfigStore", state: Path, environments: Path | None) -> 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    station = Station(state, lambda: agent, rng)
+    hall = open_hall(state, lambda: agent.setup.overlay, station.snapshot)
     agent = Agent(
         setup,
-        lambda site, catalog: build_all(site, catalog, clock, rng, waiting=waiting),
+        lambda site, catalog: build_all(site, catalog, clock, rng, waiting=waiting, hall=hall),
         state_dir=state,
         clock=clock,
         rng=rng,
         version=_version(),
         password=os.environ.get("SUYUAN_MQTT_PASSWORD"),
+        judge=hall.judge,
+        watch=hall.watch,
     )
+    hall.use(agent)
+    agent.attach(station)
+    agent.attach(screen_of(hall, agent, clock))
     configurer = Configurer(store, agent, state=state, check=_all_faults)
     agent.attach(configurer, on_config=configurer.take)
     codes = [0]

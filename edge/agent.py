@@ -5,21 +5,21 @@ import logging
 import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from edge.batches import Batch
 from edge.catalog import Catalog
 from edge.commands import Answer, Commands
-from edge.frames import Collector
+from edge.frames import Collector, Make
 from edge.identity.asking import ask
 from edge.identity.files import CERTIFICATE, IdentityFolder
 from edge.identity.renewal import Renewer
 from edge.remote.log_tail import LogTail
 from edge.remote.operations import Operations
-from edge.running import Sources, end
+from edge.running import Service, Sources, end
 from edge.settings import Site
 from edge.setup import Setup
-from edge.sources.base import Sample, Scanned, Source
+from edge.sources.base import Emitted, Sample, Scanned, Source
 from edge.sources.bus import ModbusBus
 from edge.spool.base import Spool
 from edge.spool.opening import open_any_spool
@@ -33,7 +33,9 @@ from protocols.catalog.point_map import Table
 from protocols.clock import Clock, boot_id
 from protocols.errors import Fault, RefuseInput, StopService
 from protocols.messages import State
+from protocols.readings import ClockState
 from protocols.records import Record, Reply, Scan, Status, Verdict
+from protocols.topics import Stream
 
 if TYPE_CHECKING:
     from edge.metrics import MetricsServer
@@ -54,19 +56,8 @@ Build = Callable[[Site, Catalog], tuple[list[Source], list[Fault]]]
 """Makes the sources of a site, and a fault for each device that is set aside."""
 Judge = Callable[[Scanned], Verdict | None]
 """Decides about what was scanned; None where there is nothing to decide."""
-
-
-class Service(Protocol):
-    """Something that runs beside the daemon."""
-
-    @property
-    def counters(self) -> Mapping[str, int]:
-        """Its counters."""
-        ...
-
-    async def run(self) -> None:
-        """Run until cancelled."""
-        ...
+Watch = Callable[[Emitted], None]
+"""Sees all that sources tell but scans, before it is recorded."""
 
 
 class Agent:
@@ -83,6 +74,7 @@ class Agent:
         version: str,
         password: str | None = None,
         judge: Judge | None = None,
+        watch: Watch = lambda _: None,
     ) -> None:
         """Make a daemon; `run` starts it.
 
@@ -95,15 +87,15 @@ class Agent:
             version: of this software, for the fleet page.
             password: of the broker.
             judge: called at once with each scan; its verdict goes into the record.
+            watch: called at once with all else that sources tell.
 
         """
         self.setup, self._build, self._folder = setup, build, state_dir
-        self._clock, self._version, self._judge = clock, version, judge
+        self._clock, self._version, self._judge, self._watch = clock, version, judge, watch
         self._boot_id = boot_id()
         self._started_ms = clock.boot_ms()
         self._faults, self._rates, self._acks = list(setup.faults), dict[str, float](), 0
         self._log_tail = LogTail()
-        self._services: list[Service] = []
         self._changing = asyncio.Lock()
         self._marks = setup.marks()
         self._running = Sources(self._make_sources(setup.site, setup), take=self._take, clock=clock)
@@ -139,8 +131,7 @@ class Agent:
         self._link = self._make_link(rng, password)
         self._metrics: MetricsServer | None = None
         self._renewer = self._make_renewer(rng)
-        if self._renewer is not None:
-            self._services.append(self._renewer)
+        self._services: list[Service] = [self._renewer] if self._renewer is not None else []
 
     def attach(
         self,
@@ -282,6 +273,22 @@ class Agent:
 
         self._collector.add_record("alarm", self._clock.boot_ms(), make)
 
+    def record(self, stream: Stream, at_boot_ms: int, make: Make) -> None:
+        """Record something; `make` gets its `at`."""
+        self._collector.add_record(stream, at_boot_ms, make)
+
+    async def commit(self, stream: Stream, at_boot_ms: int, make: Make) -> bool:
+        """Record something and wait until it is on the disk; False: the disk does not take it."""
+        lost = self._collector.counters["records_refused"], self._writer.counters["drafts_dropped"]
+        self.record(stream, at_boot_ms, make)
+        await self._writer.flush()
+        kept = self._collector.counters["records_refused"], self._writer.counters["drafts_dropped"]
+        return kept == lost and self._writer.failing is None and not self._spool.in_memory
+
+    def time(self) -> tuple[ClockState, int]:
+        """Return whether anybody knows the time, and now: ms since 1970, or since boot."""
+        return self._timekeeper.stamp().clock, self._timekeeper.now_ms()
+
     def cloud_ms(self) -> int:
         """Return the time, ms since 1970, or when nobody knows it the least that it can be."""
         now_ms = self._synced_ms()
@@ -399,9 +406,11 @@ class Agent:
     def _answer(self, command_id: str, ok: bool, result: dict[str, Any]) -> None:
         self.reply(command_id, ok=ok, result=result)
 
-    def _take(self, told: Sample | Scanned) -> None:
-        if isinstance(told, Sample):
-            self._collector.add(told)
+    def _take(self, told: Emitted) -> None:
+        if not isinstance(told, Scanned):
+            self._watch(told)
+            if isinstance(told, Sample):
+                self._collector.add(told)
             return
         verdict = self._judge(told) if self._judge else None
 

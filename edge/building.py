@@ -2,8 +2,9 @@
 
 import os
 import random
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from edge.catalog import Catalog
 from edge.decode.device import Decoders
@@ -12,11 +13,14 @@ from edge.setup import Setup
 from edge.sources.base import DecoderFactory, Source
 from edge.sources.readers import build_readers
 from edge.sources.registry import build_sources
+from protocols.catalog.files import data_root
 from protocols.clock import Clock, SystemClock
 from protocols.errors import Fault
 
 if TYPE_CHECKING:
     from edge.decode.pairing import Waiting
+    from edge.interlock.hall import Hall, Snapshot
+    from edge.interlock.screen import Screen
 
 
 def build_all(
@@ -28,6 +32,7 @@ def build_all(
     *,
     environ: Mapping[str, str] = os.environ,
     waiting: "Waiting | None" = None,
+    hall: "Hall | None" = None,
 ) -> tuple[list[Source], list[Fault]]:
     """Make the sources of a site, and a fault for each device that is set aside.
 
@@ -39,6 +44,7 @@ def build_all(
         decoders: makes the decoder of each asset on a bus.
         environ: may hold keys of NTAG 424 chips, see `edge.decode.sun`.
         waiting: scans that may still meet their counterpart, when sources are built one by one.
+        hall: what gates share; None: gates are left out.
 
     """
     buses, set_aside = build_sources(site, catalog.controllers, clock, rng, decoders or Decoders())
@@ -51,7 +57,52 @@ def build_all(
 
         scales, unread = build_scales(site, catalog.scales, clock, rng)
         sources, set_aside = [*sources, *scales], [*set_aside, *unread]
+    if site.gates and hall is not None:
+        from edge.interlock.build import build_gates  # noqa: PLC0415
+
+        gates, closed = build_gates(site, catalog.guns, hall, clock)
+        sources, set_aside = [*sources, *gates], [*set_aside, *closed]
     return sources, set_aside
+
+
+def open_hall(
+    state: Path,
+    overlay: Callable[[], Path | None],
+    snapshot: "Callable[[], Snapshot | None]",
+) -> "Hall":
+    """Make what the gates of a gateway share; its rules are read when the first gate judges."""
+    from edge.decode.pairing import identities  # noqa: PLC0415  # a gateway of lifts spares it
+    from edge.interlock.hall import Hall  # noqa: PLC0415
+    from protocols.cylinders.load import load_rules  # noqa: PLC0415
+
+    return Hall(
+        state,
+        names=identities,
+        rules=lambda: load_rules(data_root() / "cylinders", overlay()),
+        snapshot=snapshot,
+    )
+
+
+class Settled(Protocol):
+    """The daemon, as far as the page of the gates needs to know it."""
+
+    @property
+    def setup(self) -> Setup:
+        """What is in effect now."""
+        ...
+
+
+def screen_of(hall: "Hall", daemon: Settled, clock: Clock) -> "Screen":
+    """Make the page of the gates; it listens where the site file in effect says, or nowhere."""
+    from edge.interlock.screen import Screen  # noqa: PLC0415
+    from edge.interlock.words import load_words  # noqa: PLC0415
+
+    return Screen(
+        hall,
+        address=lambda: daemon.setup.site.local.screen_address,
+        words=lambda: load_words(daemon.setup.overlay),
+        clock=clock,
+    )
 
 
 def _readers(

@@ -22,6 +22,7 @@ class Catalog(NamedTuple):
     layouts: "dict[str, Layout]"
     schemes: "dict[str, Scheme]"
     scales: "dict[str, ScaleProtocol]"
+    guns: dict[str, Controller]
 
 
 def load_catalog(overlay: Path | None, site: Site | None = None) -> tuple[Catalog, list[Fault]]:
@@ -33,7 +34,11 @@ def load_catalog(overlay: Path | None, site: Site | None = None) -> tuple[Catalo
 
     """
     controllers, faults = load_controllers(overlay)
-    catalog = Catalog(controllers, {}, {}, {})
+    catalog = Catalog(controllers, {}, {}, {}, {})
+    if site is None or site.gates:
+        guns, gun_faults = load_controllers(overlay, "gates")
+        catalog = catalog._replace(guns=guns)
+        faults += gun_faults
     if site is None or site.readers or site.scanners:
         from protocols.catalog.schemes import load_schemes  # noqa: PLC0415
 

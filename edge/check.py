@@ -9,6 +9,7 @@ from edge.sources.registry import device_fault
 from edge.sources.scales import scale_fault
 from protocols.border import read_toml
 from protocols.catalog.controller import Controller
+from protocols.catalog.files import data_root
 from protocols.errors import Fault, FixConfiguration
 
 
@@ -33,7 +34,31 @@ def check(site: Path, overlay: Path | None = None) -> list[Fault]:
         for index, scale in enumerate(found.scales)
         if (fault := scale_fault(scale, catalog.scales, f"scales[{index}]", str(site))) is not None
     ]
-    return [*_site_faults(site, found, controllers), *unread, *faults]
+    gates = _gate_faults(site, found, overlay, catalog.guns)
+    return [*_site_faults(site, found, controllers), *unread, *gates, *faults]
+
+
+def _gate_faults(
+    path: Path, site: Site, overlay: Path | None, guns: dict[str, Controller]
+) -> list[Fault]:
+    """Tell what keeps gates from judging: their own settings, or the rules."""
+    if not site.gates:
+        return []
+    from edge.interlock.build import gate_faults  # noqa: PLC0415  # needs the Modbus library
+    from protocols.cylinders.load import load_rules  # noqa: PLC0415
+
+    faults: list[Fault] = []
+    for index, gate in enumerate(site.gates):
+        faults += gate_faults(gate, guns, f"gates[{index}]", str(path))
+    try:
+        book = load_rules(data_root() / "cylinders", overlay)
+    except FixConfiguration as error:
+        return [*faults, *error.faults]
+    for index, gate in enumerate(site.gates):
+        if gate.gas not in book.gas:
+            known = ", ".join(sorted(book.gas))
+            faults.append(Fault(str(path), f"gates[{index}].gas", f"one of {known}", gate.gas))
+    return faults
 
 
 def _unknown_controllers(path: Path, controllers: dict[str, Controller]) -> list[Fault]:

@@ -17,7 +17,7 @@ from edge.building import build_all
 from edge.catalog import Catalog, load_catalog
 from edge.decode.device import Decoders
 from edge.settings import Site, load_site
-from edge.sources.base import Columns, Decoder, Registers, Sample, Scanned, Source
+from edge.sources.base import Columns, Decoder, Emitted, Registers, Sample, Scanned, Source
 from protocols.catalog.point_map import Controller, PointMap, Table
 from protocols.clock import Clock, SystemClock
 from protocols.errors import FixConfiguration
@@ -154,10 +154,10 @@ class Probe:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _take(self, told: Sample | Scanned) -> None:
+    def _take(self, told: Emitted) -> None:
         if isinstance(told, Scanned):
             self._told.append(scan_line(told))
-        elif told.asset in self._scales:
+        elif isinstance(told, Sample) and told.asset in self._scales:
             self._told.append(scale_line(told))
         else:
             return

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Protocol
 
 from edge.sources.base import Emit, Source
 from protocols.clock import Clock
@@ -13,6 +13,19 @@ log = logging.getLogger(__name__)
 
 RESTART_FIRST_S = 1.0
 RESTART_MAX_S = 60.0
+
+
+class Service(Protocol):
+    """Something that runs beside the daemon."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Its counters."""
+        ...
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        ...
 
 
 class Sources:

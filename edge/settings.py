@@ -144,6 +144,78 @@ class Scale(Struct, frozen=True, kw_only=True):
     baud_rate: Annotated[int, Meta(ge=300, le=4_000_000)] | None = None
 
 
+class GateOutput(Struct, frozen=True, kw_only=True):
+    """The gun or filling scale of a gate: the only thing that a gateway writes to."""
+
+    kind: BusKind
+    gun: Words
+    """The id of a file in `gates/`: what stands where."""
+    writes: dict[
+        Literal["coil", "holding_register"], tuple[Annotated[int, Meta(ge=0, le=0xFFFF)], ...]
+    ]
+    """The permission: addresses of this unit that may be written, and no others."""
+    unit_id: Annotated[int, Meta(ge=1, le=247)] = 1
+    host: str | None = None
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    device: str | None = None
+    baud_rate: Annotated[int, Meta(ge=300, le=4_000_000)] | None = None
+    parity: Parity | None = None
+    stop_bits: Literal[1, 2] | None = None
+    timeout_s: Annotated[float, Meta(ge=0.01, le=5)] | None = None
+    """0.3 where it says nothing."""
+    refresh_s: Annotated[float, Meta(ge=0.05, le=5)] = 0.5
+    """It is written and read back so often; the device's own watchdog must be longer."""
+
+
+class Person(Struct, frozen=True, kw_only=True):
+    """Somebody who works at a gate."""
+
+    id: Id
+    name: Words
+    role: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")] = "operator"
+    """As in `access/roles.toml`; the rules say which role may overrule which reason."""
+    pin: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\$[0-9a-f]{64}\Z")] | None = None
+    """Salt and scrypt hash of a number, from `suyuan-edge pin`; asked when he takes a decision."""
+
+
+class Gate(Struct, frozen=True, kw_only=True):
+    """A filling place: nothing is filled there without a verdict."""
+
+    id: Id
+    reader: Id
+    """The reader or scanner of the place."""
+    scanners: tuple[Id, ...] = ()
+    """Further ones of the same place: what they read must be of the same cylinder."""
+    filler: Words
+    """The organisation that fills."""
+    gas: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]
+    """What comes out of the gun, as in `cylinders/gases.toml`."""
+    components: tuple[str, ...] = ()
+    output: GateOutput
+    scale: str | None = None
+    """Asset of the scale under the cylinder; None: nothing is weighed here."""
+    presence: Literal["tag", "scale"] = "tag"
+    """How it is known that the cylinder is still here: its tag is seen, or its weight stays."""
+    people: Annotated[tuple[Person, ...], Meta(min_length=1, max_length=32)]
+    """Who works here: nothing is released before one has said so."""
+    release_s: Annotated[float, Meta(ge=5, le=600)] = 60.0
+    fill_s: Annotated[float, Meta(ge=5, le=7200)] = 600.0
+    settle_s: Annotated[float, Meta(ge=1, le=60)] = 2.0
+    reweigh_s: Annotated[float, Meta(ge=5, le=600)] = 60.0
+    rest_s: Annotated[float, Meta(ge=2, le=600)] = 10.0
+    load_kg: Annotated[float, Meta(ge=0.05, le=1000)] = 1.0
+    rise_kg: Annotated[float, Meta(ge=0.02, le=100)] = 0.5
+    stop_before_kg: Annotated[float, Meta(ge=0, le=100)] = 0.3
+    """What these mean is told at `edge.interlock.state.Place`."""
+
+
+class Interlock(Struct, frozen=True, kw_only=True):
+    """What holds for all gates."""
+
+    utc_offset_min: Annotated[int, Meta(ge=-720, le=840)] = 480
+    """Of local time: by its days inspections fall due."""
+
+
 class SpoolSettings(Struct, frozen=True, kw_only=True):
     """How much disk the spool may take."""
 
@@ -157,13 +229,18 @@ class Local(Struct, frozen=True, kw_only=True):
     metrics: Annotated[str, Meta(pattern=r"^[^:\s]{1,255}:[0-9]{1,5}$")] | None = None
     """host:port of a Prometheus `/metrics` page; none when left out. It needs no password."""
 
+    screen: Annotated[str, Meta(pattern=r"^(127\.0\.0\.1|localhost):[0-9]{1,5}$")] | None = None
+    """127.0.0.1:port of the page of the gates, for a screen on this machine; none when left out."""
+
     @property
     def metrics_address(self) -> tuple[str, int] | None:
-        """Host and port of the page."""
-        if self.metrics is None:
-            return None
-        host, _, port = self.metrics.rpartition(":")
-        return host, int(port)
+        """Host and port of the page of figures."""
+        return _address(self.metrics)
+
+    @property
+    def screen_address(self) -> tuple[str, int] | None:
+        """Host and port of the page of the gates."""
+        return _address(self.screen)
 
 
 class Remote(Struct, frozen=True, kw_only=True):
@@ -184,6 +261,8 @@ class Site(Struct, frozen=True, kw_only=True):
     readers: tuple[Reader, ...] = ()
     scanners: tuple[Scanner, ...] = ()
     scales: tuple[Scale, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    interlock: Interlock = Interlock()
     spool: SpoolSettings = SpoolSettings()
     local: Local = Local()
     remote: Remote = Remote()
@@ -229,9 +308,21 @@ class _Sense:
             if not ASSET_ID.fullmatch(asset):
                 self._add(key, "an asset id such as scale:fill-1", asset)
         self._check_pairs(raw)
-        self._once(_named(raw, "id", "buses", "readers", "scanners", "scales"), "an id of its own")
+        gates = [
+            (f"gates[{index}]", gate)
+            for index, part in enumerate(_tables(raw, "gates"))
+            if (gate := self._part(part, Gate)) is not None
+        ]
+        for key, gate in gates:
+            if gate.filler != gates[0][1].filler:
+                expected = f"{gates[0][1].filler}: a gateway is of one station"
+                self._add(f"{key}.filler", expected, gate.filler)
+            self._check_gate(key, gate, raw, [bus for _, bus in buses])
+        named = _named(raw, "id", "buses", "readers", "scanners", "scales", "gates")
+        self._once(named, "an id of its own")
         self._once(_assets(raw), "each asset once")
-        self._once(_lines(buses), "each serial line once, with all its devices")
+        lines = [*_lines(buses), *_lines((f"{key}.output", one.output) for key, one in gates)]
+        self._once(lines, "each serial line once, with all its devices")
         return self._faults
 
     def _part(self, data: object, type_: type[Any]) -> Any:
@@ -272,7 +363,32 @@ class _Sense:
             if pair not in readers:
                 self._add(key, f"the id of a reader ({', '.join(readers) or 'none'})", pair)
 
-    def _check_keys(self, key: str, bus: Bus) -> None:
+    def _check_gate(self, key: str, gate: Gate, raw: dict[str, Any], buses: Iterable[Bus]) -> None:
+        output, here = gate.output, f"{key}.output"
+        self._check_keys(here, output)
+        readers = [name for _, name in _named(raw, "id", "readers")]
+        scanners = [name for _, name in _named(raw, "id", "scanners")]
+        known = ", ".join((*readers, *scanners)) or "none"
+        for name in (gate.reader, *gate.scanners):
+            if name not in {*readers, *scanners}:
+                self._add(f"{key}.reader", f"the id of a reader or scanner ({known})", name)
+        scales = [asset for _, asset in _assets(raw)]
+        if gate.scale is not None and gate.scale not in scales:
+            self._add(f"{key}.scale", "the asset of a scale of this site", gate.scale)
+        by_scale = gate.presence == "scale" or gate.reader in scanners
+        if gate.scale is None and by_scale:
+            self._add(f"{key}.scale", "a scale, where no tag tells that it is still here", None)
+        for bus in buses:
+            same = output.host is not None and (output.host, output.port or 502) == (
+                bus.host,
+                bus.port or 502,
+            )
+            for device in bus.devices:
+                if same and device.unit_id == output.unit_id and device.asset != gate.scale:
+                    expected = f"another unit than that of {device.asset}: it is only read"
+                    self._add(f"{here}.unit_id", expected, output.unit_id)
+
+    def _check_keys(self, key: str, bus: Bus | GateOutput) -> None:
         line = ("device", "baud_rate", "parity", "stop_bits")
         foreign = {
             "modbus_tcp": line,
@@ -307,6 +423,13 @@ def _url_problem(url: str) -> str | None:
     return None
 
 
+def _address(text: str | None) -> tuple[str, int] | None:
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
 def _tables(raw: dict[str, Any], name: str) -> list[dict[str, Any]]:
     found = raw.get(name)
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
@@ -326,7 +449,7 @@ def _assets(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"buses[{index}].{key}", asset
 
 
-def _lines(buses: Iterable[tuple[str, Bus]]) -> Iterator[tuple[str, str]]:
+def _lines(buses: Iterable[tuple[str, Bus | GateOutput]]) -> Iterator[tuple[str, str]]:
     for key, bus in buses:
         if bus.kind == "modbus_rtu" and bus.device:
             yield f"{key}.device", bus.device

@@ -8,10 +8,10 @@ import msgspec
 from msgspec import Struct
 
 from edge.catalog import Catalog, load_catalog
-from edge.settings import Bus, Reader, Scale, Scanner, Site, load_site
+from edge.settings import Bus, Gate, Reader, Scale, Scanner, Site, load_site
 from protocols.errors import Fault, RefuseInput
 
-Part = Bus | Reader | Scanner | Scale
+Part = Bus | Reader | Scanner | Scale | Gate
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -42,6 +42,7 @@ class Setup(Struct, frozen=True, kw_only=True):
             readers=tuple(one for one in site.readers if one.id in names),
             scanners=tuple(one for one in site.scanners if one.id in names),
             scales=tuple(one for one in site.scales if one.id in names),
+            gates=tuple(one for one in site.gates if one.id in names),
         )
 
     def bus_of(self, asset: str) -> str:
@@ -76,7 +77,7 @@ class Setup(Struct, frozen=True, kw_only=True):
             names = sorted({device.controller for device in part.devices})
             needs: object = [self.catalog.controllers.get(name) for name in names]
         else:
-            needs = [files, self._paired(part)]
+            needs = [files, self._paired(part), self.site.interlock]
         return hashlib.sha256(msgspec.json.encode([part, needs])).hexdigest()
 
     def _paired(self, part: Part) -> list[Part]:
@@ -94,6 +95,7 @@ def parts(site: Site) -> Iterator[Part]:
     yield from site.readers
     yield from site.scanners
     yield from site.scales
+    yield from site.gates
 
 
 def load_setup(site: Path, overlay: Path | None, version: int = 0) -> Setup:

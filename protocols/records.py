@@ -89,7 +89,77 @@ class Reply(Struct, frozen=True, kw_only=True, tag="reply", tag_field="kind"):
     """Plain JSON data."""
 
 
-Record = Readings | Scan | Gap | Status | Reply
+FillStep = Literal[
+    "decided",
+    "released",
+    "ended",
+    "weighed",
+    "checked",
+    "interrupted",
+    "without_verdict",
+    "stuck",
+    "cleared",
+]
+"""`decided`: a verdict, or a changed one; `released`: on disk before the gun may open; `ended`: the
+gun is closed; `weighed`: the cylinder after it; `checked`: the questions after filling;
+`interrupted`: the gateway ended while the gun was open; `without_verdict`: gas came in while it was
+closed; `stuck`: the output is open unasked; `cleared`: a person has looked at a blocked place."""
+FillFault = Literal["overfilled", "not_reweighed", "mass_unknown", "check_failed", "check_open"]
+
+
+class FillReason(Struct, frozen=True, omit_defaults=True):
+    """One reason of a decision at the gun, in a closed word, with what it rests on."""
+
+    reason: Name
+    decision: Literal["do_not_fill", "cannot_decide"]
+    found: Annotated[str, Meta(max_length=256)] = ""
+
+
+class Override(Struct, frozen=True):
+    """Who took a decision upon himself, and why."""
+
+    name: Name
+    role: Name
+    why: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class Fill(Struct, frozen=True, kw_only=True, tag="fill", tag_field="kind", omit_defaults=True):
+    """One step of one cylinder's visit at a filling place; together they are its fill record."""
+
+    gate: Name
+    at: Ms
+    number: Seq
+    """Counts the records of this gate, never the same twice."""
+    step: FillStep
+    opening: Seq | None = None
+    """Number of the `released` record that it belongs to."""
+    asset: Annotated[str, Meta(max_length=128)] = ""
+    """The cylinder; empty: not known which."""
+    codes: Annotated[list[Code], Meta(max_length=64)] = []
+    decision: Literal["fill", "do_not_fill", "cannot_decide"] | None = None
+    reasons: Annotated[list[FillReason], Meta(max_length=64)] = []
+    rules_version: str = ""
+    snapshot_version: str = ""
+    judged_on: str = ""
+    """Local day by which it was judged, as `2026-03-15`; empty: nobody knew the day."""
+    time_source: Literal["trusted", "unset", "set_back"] = "trusted"
+    filler: str = ""
+    gas: str = ""
+    operator: str = ""
+    checks: dict[str, bool] = {}
+    """Answers to the physical checklist, as far as they were given; false: the worker said no."""
+    override: Override | None = None
+    before_kg: float | None = None
+    after_kg: float | None = None
+    net_kg: float | None = None
+    limit_kg: float | None = None
+    """The most that the scale may show, tare included."""
+    why: Annotated[str, Meta(max_length=64)] = ""
+    """A closed word: what ended the filling, or what was cleared."""
+    faults: Annotated[list[FillFault], Meta(max_length=8)] = []
+
+
+Record = Readings | Scan | Gap | Status | Reply | Fill
 
 NAMES_KNOWN_MAX = 10_000
 """Point names found good are remembered, so many of them; a fleet uses some dozens."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from pymodbus import FramerType
 from pymodbus.constants import ExcCodes
@@ -28,6 +28,12 @@ _TABLES: dict[int, Table] = {
     3: "holding_register",
     4: "input_register",
 }
+_WRITTEN: dict[int, Table] = {
+    5: "coil",
+    6: "holding_register",
+    15: "coil",
+    16: "holding_register",
+}
 
 
 class Served(Protocol):
@@ -44,6 +50,15 @@ class Served(Protocol):
 
     def fetched(self, table: Table, address: int, count: int, now_ms: int) -> None:
         """Note that a client has read these registers."""
+        ...
+
+
+@runtime_checkable
+class Writable(Protocol):
+    """A device that takes writes: a filling gun, never a lift."""
+
+    def written(self, table: Table, address: int, words: list[int]) -> None:
+        """Take words that a client has written."""
         ...
 
 
@@ -77,7 +92,7 @@ class Board:
             await asyncio.sleep(served.delay_s)
         if served.silent:
             raise NoSuchIdException("silent")
-        table = _TABLES.get(function_code)
+        table = _TABLES.get(function_code) or _WRITTEN.get(function_code)
         wanted = range(address, address + count)
         if table is None or not self._known.get(table, frozenset()).issuperset(wanted):
             served.refused += 1
@@ -86,10 +101,27 @@ class Board:
         served.fetched(table, address, count, self._clock.wall_ms())
         return [words.get(index, 0) for index in wanted]
 
-    def refuse_write(self) -> ExcCodes:
-        """Answer a write request: a monitoring port takes none."""
-        self._served.refused += 1
-        return ExcCodes.ILLEGAL_FUNCTION
+    async def write(self, function_code: int, address: int, words: list[int]) -> ExcCodes | None:
+        """Answer a write request: a monitoring port takes none.
+
+        Raises:
+            NoSuchIdException: the device is silent.
+
+        """
+        served, table = self._served, _WRITTEN.get(function_code)
+        if served.delay_s:
+            await asyncio.sleep(served.delay_s)
+        if served.silent:
+            raise NoSuchIdException("silent")
+        wanted = range(address, address + len(words))
+        if table is None or not isinstance(served, Writable):
+            served.refused += 1
+            return ExcCodes.ILLEGAL_FUNCTION
+        if not self._known.get(table, frozenset()).issuperset(wanted):
+            served.refused += 1
+            return ExcCodes.ILLEGAL_ADDRESS
+        served.written(table, address, words)
+        return None
 
 
 class Line(SimCore):
@@ -114,14 +146,11 @@ class Line(SimCore):
         return await self._board(device_id).read(func_code, address, count)
 
     async def async_setValues(  # noqa: N802
-        self,
-        device_id: int,
-        func_code: int,  # noqa: ARG002
-        address: int,  # noqa: ARG002
-        values: list[int] | list[bool],  # noqa: ARG002
+        self, device_id: int, func_code: int, address: int, values: list[int] | list[bool]
     ) -> ExcCodes | None:
-        """Refuse a write request of pymodbus's server."""
-        return self._board(device_id).refuse_write()
+        """Answer a write request of pymodbus's server."""
+        words = [int(value) for value in values]
+        return await self._board(device_id).write(func_code, address, words)
 
     def _board(self, device_id: int) -> Board:
         board = self._boards.get(device_id)

@@ -7,7 +7,7 @@ import msgspec
 from cloud.model.logged import Placing
 from protocols.envelope import Envelope
 from protocols.limits import AT_AHEAD_MAX_MS, AT_MIN_MS
-from protocols.records import Readings, Record, Reply, Scan, Status
+from protocols.records import Fill, Readings, Record, Reply, Scan, Status
 
 Admit = Callable[[str, str, int], str | None]
 """(asset id, gateway, now) -> None to take a reading, or the reason to set it aside."""
@@ -71,4 +71,4 @@ def time_fault(record: Record, placement: Placement, now_ms: int) -> str | None:
 def _times(record: Record) -> list[int]:
     if isinstance(record, Readings):
         return record.at
-    return [record.at] if isinstance(record, Scan | Status | Reply) else []
+    return [record.at] if isinstance(record, Scan | Status | Reply | Fill) else []

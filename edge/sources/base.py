@@ -38,9 +38,21 @@ class Scanned(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[str, ...] = ()
     """Closed words: what is wrong with it; codes that it makes doubtful are not among `codes`."""
     rssi_dbm: int | None = None
+    key: bytes = b""
+    """Of a tag: tells it from others on its reader until `Gone`; empty for a bar code."""
 
 
-Emit = Callable[[Sample | Scanned], None]
+class Gone(msgspec.Struct, frozen=True, kw_only=True):
+    """A tag has been away from its reader for so long that it counts as having left."""
+
+    reader: str
+    at_boot_ms: int
+    key: bytes | None = None
+    """None: the reader itself is gone, so that nobody knows of any of its tags."""
+
+
+Emitted = Sample | Scanned | Gone
+Emit = Callable[[Emitted], None]
 
 
 class Recognised(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from edge.sources.base import Driver, Emit, OpenDriver, Sample, Scanned, Seen
+from edge.sources.base import Driver, Emit, Emitted, Gone, OpenDriver, Seen
 from protocols.clock import Clock
 from protocols.errors import RetryLater
 
@@ -20,8 +20,12 @@ STEADY_S = 5.0
 class Handler(Protocol):
     """Turns what a device sent into what is worth reporting."""
 
-    def handle(self, seen: Seen, at_boot_ms: int) -> Iterable[Sample | Scanned]:
+    def handle(self, seen: Seen, at_boot_ms: int) -> Iterable[Emitted]:
         """Take one sighting."""
+        ...
+
+    def passed(self, at_boot_ms: int) -> Iterable[Emitted]:
+        """Learn that time has passed, with sightings or without."""
         ...
 
     def resumed(self, broke_at_ms: int, at_boot_ms: int) -> None:
@@ -73,6 +77,8 @@ class DeviceSource:
                 except RetryLater as error:
                     steady = self._clock.boot_ms() - began_ms > STEADY_S * 1000
                     wait_s = OPEN_FIRST_S if steady else min(OPEN_MAX_S, 2 * wait_s)
+                    if self._driver is not None:
+                        emit(Gone(reader=self._name, at_boot_ms=self._clock.boot_ms()))
                     self._failed(str(error))
                 finally:
                     await self._end_session(thread)
@@ -112,6 +118,8 @@ class DeviceSource:
             for seen in items:
                 for told in self._handler.handle(seen, at_boot_ms):
                     emit(told)
+            for told in self._handler.passed(at_boot_ms):
+                emit(told)
 
     def _failed(self, why: str) -> None:
         self._why = why

@@ -44,6 +44,13 @@ class Presence:
         if key in self._until_ms:
             self._until_ms[key] = at_ms + self._away_ms
 
+    def departed(self, at_ms: int) -> list[bytes]:
+        """Forget those that have been away, and return them; who asks often learns of each."""
+        gone = [key for key, until_ms in self._until_ms.items() if until_ms < at_ms]
+        for key in gone:
+            del self._until_ms[key]
+        return gone
+
     def _forget(self, at_ms: int) -> None:
         """Let go of those that have been away: in a hall each cylinder is another tag."""
         while self._until_ms and next(iter(self._until_ms.values())) < at_ms:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from edge.sources.base import (
+    Gone,
     Recognised,
     RecogniseTag,
     RecogniseText,
@@ -18,6 +19,10 @@ Judge = Callable[[Scanned], Scanned]
 """Adds to a scan what its counterpart at the same place says against it."""
 
 
+_WHOLE = b"whole:"
+"""Before the key of a tag of which all was read; no EPC and no UID begins like this."""
+
+
 def _as_it_is(scan: Scanned) -> Scanned:
     return scan
 
@@ -31,7 +36,11 @@ class _Scans:
         """`scans_unread`: nothing of it could be told, not even a UID."""
 
     def _scan(
-        self, found: Recognised, at_boot_ms: int, rssi_dbm: int | None = None
+        self,
+        found: Recognised,
+        at_boot_ms: int,
+        rssi_dbm: int | None = None,
+        key: bytes = b"",
     ) -> Iterator[Scanned]:
         if not found.codes:
             self._count(found.findings)
@@ -45,6 +54,7 @@ class _Scans:
                 codes=found.codes,
                 findings=found.findings,
                 rssi_dbm=rssi_dbm,
+                key=key,
             )
         )
         self._count(scan.findings)
@@ -86,7 +96,13 @@ class TagScans(_Scans):
             if seen.complete:
                 arrives = self._presence.arrives(_whole(seen.key), at_boot_ms, stays=stays)
             if arrives:
-                yield from self._scan(self._recognise(seen), at_boot_ms, seen.rssi_dbm)
+                yield from self._scan(self._recognise(seen), at_boot_ms, seen.rssi_dbm, seen.key)
+
+    def passed(self, at_boot_ms: int) -> Iterator[Gone]:
+        """Tell which tags have been away by now."""
+        for key in self._presence.departed(at_boot_ms):
+            if not key.startswith(_WHOLE):
+                yield Gone(reader=self._reader, key=key, at_boot_ms=at_boot_ms)
 
     def resumed(self, broke_at_ms: int, at_boot_ms: int) -> None:
         """Take the tags that were there for still there."""
@@ -112,9 +128,14 @@ class TextScans(_Scans):
         if isinstance(seen, TextSeen):
             yield from self._scan(self._recognise(seen.raw), at_boot_ms)
 
+    def passed(self, at_boot_ms: int) -> Iterator[Gone]:
+        """Tell nothing: of a bar code nobody knows how long it is there."""
+        del at_boot_ms
+        yield from ()
+
     def resumed(self, broke_at_ms: int, at_boot_ms: int) -> None:
         """Need nothing: a text is whole or was never sent."""
 
 
 def _whole(key: bytes) -> bytes:
-    return b"whole:" + key
+    return _WHOLE + key

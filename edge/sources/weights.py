@@ -48,6 +48,11 @@ class WeightReadings:
             self._told.clear()
         yield from self._tell(found, at_boot_ms)
 
+    def passed(self, at_boot_ms: int) -> Iterator[Sample]:
+        """Tell nothing: an indicator's silence is told by its driver."""
+        del at_boot_ms
+        yield from ()
+
     def resumed(self, broke_at_ms: int, at_boot_ms: int) -> None:
         """Need nothing: what the scale says next is told."""
 

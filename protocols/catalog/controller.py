@@ -83,14 +83,16 @@ def load_controller(path: Path, *, shipped: bool) -> Controller:
     return _build(head, points, [one for one in raw_samples if one], file=file, shipped=shipped)
 
 
-def load_controllers(overlay: Path | None) -> tuple[dict[str, Controller], list[Fault]]:
-    """Read all shipped controller files and those of the overlay, by id.
+def load_controllers(
+    overlay: Path | None, folder: str = "controllers"
+) -> tuple[dict[str, Controller], list[Fault]]:
+    """Read all shipped files of a folder and those of the overlay, by id.
 
     A faulty file sets only itself aside: its faults are returned, its id is missing.
     """
     controllers: dict[str, Controller] = {}
     faults: list[Fault] = []
-    for path, shipped in data_files("controllers", overlay):
+    for path, shipped in data_files(folder, overlay):
         try:
             controller = load_controller(path, shipped=shipped)
         except FixConfiguration as error:

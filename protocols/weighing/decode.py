@@ -97,7 +97,8 @@ def decode_frame(frame: Frame, marks: Sequence[Mark], raw: bytes) -> Weighed:
     """Read one frame, without its start and end.
 
     A weight has a value only where no mark speaks against it: not in motion, not invalid, within
-    the range. Of several weights that a frame may tell, the others are null.
+    the range. Of several weights that a frame may tell, the others are null. What it shows while
+    it moves is `moving_kg`, told then and only then.
 
     Raises:
         RefuseInput: `bad_frame`, `bad_checksum` or `unknown_mark`.
@@ -116,11 +117,15 @@ def decode_frame(frame: Frame, marks: Sequence[Mark], raw: bytes) -> Weighed:
     weights[str(said.get("weight", frame.weight))] = _kg(frame, groups, said, groups["weight"])
     if groups.get("tare_kg") is not None:
         weights["tare_kg"] = _kg(frame, {}, {**said, "negative": False}, groups["tare_kg"])
+    moving = {name: weights.get(name) for name in ("gross_kg", "displayed_kg")}
     if not _counts(told):
         weights = dict.fromkeys(weights)
     quality: dict[str, Quality] = {
         name: "no_value" for name, value in weights.items() if value is None
     }
+    shown = next((value for value in moving.values() if value is not None), None)
+    if told.get("in_motion") and shown is not None and _counts({**told, "in_motion": False}):
+        weights["moving_kg"] = shown
     return Weighed({**weights, **told}, quality)
 
 

@@ -19,6 +19,7 @@ COMPOSITION_ROOTS = {
         "check",
         "doctor",
         "probe",
+        "station",
         "status",
         "watch",
     },

@@ -54,6 +54,23 @@ async def test_a_tag_that_comes_stays_leaves_and_comes_back_is_told_twice(
     await told_whole(harness, watched, 1, 2)
 
 
+async def test_a_tag_that_left_is_told_to_be_gone_and_so_is_everything_at_a_reader_that_breaks(
+    harness: Harness, watched: Watched
+) -> None:
+    harness.bring(1)
+    await told_whole(harness, watched, 1)
+    key = watched.scans[0].key
+    await asyncio.sleep(0.3)
+    assert watched.gone == []
+    await asyncio.to_thread(harness.take_away)
+    within_s = watched.away_s + 2.0
+    await watched.until(lambda: bool(watched.gone), within_s=within_s, what="told to be gone")
+    assert [one.key for one in watched.gone] == [key]
+    await asyncio.to_thread(harness.unplug)
+    await watched.until(lambda: len(watched.gone) > 1, within_s=BACK_S, what="reader gone")
+    assert watched.gone[1].key is None
+
+
 async def test_each_kind_of_tag_is_told_whole(harness: Harness, watched: Watched) -> None:
     for number in (2, 3):  # 0 and 1 are told in other tests
         harness.bring(number)

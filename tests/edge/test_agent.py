@@ -437,3 +437,18 @@ def test_faults_of_the_site_file_stop_run_with_one_line_each(tmp_path: Path) -> 
     assert answer.returncode == 2
     answer = _edge("status", "--state", tmp_path / "nothing")
     assert answer.returncode == 1
+
+
+async def test_a_record_is_on_the_disk_when_a_commit_says_so(tmp_path: Path) -> None:
+    async with running(tmp_path, 1) as gateway:
+        assert await gateway.agent.commit("data", 5, lambda at: Status(at=at, uptime_s=7.0))
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        for name in (FILE, f"{FILE}-wal"):  # as a power cut leaves them
+            shutil.copy(tmp_path / name, copy / name)
+        with sqlite3.connect(copy / FILE) as spool:
+            assert spool.execute("SELECT count(*) FROM batch").fetchone()[0] == 1
+        large = "x" * 300_000
+        assert not await gateway.agent.commit(
+            "data", 5, lambda at: Reply(at=at, command_id="c", ok=True, result=large)
+        )

@@ -137,3 +137,32 @@ def test_a_pair_that_is_no_reader_is_named(tmp_path: Path) -> None:
     site.write_text(text + scanner.format("fill-2"))
     (only,) = lines(tmp_path, site)
     assert only.startswith("site.toml: scanners[0].pair: expected the id of a reader (fill-1)")
+
+
+def test_what_keeps_a_gate_from_judging_is_named(tmp_path: Path) -> None:
+    site = write_site(tmp_path)
+    site.write_text(
+        site.read_text()
+        + """
+[[gates]]
+id = "gun-1"
+reader = "fill-1"
+filler = "org-7"
+gas = "marsh_gas"
+people = [{ id = "op-7", name = "Wang Wei" }]
+[gates.output]
+kind = "modbus_tcp"
+gun = "coil-gun"
+host = "127.0.0.1"
+port = 1503
+writes = { coil = [0, 1, 2, 3] }
+"""
+    )
+    first, second = lines(tmp_path, site)
+    assert first.startswith("site.toml: gates[0].output: expected writes.coil with 4, for buzzer")
+    assert second.startswith("site.toml: gates[0].gas: expected one of ")
+    site.write_text(site.read_text().replace('"coil-gun"', '"acme"'))
+    assert "gates[0].output.gun: expected the id of a file in gates/" in lines(tmp_path, site)[0]
+    (tmp_path / "cylinders").mkdir()
+    (tmp_path / "cylinders" / "reasons.toml").write_text("schema = 1\n")
+    assert any("cylinders/reasons.toml" in one for one in lines(tmp_path, site, tmp_path))

@@ -205,3 +205,83 @@ def test_unreadable_file_is_a_fault_and_no_crash(content: bytes, tmp_path: Path)
         load_site(path)
     with pytest.raises(FixConfiguration):
         load_site(tmp_path / "none.toml")
+
+
+GATED = (
+    PINNED
+    + """
+[[scales]]
+id = "scale-1"
+kind = "scale_serial"
+asset = "scale:fill-1"
+protocol = "comma-line"
+device = "/dev/ttyUSB5"
+
+[[gates]]
+id = "gun-1"
+reader = "fill-1"
+scale = "scale:fill-1"
+filler = "org-7"
+gas = "lpg"
+people = [{ id = "op-7", name = "Wang Wei" }]
+
+  [gates.output]
+  kind = "modbus_tcp"
+  gun = "coil-gun"
+  host = "127.0.0.1"
+  port = 1503
+  writes = { coil = [0, 1, 2, 3, 4] }
+"""
+)
+
+
+def test_a_gate_is_read(tmp_path: Path) -> None:
+    (gate,) = load_site(write(tmp_path, GATED)).gates
+    assert (gate.id, gate.presence, gate.output.writes) == (
+        "gun-1",
+        "tag",
+        {"coil": (0, 1, 2, 3, 4)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key", "expected"),
+    [
+        ('reader = "fill-1"\nscale', 'reader = "gone"\nscale', "gates[0].reader", "fill-1"),
+        ('scale = "scale:fill-1"', 'scale = "scale:other"', "gates[0].scale", "a scale of this"),
+        ('scale = "scale:fill-1"', 'presence = "scale"', "gates[0].scale", "no tag tells"),
+        ("port = 1503", "port = 1502", "gates[0].output.unit_id", "it is only read"),
+        ('kind = "modbus_tcp"\n  gun', 'kind = "modbus_rtu"\n  device = "/dev/ttyUSB0"\n  gun',
+         "gates[0].output.host", "no such key"),
+        ('id = "gun-1"', 'id = "fill-1"', "gates[0].id", "an id of its own"),
+        ("people = [", 'gauge = 1\npeople = [', "gates[0].gauge", "one of the keys"),
+        ('people = [{ id = "op-7", name = "Wang Wei" }]', "people = []", "gates[0].people", ""),
+        ("writes = { coil", "writes = { input_register", "gates[0].output.writes", "coil"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_gate_is_named(
+    tmp_path: Path, before: str, after: str, key: str, expected: str
+) -> None:
+    assert before in GATED
+    with pytest.raises(FixConfiguration) as error:
+        load_site(write(tmp_path, GATED.replace(before, after)))
+    found = {fault.key: fault.expected for fault in error.value.faults}
+    assert key in found, found
+    assert expected in found[key]
+
+
+def test_an_output_on_a_bus_line_is_refused(tmp_path: Path) -> None:
+    text = GATED.replace('host = "127.0.0.1"\n  port = 1503', 'device = "/dev/ttyUSB0"')
+    text = text.replace('kind = "modbus_tcp"\n  gun', 'kind = "modbus_rtu"\n  gun')
+    with pytest.raises(FixConfiguration) as error:
+        load_site(write(tmp_path, text))
+    (fault,) = error.value.faults
+    assert fault.key == "gates[0].output.device"
+    assert "each serial line once" in fault.expected
+
+
+def test_the_page_of_the_gates_is_on_this_machine_only(tmp_path: Path) -> None:
+    site = load_site(write(tmp_path, GATED + '[local]\nscreen = "127.0.0.1:8610"\n'))
+    assert site.local.screen_address == ("127.0.0.1", 8610)
+    with pytest.raises(FixConfiguration):
+        load_site(write(tmp_path, GATED + '[local]\nscreen = "0.0.0.0:8610"\n'))

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple, Protocol
 
 from edge.settings import Reader
-from edge.sources.base import OpenDriver, Recognised, Sample, Scanned, TagSeen
+from edge.sources.base import Emitted, Gone, OpenDriver, Recognised, Scanned, TagSeen
 from edge.sources.device import DeviceSource
 from edge.sources.presence import Presence
 from edge.sources.scans import TagScans
@@ -92,6 +92,7 @@ class Watched:
     def __init__(self, harness: Harness) -> None:
         reader = harness.reader
         self.scans: list[Scanned] = []
+        self.gone: list[Gone] = []
         self._handler = TagScans(
             reader=reader.id,
             step=reader.step,
@@ -109,8 +110,11 @@ class Watched:
             rng=random.Random(1),
         )
 
-    def emit(self, told: Sample | Scanned) -> None:
+    def emit(self, told: Emitted) -> None:
         """Take what the source tells."""
+        if isinstance(told, Gone):
+            self.gone.append(told)
+            return
         assert isinstance(told, Scanned)
         self.scans.append(told)
 

@@ -18,7 +18,7 @@ import msgspec
 from edge.building import build_all
 from edge.catalog import load_catalog
 from edge.settings import load_site
-from edge.sources.base import Sample, Scanned, Source
+from edge.sources.base import Emitted, Gone, Source
 from protocols.clock import SystemClock
 from tests.support.stack import ROOT
 
@@ -123,8 +123,9 @@ def _tell(what: object) -> None:
     sys.stdout.buffer.flush()
 
 
-def _take(told: Sample | Scanned) -> None:
-    _tell(told)
+def _take(told: Emitted) -> None:
+    if not isinstance(told, Gone):
+        _tell(told)
 
 
 async def _run(sources: list[Source]) -> None:

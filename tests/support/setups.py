@@ -15,5 +15,5 @@ def setup_of(site: Site) -> Setup:
         site=site,
         site_sha256="ab",
         overlay=None,
-        catalog=Catalog({}, {}, {}, {}),
+        catalog=Catalog({}, {}, {}, {}, {}),
     )

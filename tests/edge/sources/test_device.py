@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from edge.sources.base import Recognised, Sample, Scanned, Seen, TagGone, TagSeen, TextSeen
+from edge.sources.base import Emitted, Gone, Recognised, Scanned, Seen, TagGone, TagSeen, TextSeen
 from edge.sources.device import DeviceSource
 from edge.sources.presence import Presence
 from edge.sources.scans import TagScans, TextScans
@@ -83,7 +83,9 @@ async def played(
     )
     told: list[Scanned] = []
 
-    def emit(one: Sample | Scanned) -> None:
+    def emit(one: Emitted) -> None:
+        if isinstance(one, Gone):
+            return
         assert isinstance(one, Scanned)
         told.append(one)
 

@@ -57,3 +57,16 @@ def test_tags_that_have_been_away_take_no_memory() -> None:
     for number in range(5_000):
         presence.arrives(number.to_bytes(4), number * 100)
     assert len(presence._until_ms) < 30
+
+
+def test_who_has_been_away_departs_once() -> None:
+    presence = Presence(away_ms=1_000)
+    presence.arrives(b"a", 0)
+    presence.arrives(b"b", 500)
+    presence.arrives(b"c", 500, stays=True)
+    assert presence.departed(1_000) == []
+    assert presence.departed(1_001) == [b"a"]
+    assert presence.departed(5_000) == [b"b"]
+    presence.leaves(b"c", 5_000)
+    assert presence.departed(6_001) == [b"c"]
+    assert presence.departed(9_000) == []

@@ -1,0 +1,163 @@
+"""What a filling place must not forget: an open gun, the latest time, who was filled, its count.
+
+One SQLite file for all places of a gateway. What is told here before a gun opens is on the disk
+when the call returns. Calls block; one thread at a time.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import date
+from pathlib import Path
+
+import msgspec
+
+from edge.interlock.base import Entry
+from protocols.errors import RetryLater
+
+FILE = "interlock.sqlite"
+NUMBERS = 1_000
+"""So many numbers of records are taken at a time: those of a run that ended are never used again,
+and not each record costs a write."""
+FILLED_DAYS = 400
+"""Who was filled longer ago is forgotten."""
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS place
+       (id TEXT PRIMARY KEY, numbers INTEGER NOT NULL, opening BLOB)""",
+    "CREATE TABLE IF NOT EXISTS filled (code TEXT PRIMARY KEY, day TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS latest (id INTEGER PRIMARY KEY CHECK (id = 1), at_ms INTEGER)",
+)
+
+
+class Journal:
+    """The file, open."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it; a damaged one is set aside, and then nothing is known of before.
+
+        Raises:
+            RetryLater: the disk does not let it be opened.
+
+        """
+        file = folder / FILE
+        with _translated():
+            try:
+                self._db = _open(file)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                _set_aside(file)
+                self._db = _open(file)
+                self.damaged = True
+            else:
+                self.damaged = False
+            found = self._db.execute("SELECT at_ms FROM latest").fetchone()
+        self.known_ms: int = found[0] if found else 0
+        """The latest time that was ever judged by, ms since 1970, as far as it was kept."""
+
+    def close(self) -> None:
+        """Close it."""
+        self._db.close()
+
+    def begin(self, place: str, first: int) -> tuple[int, Entry | None]:
+        """Return the last number that may have been used, and the opening that was not closed.
+
+        Args:
+            place: the gate's id.
+            first: where a new file counts from: seconds since 1970 never meet an older count.
+
+        Raises:
+            RetryLater: the disk does not take it.
+
+        """
+        with self._transaction():
+            self._db.execute("INSERT OR IGNORE INTO place VALUES (?, ?, NULL)", (place, first))
+            numbers, raw = self._db.execute(
+                "SELECT numbers, opening FROM place WHERE id = ?", (place,)
+            ).fetchone()
+            self._db.execute(
+                "UPDATE place SET numbers = ? WHERE id = ?", (numbers + NUMBERS, place)
+            )
+        return numbers, None if raw is None else msgspec.json.decode(raw, type=Entry)
+
+    def reserve(self, place: str, used: int) -> None:
+        """Take further numbers. Raises RetryLater."""
+        with self._transaction():
+            self._db.execute("UPDATE place SET numbers = ? WHERE id = ?", (used + NUMBERS, place))
+
+    def opened(self, place: str, entry: Entry, now_ms: int) -> None:
+        """Remember that the gun may be open from now on. Raises RetryLater."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE place SET opening = ? WHERE id = ?", (msgspec.json.encode(entry), place)
+            )
+            self._remember(now_ms)
+
+    def closed(self, place: str, filled: str, on: date | None, now_ms: int) -> None:
+        """Remember that this filling is told of, and who was filled. Raises RetryLater."""
+        with self._transaction():
+            self._db.execute("UPDATE place SET opening = NULL WHERE id = ?", (place,))
+            if filled and on is not None:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO filled VALUES (?, ?)", (filled, on.isoformat())
+                )
+                before = date.fromordinal(max(1, on.toordinal() - FILLED_DAYS)).isoformat()
+                self._db.execute("DELETE FROM filled WHERE day < ?", (before,))
+            self._remember(now_ms)
+
+    def filled(self) -> dict[str, date]:
+        """Return who was filled here, and when last. Raises RetryLater."""
+        with _translated():
+            return {
+                code: date.fromisoformat(day)
+                for code, day in self._db.execute("SELECT code, day FROM filled")
+            }
+
+    def remember(self, now_ms: int) -> None:
+        """Remember the latest time. Raises RetryLater."""
+        with self._transaction():
+            self._remember(now_ms)
+
+    def _remember(self, now_ms: int) -> None:
+        self.known_ms = max(self.known_ms, now_ms)
+        self._db.execute("INSERT OR REPLACE INTO latest VALUES (1, ?)", (self.known_ms,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _translated():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # after some errors SQLite has done it itself
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(file, timeout=5.0, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        for statement in _SCHEMA:
+            db.execute(statement)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _set_aside(file: Path) -> None:
+    for name in (file.name, f"{file.name}-wal", f"{file.name}-shm"):
+        path = file.with_name(name)
+        if path.exists():
+            path.replace(path.with_name(f"{name}.damaged"))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise RetryLater(f"interlock: {error}") from error
