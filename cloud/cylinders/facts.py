@@ -92,7 +92,7 @@ def changed_since(
 def _whose(filler: str | None, vehicles: bool) -> list[ColumnElement[bool]]:
     if filler is None:
         return [and_(cylinder.c.change > 0)]
-    return [cylinder.c.filler == filler, *([cylinder.c.vehicle != ""] if vehicles else [])]
+    return [cylinder.c.filler == filler, *([cylinder.c.in_vehicle.is_(True)] if vehicles else [])]
 
 
 def _denials(
@@ -100,7 +100,7 @@ def _denials(
 ) -> tuple[dict[str, State], tuple[str, ...]]:
     """Return what of others must not be filled from now on, and what may be again."""
     column, history = cylinder.c, cylinder_change.c
-    others = [column.filler != filler, *([column.vehicle == ""] if vehicles else [])]
+    others = [column.filler != filler, *([column.in_vehicle.is_(False)] if vehicles else [])]
     shut = or_(column.blocks > 0, column.state.in_(DENIED))
     query = select(column.asset_id, column.state, column.blocks)
     query = query.where(column.change > cursor, column.change <= end, *others, shut)
@@ -108,10 +108,21 @@ def _denials(
     if cursor == 0:
         return denied, ()
     within = (history.change > cursor, history.change <= end, history.what.in_(OPENED))
-    opened = select(history.asset_id).where(*within)
-    still = select(column.asset_id).where(column.asset_id.in_(opened), and_(shut, *others))
-    ids = set(connection.execute(opened).scalars()) - set(connection.execute(still).scalars())
-    return denied, tuple(sorted(ids))
+    opened = set(connection.execute(select(history.asset_id).where(*within)).scalars())
+    return denied, tuple(sorted(opened - _still_shut(connection, sorted(opened), filler)))
+
+
+def _still_shut(connection: Connection, asset_ids: Sequence[str], filler: str) -> set[str]:
+    column, found = cylinder.c, set[str]()
+    for start in range(0, len(asset_ids), CODES_A_QUERY):
+        named = column.asset_id.in_(asset_ids[start : start + CODES_A_QUERY])
+        query = select(column.asset_id, column.state, column.blocks, column.filler).where(named)
+        found |= {
+            row["asset_id"]
+            for row in connection.execute(query).mappings()
+            if row["filler"] != filler and state_of(row) in ("blocked", *DENIED)
+        }
+    return found
 
 
 def _gone(

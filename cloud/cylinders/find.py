@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import Connection, Select, select, union
 
 from cloud.cylinders.base import Wanted
 from cloud.cylinders.rows import codes_of, record_of
@@ -59,7 +59,9 @@ def _with_text(query: Select[Any], text: str | None) -> Select[Any]:
     code = cylinder_code.c
     value = text.removeprefix(f"{SCHEME}:")
     told = select(code.asset_id).where(code.value == value)
-    return query.where(or_(cylinder.c.asset_id.in_(told), cylinder.c.serial_number == text))
+    numbered = select(cylinder.c.asset_id).where(cylinder.c.serial_number == text)
+    # one list of ids, for with an OR both databases read the whole table
+    return query.where(cylinder.c.asset_id.in_(union(told, numbered)))
 
 
 def _in_state(query: Select[Any], state: str | None) -> Select[Any]:

@@ -67,7 +67,7 @@ def write_file(turn: Turn, asset_id: str, file: CylinderFile) -> Outcome:
     if not told[1]:
         return "unchanged"
     columns = columns_of(after)
-    changed = {name: columns[name] for name in told[1] if name in columns}
+    changed = {name: columns[name] for name in (*told[1], "in_vehicle") if name in columns}
     turn.change(asset_id, "changed", changed, told=told)
     write_codes(turn, asset_id, codes, after.codes)
     return "changed"

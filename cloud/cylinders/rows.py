@@ -38,7 +38,8 @@ _BY_ID = select(cylinder).where(cylinder.c.asset_id == bindparam("asset_id"))
 def columns_of(file: CylinderFile) -> dict[str, Any]:
     """Return the columns that a file fills."""
     fields = {name: getattr(file, name) for name in FILE}
-    return fields | {name: json_text(fields[name]) for name in JSON}
+    told = {name: json_text(fields[name]) for name in JSON}
+    return {**fields, **told, "in_vehicle": file.vehicle != ""}
 
 
 def state_of(row: Row) -> State:

@@ -41,6 +41,7 @@ cylinder = Table(
     Column("allowable_fill_kg", Float),
     Column("use_registration", String(64), nullable=False),
     Column("vehicle", String(32), nullable=False),  # empty: no vehicle's fuel tank
+    Column("in_vehicle", Boolean, nullable=False),  # the same, so that an index finds them all
     Column("valve", Text, nullable=False),  # JSON object or null
     Column("documents", Text, nullable=False),  # JSON list
     Column("inspected_on", String(10)),
@@ -55,7 +56,8 @@ cylinder = Table(
     Column("registered_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Index("cylinder_by_filler", "filler", "change"),
-    Index("cylinder_by_vehicle", "vehicle", "change"),
+    Index("cylinder_by_vehicle", "vehicle"),
+    Index("cylinder_in_vehicle", "in_vehicle", "change"),
     Index("cylinder_by_maker", "serial_number", "maker"),
 )
 
@@ -68,6 +70,7 @@ cylinder_code = Table(
     Column("recorded_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),  # void since: taken off, or scrapped
     Index("code_of_cylinder", "asset_id"),
+    Index("code_by_value", "value"),
 )
 
 cylinder_head = Table(

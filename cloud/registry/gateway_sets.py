@@ -22,6 +22,8 @@ class GatewaySets:
     def add(self, asset: Asset) -> None:
         """Take in an asset."""
         names = list(_gateways(asset))
+        if not names:
+            return
         self._at.setdefault(_place(asset), Counter()).update(names)
         for organisation in set(asset.parties.values()):
             self._of.setdefault(organisation, Counter()).update(names)
@@ -29,6 +31,8 @@ class GatewaySets:
     def remove(self, asset: Asset) -> None:
         """Take out an asset, as it was when it was taken in."""
         names = list(_gateways(asset))
+        if not names:
+            return
         _take_out(self._at, _place(asset), names)
         for organisation in set(asset.parties.values()):
             _take_out(self._of, organisation, names)

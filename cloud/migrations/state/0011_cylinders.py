@@ -35,6 +35,7 @@ def _cylinder() -> None:
         sa.Column("allowable_fill_kg", sa.Float(), nullable=True),
         sa.Column("use_registration", sa.String(length=64), nullable=False),
         sa.Column("vehicle", sa.String(length=32), nullable=False),
+        sa.Column("in_vehicle", sa.Boolean(), nullable=False),
         sa.Column("valve", sa.Text(), nullable=False),
         sa.Column("documents", sa.Text(), nullable=False),
         sa.Column("inspected_on", sa.String(length=10), nullable=True),
@@ -53,7 +54,8 @@ def _cylinder() -> None:
     )
     op.create_index("cylinder_by_filler", "cylinder", ["filler", "change"])
     op.create_index("cylinder_by_maker", "cylinder", ["serial_number", "maker"])
-    op.create_index("cylinder_by_vehicle", "cylinder", ["vehicle", "change"])
+    op.create_index("cylinder_by_vehicle", "cylinder", ["vehicle"])
+    op.create_index("cylinder_in_vehicle", "cylinder", ["in_vehicle", "change"])
 
 
 def _cylinder_code() -> None:
@@ -67,6 +69,7 @@ def _cylinder_code() -> None:
         sa.PrimaryKeyConstraint("scheme", "value"),
     )
     op.create_index("code_of_cylinder", "cylinder_code", ["asset_id"])
+    op.create_index("code_by_value", "cylinder_code", ["value"])
 
 
 def _cylinder_head() -> None:
