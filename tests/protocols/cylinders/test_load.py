@@ -81,6 +81,31 @@ def test_a_citys_own_kind(tmp_path: Path) -> None:
     assert due_on(cylinder(kind="keg", gas="air"), book, date(2026, 1, 1)) == date(2027, 3, 31)
 
 
+@pytest.mark.parametrize(
+    ("made", "years"),
+    [
+        ("2019-12", 20),
+        ("2019-12-31", 20),
+        ("2020-01", 10),
+        ("2020-01-01", 10),
+        ("2021-06", 10),
+        ("2021-06-30", 10),
+        ("2021-07", 20),
+        ("2021-07-01", 20),
+    ],
+)
+def test_a_life_by_the_day_of_manufacture(tmp_path: Path, made: str, years: int) -> None:
+    dated = "[[lives]]\nyears = 10\nmade_from = 2020-01-01\nmade_until = 2021-06-30\n" + ROW
+    text = KEG.replace("[[lives]]", f"{dated}[[lives]]", 1)
+    book = load_rules(SHIPPED, overlay(tmp_path, "keg.toml", text))
+    one = cylinder(kind="keg", gas="air", manufactured_on=mark(made))
+    ends_on = life_ends_on(one, book, date(2026, 1, 1))
+    assert ends_on is not None
+    assert ends_on.year == int(made[:4]) + years
+    untold = cylinder(kind="keg", gas="air", manufactured_on=None, inspected_on=mark("2025-01"))
+    assert life_ends_on(untold, book, date(2026, 1, 1)) is None
+
+
 def test_a_citys_samples_must_come_out(tmp_path: Path) -> None:
     wrong = GOOD.replace("2027", "2028")
     assert faults(overlay(tmp_path, "keg.toml", KEG + wrong)) == [
