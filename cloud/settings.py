@@ -189,8 +189,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_zone: str = "Asia/Shanghai"
     """IANA name; pages show times in it."""
     rules_overlay: str = ""
-    """A folder of the site's own `rules/`, `data_rules/`, `schemes/` and `epcis/steps/`, beside
-    those that are shipped."""
+    """A folder of the site's own `rules/`, `data_rules/`, `schemes/`, `cylinders/` and
+    `epcis/steps/`, beside those that are shipped."""
     database: DatabaseSettings = DatabaseSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     log: LogSettings = LogSettings()

@@ -17,13 +17,14 @@ import re
 import threading
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
+from cloud.cylinders.facts import Changes
 from protocols.clock import Clock
 from protocols.cylinders.base import Cylinder, State
 from protocols.cylinders.book import RuleBook, book_bytes
@@ -49,31 +50,10 @@ _FILLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class Page(Struct, frozen=True, kw_only=True):
-    """Some of what bears on a filler's stations, and came or went since a cursor."""
+Changed = Callable[[str, int], Changes]
+"""(filler, cursor) -> what changed since, 0: all; there are further answers while there is more.
 
-    cylinders: Sequence[Cylinder] = ()
-    """New or changed, as they are now; some may be as they were."""
-    gone: Sequence[str] = ()
-    """Codes that are this filler's no more."""
-    denied: Mapping[str, State] = {}
-    """Of other fillers: blocked, lost or scrapped."""
-    admitted: Sequence[str] = ()
-    """Of other fillers, that are not, whether they were or not."""
-    cursor: int
-    """To go on with."""
-
-
-class Stock(Protocol):
-    """The registry, as the snapshots need it."""
-
-    def pages(self, filler: str, cursor: int) -> Iterator[Page]:
-        """Yield what changed after a cursor, 0: all there is; blocking.
-
-        What changes meanwhile comes in a later page, though it was in an earlier one, or with the
-        next question.
-        """
-        ...
+Blocking. What changes meanwhile comes in a later answer, though it was in an earlier one."""
 
 
 class _Link(Struct, frozen=True):
@@ -121,7 +101,7 @@ class SnapshotBook:
     def __init__(
         self,
         folder: Path,
-        stock: Stock,
+        changed: Changed,
         clock: Clock,
         *,
         sign: Sign,
@@ -129,7 +109,7 @@ class SnapshotBook:
         issue_each_s: float = ISSUE_EACH_S,
     ) -> None:
         """Make a book; see the module for the folder."""
-        self._folder, self._stock, self._clock = folder, stock, clock
+        self._folder, self._changed, self._clock = folder, changed, clock
         self._sign, self._rules, self._each_ms = sign, rules, issue_each_s * 1000
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
@@ -181,7 +161,7 @@ class SnapshotBook:
         return self._whole(filler, book, rules, have)
 
     def _begin(self, filler: str, rules: RuleBook) -> _Book:
-        read = _Reading(self._stock.pages(filler, 0))
+        read = _Reading(self._pages(filler, 0))
         self._of(filler).mkdir(parents=True, exist_ok=True)
         told = book_bytes(rules)
         written = self._write_base(
@@ -201,11 +181,18 @@ class SnapshotBook:
         )
         return self._keep(filler, book)
 
+    def _pages(self, filler: str, cursor: int) -> Iterator[Changes]:
+        more = True
+        while more:
+            page = self._changed(filler, cursor)
+            yield page
+            cursor, more = page.cursor, page.more
+
     def _go_on(self, filler: str, book: _Book, rules: RuleBook) -> _Book:
         """Issue what changed, or that nothing did."""
         data = self._base_file(filler, book)
         base = Layer(data, len(data))
-        news = _news(self._stock.pages(filler, book.cursor), book.cursor, base)
+        news = _news(self._pages(filler, book.cursor), base)
         after = msgspec.structs.replace(
             book,
             cursor=news.cursor,
@@ -339,7 +326,7 @@ def _sha256(data: bytes) -> str:
 class _Reading:
     """Reads all pages as one stream of cylinders, for which there may be no room in memory."""
 
-    def __init__(self, pages: Iterable[Page]) -> None:
+    def __init__(self, pages: Iterable[Changes]) -> None:
         self._pages = pages
         self.denied: dict[str, State] = {}
         self.cursor = 0
@@ -363,10 +350,11 @@ class _Reading:
             self.cursor = first if missed else page.cursor
 
 
-def _news(pages: Iterable[Page], cursor: int, base: Layer) -> Page:
+def _news(pages: Iterable[Changes], base: Layer) -> Changes:
     """Return all pages as one, without what a base says already: much bears on nothing here."""
     cylinders: dict[str, Cylinder | None] = {}
     denied: dict[str, State | None] = {}
+    cursor = 0
     for page in pages:
         cylinders |= dict.fromkeys(page.gone)
         cylinders |= {one.code: _in_order(one) for one in page.cylinders}
@@ -375,12 +363,13 @@ def _news(pages: Iterable[Page], cursor: int, base: Layer) -> Page:
         cursor = page.cursor
     new = {code: one for code, one in cylinders.items() if base.cylinder(row_of(code)) != one}
     shut = {code: state for code, state in denied.items() if base.denied(row_of(code)) != state}
-    return Page(
-        cylinders=[one for one in new.values() if one is not None],
-        gone=[code for code, one in new.items() if one is None],
+    return Changes(
+        cylinders=tuple(one for one in new.values() if one is not None),
+        gone=tuple(code for code, one in new.items() if one is None),
         denied={code: state for code, state in shut.items() if state is not None},
-        admitted=[code for code, state in shut.items() if state is None],
+        admitted=tuple(code for code, state in shut.items() if state is None),
         cursor=cursor,
+        more=False,
     )
 
 

@@ -102,6 +102,7 @@ class ServeRole:
             trace=self._trace.trace,
             codes=Codes(common.schemes(), LinkBook(common.state_db, common.clock)),
             cylinders=self._cylinders.desks,
+            snapshots=self._cylinders.snapshots,
             trust=self._trust.desk,
             clock=common.clock,
             rates=common.settings.http.rates,

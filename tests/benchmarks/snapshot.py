@@ -13,12 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 
-from cloud.cylinders.snapshots import Page, SnapshotBook
+from cloud.cylinders.facts import Changes
+from cloud.cylinders.snapshots import SnapshotBook
 from cloud.trust.signing import anchors, sign
 from edge.interlock.snapshot import SnapshotKeeper
 from edge.remote.anchors import verify
@@ -60,20 +60,18 @@ class Stock:
     def __init__(self, count: int) -> None:
         self._rng, self._count = random.Random(1), count
 
-    def pages(self, _filler: str, cursor: int) -> Iterator[Page]:
-        """Yield all, or some."""
-        rng, count = self._rng, self._count
-        if cursor:
-            some = rng.sample(range(count), CHANGED)
-            yield Page(cylinders=[self._one(one) for one in some], cursor=cursor + 1)
-            return
+    def changed(self, _filler: str, cursor: int) -> Changes:
+        """Return all, in parts, or some."""
+        rng, count, stop = self._rng, self._count, min(self._count, cursor + PAGE)
+        if cursor >= count:
+            some = tuple(self._one(one) for one in rng.sample(range(count), CHANGED))
+            return Changes(cylinders=some, gone=(), cursor=cursor + 1, more=False)
         denied: dict[str, State] = {
-            f"cylinder:9910{number:013}": rng.choice(DENIED) for number in range(count // 20)
+            f"cylinder:9910{number // 20:013}": rng.choice(DENIED)
+            for number in range(cursor, stop, 20)
         }
-        for start in range(0, count, PAGE):
-            cylinders = [self._one(one) for one in range(start, min(count, start + PAGE))]
-            yield Page(cylinders=cylinders, cursor=1)
-        yield Page(denied=denied, cursor=1)
+        part = tuple(self._one(one) for one in range(cursor, stop))
+        return Changes(cylinders=part, gone=(), denied=denied, cursor=stop, more=stop < count)
 
     def _one(self, number: int) -> Cylinder:
         rng = self._rng
@@ -123,7 +121,7 @@ def run(folder: Path, count: int) -> Figures:
     clock = ManualClock()
     book = SnapshotBook(
         folder / "snapshots",
-        Stock(count),
+        Stock(count).changed,
         clock,
         sign=partial(sign, folder),
         rules=lambda: load_rules(data_root() / "cylinders"),

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from cloud.cylinders.snapshots import Changed, SnapshotBook
+from cloud.cylinders.facts import Changes
+from cloud.cylinders.snapshots import SnapshotBook
 from cloud.trust.signing import anchors, sign
 from edge.interlock.snapshot import SnapshotKeeper
 from edge.remote.anchors import FILE as ANCHORS
@@ -26,19 +27,17 @@ from tests.support.filling_place import BOOK, GOOD, OVERDUE, Devices, Registry, 
 FILLER = "org-7"
 
 
-class Three:
+def three(_filler: str, cursor: int) -> Changes:
     """What the registry says of the three cylinders of the place."""
-
-    def changed(self, filler: str, cursor: int) -> Changed:
-        cylinders = list(Registry().cylinders.values()) if cursor == 0 else []
-        return Changed(cylinders=cylinders, cursor=1)
+    cylinders = tuple(Registry().cylinders.values()) if cursor == 0 else ()
+    return Changes(cylinders=cylinders, gone=(), cursor=1, more=False)
 
 
 def give_snapshot(keys: Path, state: Path, folder: Path) -> None:
     """Put on a gateway's disk what its service would have sent."""
     clock = SystemClock()
     book = SnapshotBook(
-        folder, Three(), clock, sign=partial(sign, keys), rules=lambda: BOOK, issue_each_s=60
+        folder, three, clock, sign=partial(sign, keys), rules=lambda: BOOK, issue_each_s=60
     )
     (state / ANCHORS).parent.mkdir(parents=True)
     text = json.dumps({"schema": 1, "keys": [key.hex() for key in anchors(keys)]})

@@ -3,11 +3,11 @@
 import json
 import random
 import shutil
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from cloud.cylinders.snapshots import Page, SnapshotBook
+from cloud.cylinders.facts import Changes
+from cloud.cylinders.snapshots import SnapshotBook
 from cloud.trust.signing import anchors, sign
 from edge.interlock.snapshot import SnapshotKeeper
 from edge.remote.anchors import verify
@@ -25,22 +25,25 @@ class StockBook:
     def edit(self, changes: int) -> None:
         self.edits.append(self.stock.edit(changes))
 
-    def pages(self, filler: str, cursor: int) -> Iterator[Page]:
-        """In pages, of which each may tell otherwise of what an earlier one told."""
+    def changed(self, _filler: str, cursor: int) -> Changes:
+        """A part of it; a later one may tell otherwise of what an earlier one told."""
         stock, head = self.stock, len(self.edits) + 1
         if cursor == 0:
-            cylinders = list(stock.cylinders.values())
-            yield Page(cylinders=cylinders[:40], denied=stock.denied, cursor=head)
-            yield Page(cylinders=cylinders[40:], cursor=head)
-            return
-        for number, edit in enumerate(self.edits[cursor - 1 :], start=cursor + 1):
-            yield Page(
-                cylinders=edit.cylinders,
-                gone=edit.gone,
-                denied=edit.denied,
-                admitted=edit.admitted,
-                cursor=number,
+            cylinders = tuple(stock.cylinders.values())
+            return Changes(
+                cylinders=cylinders, gone=(), denied=stock.denied, cursor=head, more=False
             )
+        if cursor == head:
+            return Changes(cylinders=(), gone=(), cursor=head, more=False)
+        edit = self.edits[cursor - 1]
+        return Changes(
+            cylinders=tuple(edit.cylinders),
+            gone=tuple(edit.gone),
+            denied=edit.denied,
+            admitted=tuple(edit.admitted),
+            cursor=cursor + 1,
+            more=True,
+        )
 
 
 class Station:
@@ -58,7 +61,7 @@ class Station:
         self.keys = keys or folder / "cloud"
         self.book = SnapshotBook(
             folder / "snapshots",
-            self.stock,
+            self.stock.changed,
             self.clock,
             sign=partial(sign, self.keys),
             rules=lambda: read_book(self.stock.stock.rules),

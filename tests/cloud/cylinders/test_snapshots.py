@@ -3,13 +3,12 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloud.cylinders.snapshots import Page
+from cloud.cylinders.facts import Changes
 from protocols.cylinders.base import Cylinder
 from protocols.errors import RefuseInput
 from tests.support.snapshot_station import Station
@@ -60,17 +59,17 @@ def test_what_bears_on_nothing_is_not_told(station: Station) -> None:
         if len(uids := one.tag_uids[::-1]) > 1
     ]
 
-    class Busy:
-        def pages(self, _filler: str, cursor: int) -> Iterator[Page]:
-            yield Page(
-                cylinders=[*same_again, *unsorted],
-                gone=["cylinder:never"],
-                denied=stock.denied,
-                admitted=["cylinder:never"],
-                cursor=cursor + 1,
-            )
+    def busy(_filler: str, cursor: int) -> Changes:
+        return Changes(
+            cylinders=(*same_again, *unsorted),
+            gone=("cylinder:never",),
+            denied=stock.denied,
+            admitted=("cylinder:never",),
+            cursor=cursor + 1,
+            more=False,
+        )
 
-    station.book._stock = Busy()
+    station.book._changed = busy
     station.later(None)
     assert body(station.book.offer(station.filler, first["number"]))["file"] is None
 
@@ -79,13 +78,12 @@ def test_what_changes_while_it_is_read_comes_with_the_next_issue(station: Statio
     one, other, gone = (Cylinder(code=f"cylinder:{n}", kind="k", gas="g") for n in range(3))
     changed = Cylinder(code=one.code, kind="k", gas="other")
 
-    class Moving:
-        def pages(self, _filler: str, cursor: int) -> Iterator[Page]:
-            if cursor == 0:
-                yield Page(cylinders=[one, gone], cursor=2)
-            yield Page(cylinders=[other, changed], gone=[gone.code], cursor=5)
+    def moving(_filler: str, cursor: int) -> Changes:
+        if cursor == 0:
+            return Changes(cylinders=(one, gone), gone=(), cursor=2, more=True)
+        return Changes(cylinders=(other, changed), gone=(gone.code,), cursor=5, more=False)
 
-    station.book._stock = Moving()
+    station.book._changed = moving
     station.catch_up()
     station.later(None)
     station.catch_up()
