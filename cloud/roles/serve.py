@@ -30,6 +30,7 @@ from cloud.roles.trace_delivery import key_file
 from cloud.roles.trust import TrustPart
 from cloud.rules.follower import ValuesFollower
 from cloud.scans.find import find_scans
+from cloud.settings import Settings
 from cloud.telemetry.base import TelemetryStore
 from cloud.trace.resolver.base import Codes
 from cloud.trace.resolver.book import LinkBook
@@ -105,11 +106,7 @@ class ServeRole:
             snapshots=self._cylinders.snapshots,
             trust=self._trust.desk,
             clock=common.clock,
-            rates=common.settings.http.rates,
-            sockets=common.settings.http.sockets,
-            base_url=common.settings.base_url,
-            language=common.settings.language,
-            time_zone=common.settings.time_zone,
+            **_as_set(common.settings),
             stopping=common.stopping,
             mounts=(pages.mount,),
         )
@@ -159,6 +156,17 @@ class ServeRole:
         if own is not None:
             return own
         return await self._common.log_db.read(lambda c: read_ledger(c, gateway))
+
+
+def _as_set(settings: Settings) -> dict[str, Any]:
+    """Return what the HTTP side takes from the settings as it is."""
+    return {
+        "rates": settings.http.rates,
+        "sockets": settings.http.sockets,
+        "base_url": settings.base_url,
+        "language": settings.language,
+        "time_zone": settings.time_zone,
+    }
 
 
 def _sign_ups(common: Common) -> SignUpDesk:

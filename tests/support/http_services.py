@@ -314,20 +314,10 @@ async def open_world(
         language=language,
         mounts=(mount,) if pages else (),
     )
-    world.append(
-        World(
-            app=create_app(services),
-            services=services,
-            database=database,
-            registry=registry,
-            gateways=gateways,
-            feed=feed,
-            desk=desk,
-            telemetry=telemetry,
-            clock=clock,
-            organisations=organisations,
-        )
-    )
+    parts = {"database": database, "feed": feed, "desk": desk, "telemetry": telemetry}
+    books = {"registry": registry, "gateways": gateways, "organisations": organisations}
+    given: dict[str, Any] = {**parts, **books, "clock": clock}
+    world.append(World(app=create_app(services), services=services, **given))
     return world[0]
 
 
