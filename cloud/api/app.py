@@ -13,6 +13,7 @@ from cloud.api import (
     enrolment,
     feed,
     gateways,
+    handheld,
     health,
     lineage,
     links,
@@ -47,7 +48,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(accounts.keys_router(services, guard))
     for resource in (*resources, feed, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
-    for resource in (data_rules, lineage, links):
+    for resource in (data_rules, lineage, links, handheld):
         app.include_router(resource.router(services, guard))
     app.include_router(resolver.router(services))
     app.include_router(rollouts.files(services))

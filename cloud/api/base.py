@@ -16,6 +16,7 @@ from cloud.access.base import Access, Accounts, Devices, OwnAccount
 from cloud.api.epcis.base import Trace
 from cloud.api.rates import Rates
 from cloud.audit.base import Audit
+from cloud.handheld.base import Handhelds
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.audit import Entry, entry_of
@@ -321,6 +322,7 @@ class Services:
     access: Access
     accounts: Accounts
     devices: Devices
+    handhelds: Handhelds
     own: OwnAccount
     audit: Audit
     organisations: Organisations

@@ -13,6 +13,8 @@ from protocols.errors import RefuseInput
 BODY_BYTES_MAX = 64 * 1024
 CONFIG_BYTES_MAX = 512 * 1024
 """A site file with its data files; what is signed in the end has a bound of its own."""
+RECORDS_BYTES_MAX = 512 * 1024
+"""A batch of a handheld, with its punctuation."""
 CAPTURE_BYTES_MAX = 32 * 1024 * 1024
 """A document of events."""
 HEADERS_MAX, HEADER_BYTES_MAX = 100, 64 * 1024
@@ -102,6 +104,8 @@ def _bounds(path: str) -> tuple[int, float]:
     """Return how large a body may be, and how long it may take."""
     if path in ("/epcis/capture", "/epcis/events"):
         return CAPTURE_BYTES_MAX, CAPTURE_S
+    if path == "/api/v1/handheld/records":
+        return RECORDS_BYTES_MAX, BODY_S
     return CONFIG_BYTES_MAX if path.endswith("/config") else BODY_BYTES_MAX, BODY_S
 
 

@@ -2,6 +2,7 @@
 
 from cloud.model import (
     field_tables,
+    handheld_tables,
     link_tables,
     people_tables,
     tables,
@@ -9,6 +10,14 @@ from cloud.model import (
     trace_tables,
 )
 
-FILES = (tables, people_tables, trace_tables, trace_delivery_tables, link_tables, field_tables)
+FILES = (
+    tables,
+    people_tables,
+    trace_tables,
+    trace_delivery_tables,
+    link_tables,
+    field_tables,
+    handheld_tables,
+)
 """Each adds its tables to the metadata when it is imported."""
 state_metadata = tables.state_metadata

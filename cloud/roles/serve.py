@@ -11,6 +11,7 @@ from cloud.access.passwords import hash_password
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
 from cloud.feed.sse import stream
+from cloud.handheld.book import HandheldBook
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
@@ -91,6 +92,7 @@ class ServeRole:
             access=common.access,
             accounts=common.accounts,
             devices=common.devices,
+            handhelds=_handhelds(common),
             own=OwnAccount(common.clock, common.access),
             audit=self._audit.book,
             sign_on=self._sign_on,
@@ -164,6 +166,11 @@ def _sign_ups(common: Common) -> SignUpDesk:
         hash_password=hash_password,
         new_id=lambda: f"firm-{secrets.token_hex(6)}",
     )
+
+
+def _handhelds(common: Common) -> HandheldBook:
+    grace_s = common.settings.accounts.offline_grace_s
+    return HandheldBook(common.state_db, common.clock, offline_grace_s=grace_s)
 
 
 def _rules_of_data(common: Common) -> RulesOfData:

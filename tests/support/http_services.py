@@ -23,6 +23,7 @@ from cloud.api.base import Services
 from cloud.api.rates import Rates
 from cloud.audit.base import Audit
 from cloud.audit.book import AuditBook
+from cloud.handheld.book import HandheldBook
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
@@ -289,6 +290,7 @@ async def open_world(
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
         accounts=AccountDesk(database, clock, access, organisations),
+        handhelds=HandheldBook(database, clock, offline_grace_s=3 * 86_400),
         devices=DeviceDesk(database, clock, access, organisations),
         own=OwnAccount(clock, access),
         organisations=organisations,

@@ -29,6 +29,7 @@ from cloud.api.rollouts import RolloutBody
 from cloud.model.account import AccountChange, NewAccount
 from cloud.model.registering import AssetBody
 from protocols.enrolment import EnrolRequest, RenewRequest
+from protocols.handheld import Batch
 from tests.support.epcis_bodies import ITEM, document, event
 
 BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
@@ -46,6 +47,7 @@ BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("post", "/api/v1/accounts/{account_id}/hand-over"): HandOverBody,
     ("put", "/api/v1/links"): LinksBody,
     ("put", "/api/v1/prefixes/{prefix}"): PrefixBody,
+    ("post", "/api/v1/handheld/records"): Batch,
     ("post", "/api/v1/redeem"): RedeemBody,
     ("post", "/api/v1/keys"): KeyBody,
     ("post", "/api/v1/me/password"): PasswordBody,

@@ -65,6 +65,7 @@ FACTOR: Any = ("/api/v1/me/second-factor", {})
 CONFIRMED = {"sealed": "{sealed}", "code": "{totp}", "password": PASSWORD}
 FIRMS_OWN: Any = {"by": "account:7", "organisation": "firm-a"}
 STRANGER: Any = {"by": "stranger", "organisation": "", "call": "organisations.sign_up"}
+STORE = "5" * 32
 ROLLOUT = {"serial": 1, "gateways": [GATEWAY]}
 
 
@@ -293,6 +294,11 @@ EXAMPLES = {
         by="account:1",
         organisation="firm-a",
         call="devices.write",
+    ),
+    "POST /api/v1/handheld/records": Example(
+        "/api/v1/handheld/records",
+        f"handheld:{STORE}",
+        {"store": STORE, "records": [{"number": 1, "person": MARK}]},
     ),
     "DELETE /api/v1/devices/{device_id}": Example(f"/api/v1/devices/{DEVICE}", f"device:{DEVICE}"),
     "POST /epcis/capture": Example("/epcis/capture", "epcis:capture", document(event(2))),
