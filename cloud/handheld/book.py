@@ -1,47 +1,27 @@
 """Takes what handhelds send: once, whatever they say, with the service's word on each."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, insert, select
+from sqlalchemy import Connection, Select, select
 
 from cloud.handheld.base import Judge, Noting
-from cloud.handheld.judge import conflict_of
+from cloud.handheld.batch import Settling
 from cloud.model.database import Database, take_turn
 from cloud.model.handheld import HandheldRecord
 from cloud.model.handheld_tables import handheld_record as table
-from cloud.model.people_tables import account, device
+from cloud.model.people_tables import account
 from cloud.model.principal import Granted, Scope
 from cloud.model.visible import sees_organisation
 from protocols.clock import Clock
 from protocols.errors import RefuseInput
-from protocols.handheld import (
-    RECORD_BYTES_MAX,
-    Answer,
-    Batch,
-    Contact,
-    Inspection,
-    Outcome,
-    Record,
-    Settled,
-    Tag,
-    number_of,
-)
+from protocols.handheld import Answer, Batch, Contact, Settled
 
 TURN = "handheld"
 DEVICE = "device:"
-_record = msgspec.json.Decoder(Record)
 _any = msgspec.json.Decoder()
-
-
-class _Person(msgspec.Struct, frozen=True):
-    id: str
-    account: int | None
-    organisation: str
 
 
 class HandheldBook:
@@ -89,8 +69,8 @@ class HandheldBook:
 
         def work(connection: Connection) -> None:
             take_turn(connection, TURN)
-            settle = partial(self._settle, connection, batch.store, granted)
-            settled[:] = [settle(bytes(raw)) for raw in batch.records]
+            settling = Settling(connection, batch, granted, now_ms=now_ms, judges=self._judges)
+            settled[:] = settling.settle()
 
         def note(connection: Connection) -> None:
             counts = Counter[str](one.outcome for one in settled if one.outcome != "known")
@@ -120,129 +100,6 @@ class HandheldBook:
         query = query.order_by(table.c.id.desc()).limit(limit)
         rows = await self._database.read(lambda c: c.execute(query).mappings().all())
         return [_kept(row) for row in rows]
-
-    def _settle(self, connection: Connection, store: str, granted: Granted, raw: bytes) -> Settled:
-        number, sha256 = number_of(raw) or 0, hashlib.sha256(raw).hexdigest()
-        here = (table.c.store == store) & (table.c.number == number)
-        earlier = connection.execute(select(table).where(here).order_by(table.c.id)).mappings()
-        for row in (rows := earlier.all()):
-            if row["sha256"] == sha256:
-                return _again(row)
-        sender: _Person | None = None
-        record = _read(raw)
-        if isinstance(record, Record):
-            sender, word = self._judge(connection, store, record, granted, taken=bool(rows))
-        else:
-            word = msgspec.structs.replace(record, number=number)
-        new = _row(store, number, sha256, raw, word)
-        new |= _facts(record, sender) if isinstance(record, Record) else {}
-        new |= {"received_at": self._clock.wall_ms(), "carried_by": granted.principal.id}
-        new.setdefault("organisation", granted.principal.organisation or "")
-        connection.execute(insert(table).values(**new))
-        return word
-
-    def _judge(
-        self, connection: Connection, store: str, record: Record, granted: Granted, *, taken: bool
-    ) -> tuple[_Person | None, Settled]:
-        """Return who did it, and the word on it."""
-        if taken:
-            found = "another record of this number: the device was copied, or set to an older state"
-            return None, _refused(record.number, "number_reused", "a new number", found)
-        people = _people(connection, record, granted)
-        sender = people.get(record.person)
-        if sender is None:
-            expected = f"a handheld of {granted.principal.organisation}"
-            return None, _refused(record.number, "unknown_person", expected, record.person)
-        word = conflict_of(connection, record, store, self._clock.wall_ms(), people)
-        judge = self._judges.get(_kind(record))
-        if word is None and judge is not None:
-            word = _carry_out(judge, connection, record, sender)
-        return sender, word or Settled(number=record.number, outcome="taken")
-
-
-def _carry_out(
-    judge: Judge, connection: Connection, record: Record, sender: _Person
-) -> Settled | None:
-    """Do elsewhere what the record asks for; what is refused there leaves nothing behind."""
-    try:
-        with connection.begin_nested():
-            return judge(connection, record, sender)
-    except RefuseInput as refused:
-        return Settled(
-            number=record.number, outcome="conflict", reason=refused.reason, found=refused.detail
-        )
-
-
-def _read(raw: bytes) -> Record | Settled:
-    if len(raw) > RECORD_BYTES_MAX:
-        expected = f"at most {RECORD_BYTES_MAX} bytes"
-        return _refused(0, "too_large", expected, f"{len(raw)} bytes")
-    try:
-        return _record.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        expected, _, found = str(error).partition(", got ")
-        return _refused(0, "bad_record", expected[:300], found[:300])
-
-
-def _refused(number: int, reason: str, expected: str, found: str) -> Settled:
-    return Settled(number=number, outcome="refused", reason=reason, expected=expected, found=found)
-
-
-def _again(row: Mapping[Any, Any]) -> Settled:
-    """Say of a record that is here already what was said then: the answer may have been lost."""
-    outcome: Outcome = "known" if row["outcome"] == "taken" else row["outcome"]
-    words = {name: row[name] for name in ("number", "reason", "expected", "found")}
-    return Settled(outcome=outcome, **words)
-
-
-def _people(connection: Connection, record: Record, granted: Granted) -> dict[str, _Person]:
-    """Return the handhelds that a record names, those of the sender's organisation alone."""
-    named = {record.person}
-    if isinstance(record.what, Inspection):
-        named |= {one.person for one in record.what.signatures}
-    query = select(device.c.id, device.c.account, device.c.organisation)
-    query = query.where(device.c.id.in_(sorted(named)))
-    if not granted.scope.everything:
-        query = query.where(device.c.organisation == granted.principal.organisation)
-    return {
-        row.id: _Person(row.id, row.account, row.organisation) for row in connection.execute(query)
-    }
-
-
-def _kind(record: Record) -> str:
-    return str(record.what.__struct_config__.tag)
-
-
-def _row(store: str, number: int, sha256: str, raw: bytes, word: Settled) -> dict[str, Any]:
-    return {
-        "store": store,
-        "number": number,
-        "sha256": sha256,
-        "person": "",
-        "kind": "",
-        "asset": "",
-        "tag_uid": "",
-        "time_source": "",
-        "outcome": word.outcome,
-        "reason": word.reason,
-        "expected": word.expected,
-        "found": word.found,
-        "body": raw,
-    }
-
-
-def _facts(record: Record, sender: _Person | None) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "person": record.person,
-        "kind": _kind(record),
-        "asset": getattr(record.what, "asset", None) or "",
-        "tag_uid": record.what.uid if isinstance(record.what, Tag) else "",
-        "observed_at": record.observed_at,
-        "time_source": record.time_source,
-    }
-    if sender is not None:
-        facts |= {"account": sender.account, "organisation": sender.organisation}
-    return facts
 
 
 def _kept(row: Mapping[Any, Any]) -> HandheldRecord:

@@ -219,7 +219,7 @@ def _open(path: Path) -> sqlite3.Connection:
     link = sqlite3.connect(path, isolation_level=None, timeout=5)
     try:
         path.chmod(0o600)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
             link.execute(f"PRAGMA {pragma}")
         with closing(link.execute("PRAGMA quick_check")) as checked:
             if checked.fetchone() != ("ok",):

@@ -136,7 +136,9 @@ async def test_bad_record_is_refused_alone_and_kept(book: HandheldBook, database
         b'"text"',
         msgspec.json.encode(record(4)).replace(b'"scan"', b'"theft"'),
         msgspec.json.encode(record(5, Scan(text="x" * 4096), person=WANG))[:-2]
-        + b', "more": "' + b"y" * 33_000 + b'"}}',
+        + b', "more": "'
+        + b"y" * 33_000
+        + b'"}}',
     ]
     words = await take(book, record(1), *bad, record(6))
     assert [one.outcome for one in words] == ["taken", *["refused"] * 4, "taken"]
