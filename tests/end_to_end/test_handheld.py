@@ -90,7 +90,7 @@ async def test_broken_off_again_and_again_each_counts_once(
     device = await two_on(tmp_path / "a", office)
     for number in range(1_500):
         device.scan(f"JL2B{number:07}")
-    for wait_s in (0.05, 0.3, 0.7):
+    for wait_s in (0.05, 0.4):
         run = asyncio.create_task(device.run())
         await asyncio.sleep(wait_s)
         service.child.kill()
