@@ -27,6 +27,15 @@ def router(services: Services, guard: Guard) -> APIRouter:
     async def contact(granted: Annotated[Granted, user]) -> Response:
         return answer(await services.handhelds.contact(granted))
 
+    @routes.get("/rules")
+    async def rules(request: Request, _granted: Annotated[Granted, user]) -> Response:
+        check_names(request.query_params, ())
+        raw, version = services.handhelds.rules()
+        etag = f'"{version}"'
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers={"ETag": etag})
+        return Response(raw, media_type="application/json", headers={"ETag": etag})
+
     @routes.post("/records")
     async def take(request: Request, granted: Annotated[Granted, user]) -> Response:
         batch = read_body(await request.body(), Batch)

@@ -44,6 +44,10 @@ class Handhelds(Protocol):
         """Tell a handheld who it is and what time it is."""
         ...
 
+    def rules(self) -> tuple[bytes, str]:
+        """Return the bytes of the rule book, and its version; RefuseInput `not_found`."""
+        ...
+
     async def take(self, batch: Batch, granted: Granted, noting: Noting) -> Answer:
         """Settle each record of a batch; durable on return."""
         ...

@@ -16,6 +16,7 @@ from cloud.model.people_tables import account
 from cloud.model.principal import Granted, Scope
 from cloud.model.visible import sees_organisation
 from protocols.clock import Clock
+from protocols.cylinders.book import RuleBook, book_bytes
 from protocols.errors import RefuseInput
 from protocols.handheld import Answer, Batch, Contact, Settled
 
@@ -34,6 +35,7 @@ class HandheldBook:
         *,
         offline_grace_s: int,
         judges: Mapping[str, Judge] | None = None,
+        rules: RuleBook | None = None,
     ) -> None:
         """Take records.
 
@@ -42,9 +44,11 @@ class HandheldBook:
             clock: of the service.
             offline_grace_s: so long a handheld may go on without reaching the service.
             judges: by kind of record, what else is done with one that is taken.
+            rules: by which a handheld judges cylinders; None: by those that it has.
 
         """
         self._database, self._clock = database, clock
+        self._rules = rules
         self._grace_s, self._judges = offline_grace_s, dict(judges or {})
 
     async def contact(self, granted: Granted) -> Contact:
@@ -61,6 +65,12 @@ class HandheldBook:
             organisation=principal.organisation or "",
             offline_grace_s=self._grace_s,
         )
+
+    def rules(self) -> tuple[bytes, str]:
+        """Return the bytes of the rule book, and its version; RefuseInput `not_found`."""
+        if self._rules is None:
+            raise RefuseInput("not_found", "this service has no rules of cylinders")
+        return book_bytes(self._rules), self._rules.version
 
     async def take(self, batch: Batch, granted: Granted, noting: Noting) -> Answer:
         """Settle each record by itself; what was taken before is answered as it was then."""

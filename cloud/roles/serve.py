@@ -34,6 +34,8 @@ from cloud.telemetry.base import TelemetryStore
 from cloud.trace.resolver.base import Codes
 from cloud.trace.resolver.book import LinkBook
 from cloud.web import pages
+from protocols.catalog.files import data_root
+from protocols.cylinders.load import load_rules
 
 Latest = Callable[[str], Mapping[str, LatestValue]]
 AssetsOf = Callable[[str], Sequence[str]]
@@ -170,7 +172,8 @@ def _sign_ups(common: Common) -> SignUpDesk:
 
 def _handhelds(common: Common) -> HandheldBook:
     grace_s = common.settings.accounts.offline_grace_s
-    return HandheldBook(common.state_db, common.clock, offline_grace_s=grace_s)
+    rules = load_rules(data_root() / "cylinders", common.overlay())
+    return HandheldBook(common.state_db, common.clock, offline_grace_s=grace_s, rules=rules)
 
 
 def _rules_of_data(common: Common) -> RulesOfData:

@@ -133,8 +133,11 @@ class Session:
             pin=_hash(pin, salt),
         )
         kept = msgspec.structs.replace(self._now, members=(*others, member), revoked=False)
-        self._keep(msgspec.structs.replace(kept, offline_grace_s=told.offline_grace_s))
-        self._on, self._touched_at = member.id, self._time.now().at_ms
+        now_ms = self._time.now().at_ms  # the code was turned into a token just now
+        self._keep(
+            msgspec.structs.replace(kept, offline_grace_s=told.offline_grace_s, contact_at=now_ms)
+        )
+        self._on, self._touched_at = member.id, now_ms
         return member
 
     def sign_on(self, person: str, pin: str) -> Member:

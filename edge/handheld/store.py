@@ -159,6 +159,13 @@ class Store:
         """Return what was done here about one asset, the newest first."""
         return list(self._find("asset = ? ORDER BY number DESC LIMIT ?", (asset, limit)))
 
+    def shelf(self, place: str) -> frozenset[str]:
+        """Return what was on a shelf when it was counted here last; nothing where it never was."""
+        known = self.kept(f"shelf {place}")
+        return (
+            frozenset() if known is None else frozenset(msgspec.json.decode(known, type=list[str]))
+        )
+
     def get(self, number: int) -> KeptRecord | None:
         """Return one record."""
         return next(iter(self._find("number = ?", (number,))), None)

@@ -109,7 +109,7 @@ def identify(text: str, schemes: SchemeRegistry, known: Knowledge) -> Identified
 def as_cylinder(text: str) -> str | None:
     """Return the asset id of a text that somebody says, or an address tells, is a cylinder's code.
 
-    Stations number their cylinders as they like; such a code fits no scheme. None: it cannot be one.
+    Stations number their cylinders as they like; such a code fits no scheme. None: it is none.
     """
     plain = text.strip()
     link = parse_asset_link(plain) if is_link(plain) else None

@@ -19,6 +19,7 @@ COMPOSITION_ROOTS = {
         "check",
         "doctor",
         "probe",
+        "scan",
         "status",
         "watch",
     },
