@@ -27,6 +27,15 @@ HOUR_MS = 3_600_000
 TICK_S = 1.0
 
 
+class Line(Input):
+    """The line to write in; empty at once, for a scanner types on before the last text is taken."""
+
+    async def action_submit(self) -> None:
+        """Give what was written to the page."""
+        written, self.value = self.value, ""
+        self.post_message(Input.Submitted(self, written))
+
+
 class Page(Screen[None]):
     """One screen: where we stand, what is shown, a line to write in, the keys."""
 
@@ -43,6 +52,7 @@ class Page(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.said = ""
+        self._shown: dict[str, Text] = {}
 
     @property
     def hand(self) -> "HandApp":
@@ -70,7 +80,7 @@ class Page(Screen[None]):
         with VerticalScroll(id="body", can_focus=False):
             yield Static(id="shown")
         yield Static(id="said")
-        yield Input(id="line", password=self.secret)
+        yield Line(id="line", password=self.secret)
         yield Static(id="keys")
 
     def on_mount(self) -> None:
@@ -86,13 +96,18 @@ class Page(Screen[None]):
         """Show everything anew."""
         if not self.is_mounted:
             return
-        self.query_one("#status", Static).update(self.hand.status())
-        self.query_one("#shown", Static).update(self.body())
-        said = self.query_one("#said", Static)
-        said.update(Text(self.said, "bold"))
-        said.display = bool(self.said)
+        self._put("status", self.hand.status())
+        self._put("shown", self.body())
+        self._put("said", Text(self.said, "bold"))
+        self._put("keys", Text(self.words(self.keys)))
+        self.query_one("#said").display = bool(self.said)
         self.query_one("#line", Input).password = self.secret
-        self.query_one("#keys", Static).update(Text(self.words(self.keys)))
+
+    def _put(self, where: str, text: Text) -> None:
+        """Write a part anew where it has changed: a screen that is painted wears the battery."""
+        if self._shown.get(where) != text:
+            self._shown[where] = text
+            self.query_one(f"#{where}", Static).update(text)
 
     def body(self) -> Text:
         """Return what is shown."""
@@ -103,7 +118,6 @@ class Page(Screen[None]):
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take a line; what is refused is said, and nothing else happens."""
-        event.input.value = ""
         self.said = ""
         self.desk.session.touch()
         try:

@@ -344,6 +344,14 @@ def test_both_languages_have_the_same_words_that_fit() -> None:
             assert all(cell_len(line) <= SIZE[0] for line in text.splitlines()), key
 
 
+async def test_scans_that_come_in_one_burst_are_all_taken(tmp_path: Path) -> None:
+    async with driven(tmp_path) as driver:
+        await sign_on(driver)
+        keys = [*"3", "enter", *"A", "enter", *"JL2B01", "enter", *"JL2B02", "enter", *"JL2B03"]
+        await driver.press(*keys, "enter", "5", "enter")
+        driver.shows("已保存 #1", "多出 3")
+
+
 async def test_reader_of_the_device_is_heard_on_every_screen(tmp_path: Path) -> None:
     async with driven(tmp_path) as driver:
         await sign_on(driver)
