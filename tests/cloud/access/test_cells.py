@@ -24,6 +24,7 @@ from tests.support.cells import (
     reaches_all,
     things,
 )
+from tests.support.handheld_cells import HANDHELD_PROBES
 from tests.support.http_services import open_world
 from tests.support.organisation_cells import ORGANISATION_PROBES
 from tests.support.trace_cells import TRACE_PROBES
@@ -225,6 +226,7 @@ async def test_every_call_that_is_served_has_a_probe_here(city: City) -> None:
     for route in guarded_routes(city.app.routes):
         served |= calls_of(route)
     probed = {*PROBES, *ORGANISATION_PROBES, *ACCOUNT_PROBES, *TRACE_PROBES}
+    probed |= set(HANDHELD_PROBES)
     assert served - {OPEN} == probed
     assert probed <= set(load_calls())
 
