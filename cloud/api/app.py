@@ -16,6 +16,7 @@ from cloud.api import (
     enrolment,
     feed,
     gateways,
+    handheld,
     health,
     lineage,
     links,
@@ -53,7 +54,7 @@ def create_app(services: Services) -> FastAPI:
     for resource in (*resources, feed, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_imports, cylinder_records)
-    for resource in (data_rules, lineage, links, partners, *things):
+    for resource in (data_rules, lineage, links, partners, handheld, *things):
         app.include_router(resource.router(services, guard))
     app.include_router(resolver.router(services))
     app.include_router(rollouts.files(services))

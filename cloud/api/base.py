@@ -18,6 +18,7 @@ from cloud.api.rates import Rates
 from cloud.api.sockets import Sockets
 from cloud.audit.base import Audit
 from cloud.cylinders.base import CylinderDesks
+from cloud.handheld.base import Handhelds
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.audit import Entry, entry_of
@@ -336,6 +337,7 @@ class Services:
     access: Access
     accounts: Accounts
     devices: Devices
+    handhelds: Handhelds
     own: OwnAccount
     audit: Audit
     organisations: Organisations

@@ -13,6 +13,8 @@ from protocols.errors import RefuseInput
 BODY_BYTES_MAX = 64 * 1024
 CONFIG_BYTES_MAX = 512 * 1024
 """A site file with its data files; what is signed in the end has a bound of its own."""
+RECORDS_BYTES_MAX = 512 * 1024
+"""A batch of a handheld, with its punctuation."""
 CAPTURE_BYTES_MAX = 32 * 1024 * 1024
 """A document of events."""
 IMPORT_BYTES_MAX = 16 * 1024 * 1024
@@ -111,6 +113,8 @@ def _bounds(path: str) -> tuple[int, float]:
         return IMPORT_BYTES_MAX, CAPTURE_S
     if path.startswith(PARTNER_EVENTS):
         return PARTNER_EVENTS_BYTES_MAX, BODY_S
+    if path == "/api/v1/handheld/records":
+        return RECORDS_BYTES_MAX, BODY_S
     return CONFIG_BYTES_MAX if path.endswith("/config") else BODY_BYTES_MAX, BODY_S
 
 

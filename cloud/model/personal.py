@@ -12,6 +12,7 @@ from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset
 from cloud.model.cylinder import CylinderRecord
 from cloud.model.cylinder_records import VehicleRecord
+from cloud.model.handheld import HandheldRecord
 from cloud.model.organisation import Organisation
 from cloud.model.permissions import Word
 from cloud.model.remote import CommandEntry, ConfigPush, Rollout
@@ -51,6 +52,7 @@ THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     CommandEntry: ("command", lambda one: f"gateway:{one.gateway_id}"),
     ConfigPush: ("config_push", lambda one: f"gateway:{one.gateway_id}"),
     Handheld: ("device", lambda one: f"device:{one.id}"),
+    HandheldRecord: ("handheld_record", lambda one: f"handheld:{one.store}"),
     Account: ("account", lambda one: f"account:{one.id}"),
     Organisation: ("organisation", lambda one: f"organisation:{one.id}"),
     Rollout: ("rollout", lambda one: f"rollout:{one.id}"),

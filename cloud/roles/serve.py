@@ -11,6 +11,7 @@ from cloud.access.passwords import hash_password
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
 from cloud.feed.sse import stream
+from cloud.handheld.book import HandheldBook
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
@@ -35,6 +36,8 @@ from cloud.telemetry.base import TelemetryStore
 from cloud.trace.resolver.base import Codes
 from cloud.trace.resolver.book import LinkBook
 from cloud.web import pages
+from protocols.catalog.files import data_root
+from protocols.cylinders.load import load_rules
 
 Latest = Callable[[str], Mapping[str, LatestValue]]
 AssetsOf = Callable[[str], Sequence[str]]
@@ -94,6 +97,7 @@ class ServeRole:
             access=common.access,
             accounts=common.accounts,
             devices=common.devices,
+            handhelds=_handhelds(common),
             own=OwnAccount(common.clock, common.access),
             audit=self._audit.book,
             sign_on=self._sign_on,
@@ -178,6 +182,12 @@ def _sign_ups(common: Common) -> SignUpDesk:
         hash_password=hash_password,
         new_id=lambda: f"firm-{secrets.token_hex(6)}",
     )
+
+
+def _handhelds(common: Common) -> HandheldBook:
+    grace_s = common.settings.accounts.offline_grace_s
+    rules = load_rules(data_root() / "cylinders", common.overlay())
+    return HandheldBook(common.state_db, common.clock, offline_grace_s=grace_s, rules=rules)
 
 
 def _rules_of_data(common: Common) -> RulesOfData:

@@ -20,6 +20,7 @@ COMPOSITION_ROOTS = {
         "doctor",
         "probe",
         "station",
+        "scan",
         "status",
         "watch",
     },

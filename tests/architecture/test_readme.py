@@ -13,7 +13,12 @@ import typer
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [README, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))]
-MODULES = {"suyuan-edge": "edge", "suyuan-cloud": "cloud", "suyuan-sim": "simulators"}
+MODULES = {
+    "suyuan-edge": "edge.__main__",
+    "suyuan-cloud": "cloud.__main__",
+    "suyuan-scan": "edge.scan",
+    "suyuan-sim": "simulators.__main__",
+}
 
 
 def _shell_lines() -> list[str]:
@@ -38,7 +43,7 @@ def _commands() -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("command", _commands(), ids=" ".join)
 def test_program_knows_command_and_options(command: tuple[str, ...]) -> None:
     program, *words = command
-    app = importlib.import_module(f"{MODULES[program]}.__main__").app
+    app = importlib.import_module(MODULES[program]).app
     found: Any = typer.main.get_command(app)
     while words and getattr(found, "commands", None):
         assert words[0] in found.commands, f"{program} has no {words[0]}"

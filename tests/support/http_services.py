@@ -30,6 +30,7 @@ from cloud.cylinders.imports import Imports
 from cloud.cylinders.inspections import Inspections
 from cloud.cylinders.permits import Permits
 from cloud.cylinders.vehicles import Vehicles
+from cloud.handheld.book import HandheldBook
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
@@ -54,7 +55,9 @@ from cloud.trace.resolver.book import LinkBook
 from cloud.trust import signing
 from cloud.trust.base import Trust
 from cloud.web.pages import mount
+from protocols.catalog.files import data_root
 from protocols.clock import Clock, ManualClock, SystemClock
+from protocols.cylinders.load import load_rules
 from protocols.errors import RefuseInput
 from protocols.readings import Value
 from tests.support.retention import shipped_rules
@@ -297,6 +300,9 @@ async def open_world(
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
         accounts=AccountDesk(database, clock, access, organisations),
+        handhelds=HandheldBook(
+            database, clock, offline_grace_s=3 * 86_400, rules=load_rules(data_root() / "cylinders")
+        ),
         devices=DeviceDesk(database, clock, access, organisations),
         own=OwnAccount(clock, access),
         organisations=organisations,

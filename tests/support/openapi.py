@@ -34,6 +34,7 @@ from cloud.model.cylinder import CylinderEntry
 from cloud.model.cylinder_records import PermitBody, VehicleFile
 from cloud.model.registering import AssetBody
 from protocols.enrolment import EnrolRequest, RenewRequest
+from protocols.handheld import Batch
 from tests.support.epcis_bodies import ITEM, document, event
 
 BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
@@ -53,6 +54,7 @@ BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("put", "/api/v1/prefixes/{prefix}"): PrefixBody,
     ("post", "/api/v1/partners"): PartnerBody,
     ("put", "/api/v1/partners/{partner_id}"): PartnerBody,
+    ("post", "/api/v1/handheld/records"): Batch,
     ("post", "/api/v1/redeem"): RedeemBody,
     ("post", "/api/v1/keys"): KeyBody,
     ("post", "/api/v1/me/password"): PasswordBody,

@@ -26,6 +26,7 @@ from tests.support.cells import (
     things,
 )
 from tests.support.cylinder_cells import CYLINDER_PROBES
+from tests.support.handheld_cells import HANDHELD_PROBES
 from tests.support.http_services import open_world
 from tests.support.organisation_cells import ORGANISATION_PROBES
 from tests.support.trace_cells import TRACE_PROBES
@@ -228,6 +229,7 @@ async def test_every_call_that_is_served_has_a_probe_here(city: City) -> None:
         served |= calls_of(route)
     probed = {*PROBES, *ORGANISATION_PROBES, *ACCOUNT_PROBES, *TRACE_PROBES}
     probed |= {*CYLINDER_PROBES, "permits.write"}
+    probed |= set(HANDHELD_PROBES)
     assert served - {OPEN} == probed
     assert probed <= set(load_calls())
 

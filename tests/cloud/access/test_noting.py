@@ -88,6 +88,7 @@ PARTNER = {
     "credential": {"value": f"Bearer {MARK}"},
     "push": {},
 }
+STORE = "5" * 32
 ROLLOUT = {"serial": 1, "gateways": [GATEWAY]}
 
 
@@ -318,6 +319,11 @@ EXAMPLES = {
         by="account:1",
         organisation="firm-a",
         call="devices.write",
+    ),
+    "POST /api/v1/handheld/records": Example(
+        "/api/v1/handheld/records",
+        f"handheld:{STORE}",
+        {"store": STORE, "records": [{"number": 1, "person": MARK}]},
     ),
     "DELETE /api/v1/devices/{device_id}": Example(f"/api/v1/devices/{DEVICE}", f"device:{DEVICE}"),
     "POST /epcis/capture": Example("/epcis/capture", "epcis:capture", document(event(2))),

@@ -1,0 +1,64 @@
+"""Handhelds at work: who am I, and here is what was done. Issuing them is in `devices`."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from cloud.api.base import Services
+from cloud.api.bodies import read_body
+from cloud.api.guard import Guard
+from cloud.api.parameters import check_names, whole
+from cloud.api.render import answer, page, timed_fields
+from cloud.model.database import Work
+from cloud.model.principal import Granted
+from protocols.handheld import Batch
+
+LIMIT = 500
+ID_MAX = 10**15
+
+
+def router(services: Services, guard: Guard) -> APIRouter:
+    """Build /api/v1/handheld."""
+    routes = APIRouter(prefix="/api/v1/handheld")
+    user, reader = Depends(guard("handheld.use")), Depends(guard("handheld.read"))
+
+    @routes.get("")
+    async def contact(granted: Annotated[Granted, user]) -> Response:
+        return answer(await services.handhelds.contact(granted))
+
+    @routes.get("/rules")
+    async def rules(request: Request, _granted: Annotated[Granted, user]) -> Response:
+        check_names(request.query_params, ())
+        raw, version = services.handhelds.rules()
+        etag = f'"{version}"'
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers={"ETag": etag})
+        return Response(raw, media_type="application/json", headers={"ETag": etag})
+
+    @routes.post("/records")
+    async def take(request: Request, granted: Annotated[Granted, user]) -> Response:
+        batch = read_body(await request.body(), Batch)
+
+        def noting(subject: str, counts: Mapping[str, int]) -> Work:
+            return services.noted(granted, subject, **counts)
+
+        return answer(await services.handhelds.take(batch, granted, noting))
+
+    @routes.get("/records")
+    async def find(request: Request, granted: Annotated[Granted, reader]) -> Response:
+        query = request.query_params
+        check_names(query, ("asset", "outcome", "before_id", "limit"))
+        limit = whole(query, "limit", 100, low=1, high=LIMIT)
+        found = await services.handhelds.find(
+            granted.scope,
+            asset=query.get("asset"),
+            outcome=query.get("outcome"),
+            before_id=whole(query, "before_id", ID_MAX, low=1, high=ID_MAX),
+            limit=limit + 1,
+        )
+        await services.shown(granted, *found[:limit])
+        more = {"before_id": found[limit - 1].id} if len(found) > limit else {}
+        return page([timed_fields(one) for one in found[:limit]], request=request, next_page=more)
+
+    return routes

@@ -1,0 +1,65 @@
+"""What the HTTP side and the composition root need of the records of handhelds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from cloud.model.database import Work
+from cloud.model.handheld import HandheldRecord
+from cloud.model.principal import Granted, Scope
+from protocols.handheld import Answer, Batch, Contact, Record, Settled
+
+Noting = Callable[[str, Mapping[str, int]], Work]
+"""Makes the audit's entry of a batch from its subject and how many records became what."""
+
+
+class Sender(Protocol):
+    """Who did the work that a record tells of, as the service knows the person."""
+
+    @property
+    def id(self) -> str:
+        """Of the handheld."""
+        ...
+
+    @property
+    def account(self) -> int | None:
+        """Whose it is."""
+        ...
+
+    @property
+    def organisation(self) -> str:
+        """Of the account."""
+        ...
+
+
+Judge = Callable[[Connection, Record, Sender], Settled | None]
+"""Carries a record out elsewhere, in the transaction that keeps it; a word when it cannot be."""
+
+
+class Handhelds(Protocol):
+    """The records, kept once."""
+
+    async def contact(self, granted: Granted) -> Contact:
+        """Tell a handheld who it is and what time it is."""
+        ...
+
+    def rules(self) -> tuple[bytes, str]:
+        """Return the bytes of the rule book, and its version; RefuseInput `not_found`."""
+        ...
+
+    async def take(self, batch: Batch, granted: Granted, noting: Noting) -> Answer:
+        """Settle each record of a batch; durable on return."""
+        ...
+
+    async def find(
+        self,
+        scope: Scope,
+        *,
+        asset: str | None = None,
+        outcome: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[HandheldRecord]:
+        """Return records of the organisations in scope, the latest received first."""
+        ...
