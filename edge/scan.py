@@ -5,13 +5,16 @@ import os
 import random
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import httpx
+import msgspec
 import typer
 
+from edge.building import build_all
 from edge.handheld.app import HandApp
 from edge.handheld.desk import Desk, Known
 from edge.handheld.link import Link, check_server
@@ -21,6 +24,8 @@ from edge.handheld.store import Store
 from edge.handheld.sync import Report, Sync
 from edge.handheld.timing import HandTime
 from edge.lock import only_one
+from edge.setup import Setup, load_setup
+from edge.sources.base import Sample, Scanned, Source
 from edge.uplink.backoff import Backoff
 from protocols.catalog.divisions import load_divisions
 from protocols.catalog.files import data_root
@@ -50,6 +55,10 @@ def scan(
     overlay: Annotated[
         Path | None, typer.Option(help="Folder with cylinders/, inspections/, … of this city")
     ] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(help="Site file (TOML) with the readers and scanners that do not type"),
+    ] = None,
     language: Annotated[str, typer.Option(help="zh or en, until somebody chooses")] = "zh",
     time_zone: Annotated[
         str, typer.Option(help="In which a day begins and ends")
@@ -60,7 +69,15 @@ def scan(
         check_server(server)
         with only_one(state):
             asyncio.run(
-                _run(state, server, ca_file, overlay, "en" if language == "en" else "zh", time_zone)
+                _run(
+                    state,
+                    server,
+                    ca_file,
+                    overlay,
+                    language="en" if language == "en" else "zh",
+                    time_zone=time_zone,
+                    setup=None if site is None else load_setup(site, overlay),
+                )
             )
     except FixConfiguration as error:
         for fault in error.faults:
@@ -76,8 +93,10 @@ async def _run(
     server: str,
     ca_file: Path | None,
     overlay: Path | None,
+    *,
     language: Literal["zh", "en"],
     time_zone: str,
+    setup: Setup | None,
 ) -> None:
     context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
     async with httpx.AsyncClient(verify=context) as client:
@@ -88,9 +107,36 @@ async def _run(
         try:
             backoff = Backoff(random.Random())  # noqa: S311  # jitter
             hand = HandApp(desk, first_page, language=language, wait_s=_waiting(desk, backoff))
-            await hand.run_async()
+            async with asyncio.TaskGroup() as group:
+                reading = [
+                    group.create_task(source.run(partial(heard, hand)))
+                    for source in ([] if setup is None else readers_of(setup))
+                ]
+                await hand.run_async()
+                for one in reading:
+                    one.cancel()
         finally:
             desk.store.close()
+
+
+def readers_of(setup: Setup) -> list[Source]:
+    """Return the readers and scanners of a site; FixConfiguration for one that cannot be read."""
+    site = msgspec.structs.replace(setup.site, buses=(), scales=())
+    sources, faults = build_all(site, setup.catalog, SystemClock(), random.Random())  # noqa: S311
+    if faults:
+        raise FixConfiguration(faults)
+    return sources
+
+
+def heard(hand: HandApp, seen: Sample | Scanned) -> None:
+    """Give the screen what a reader saw: the cylinder that it names, else its tag, else a code."""
+    if isinstance(seen, Scanned):
+        codes = {one.scheme: one.value for one in reversed(seen.codes)}
+        if "cylinder" in codes:
+            hand.scanned(f"cylinder:{codes['cylinder']}")
+        else:  # a bar code that nobody has read yet is told apart by the screens, as one that types
+            scheme, value = seen.codes[0].scheme, seen.codes[0].value
+            hand.scanned(codes.get("tag_uid", value if scheme == "raw" else f"{scheme}:{value}"))
 
 
 def build_desk(

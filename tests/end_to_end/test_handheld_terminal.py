@@ -1,16 +1,18 @@
 """`suyuan-scan` as a process in a terminal: let in, two people, killed, sent, lost."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.support.handhelds import PINS, Office
+from tests.support.scanners import SerialRig
 from tests.support.service_process import service_process
 from tests.support.terminal import Terminal
 
 pytestmark = pytest.mark.end_to_end
-F1, F5 = "\x1bOP", "\x1b[15~"
+F5 = "\x1b[15~"
 
 
 @pytest.fixture
@@ -24,9 +26,20 @@ def office(tmp_path: Path) -> Iterator[Office]:
         office.close()
 
 
-def switch_on(folder: Path, office: Office) -> Terminal:
+SITE = """schema = 1
+gateway_id = "hand-1"
+[uplink]
+broker = "mqtt://127.0.0.1:1"
+[[scanners]]
+id = "gun"
+kind = "barcode_serial"
+device = "DEVICE"
+"""
+
+
+def switch_on(folder: Path, office: Office, *more: str) -> Terminal:
     state = str(folder / "hand")
-    return Terminal(["edge.scan", "--state", state, "--server", office.address])
+    return Terminal(["edge.scan", "--state", state, "--server", office.address, *more])
 
 
 def let_in(terminal: Terminal, office: Office, name: str) -> None:
@@ -65,3 +78,22 @@ def test_handheld_from_its_first_code_to_the_day_it_is_lost(tmp_path: Path, offi
     again.press(F5)
     again.wait_for("挂失停用")
     again.close()
+
+
+def test_scanner_on_a_serial_line_is_heard(tmp_path: Path, office: Office) -> None:
+    scanner = SerialRig(tmp_path)
+    scanner.plug()
+    site = tmp_path / "site.toml"
+    site.write_text(SITE.replace("DEVICE", scanner.device))
+    terminal = switch_on(tmp_path, office, "--site", str(site))
+    terminal.wait_for("本机未启用")
+    let_in(terminal, office, "李四")
+    for _ in range(30):
+        scanner.scan("23102299920240017")
+        with suppress(TimeoutError):
+            terminal.wait_for("未知气瓶", timeout_s=2)
+            break
+    else:
+        raise AssertionError("the scanner is not heard")
+    terminal.close()
+    scanner.close()

@@ -299,12 +299,7 @@ async def open_world(
         ready=lambda: world[0].ready,
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
-        accounts=AccountDesk(database, clock, access, organisations),
-        handhelds=HandheldBook(
-            database, clock, offline_grace_s=3 * 86_400, rules=load_rules(data_root() / "cylinders")
-        ),
-        devices=DeviceDesk(database, clock, access, organisations),
-        own=OwnAccount(clock, access),
+        **_people(database, clock, access, organisations),
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
@@ -405,3 +400,16 @@ def entrapment(clock: Clock | ManualClock, alarm_id: int = 1, **fields: object) 
         },
     )
     return msgspec.structs.replace(alarm, **fields)
+
+
+def _people(
+    database: Database, clock: Clock, access: AccessBook, organisations: OrganisationBook
+) -> dict[str, Any]:
+    """Make the desks of accounts and of handhelds."""
+    rules = load_rules(data_root() / "cylinders")
+    return {
+        "accounts": AccountDesk(database, clock, access, organisations),
+        "handhelds": HandheldBook(database, clock, offline_grace_s=3 * 86_400, rules=rules),
+        "devices": DeviceDesk(database, clock, access, organisations),
+        "own": OwnAccount(clock, access),
+    }
