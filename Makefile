@@ -18,7 +18,7 @@ PEERS ?= lines,points,batch,single
 LENGTH = $(if $(filter command,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
 .PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards \
-    campaign-audit campaign-field soak bench-field bench-edge bench-cloud bench-catchup bench-growth bench-engines bench-trace wheelhouse lock format clean
+    campaign-audit campaign-field soak bench-field bench-edge bench-cloud bench-catchup bench-growth bench-engines bench-trace bench-cylinders wheelhouse lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -113,6 +113,12 @@ bench-trace: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.validation
 	$(BIN)/python -m tests.benchmarks.trace_store --batches $(BATCHES) $(if $(FOLDER),--folder $(FOLDER))
 	$(BIN)/python -m tests.benchmarks.lineage --batches $(BATCHES) --sql
+
+## bench-cylinders: verdicts, the due list of a million, snapshots of 300,000, from tag to gun; on a quiet machine
+bench-cylinders: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.cylinders
+	$(BIN)/python -m tests.benchmarks.snapshot
+	$(BIN)/python -m tests.benchmarks.gate
 
 ## bench-growth: cost per value and memory per lift from 1,000 to 40,000 lifts; RUNS=3 SECONDS=20
 bench-growth: $(VENV)/.dev
