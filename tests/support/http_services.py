@@ -299,7 +299,7 @@ async def open_world(
         ready=lambda: world[0].ready,
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
-        **_people(database, clock, access, organisations),
+        **_desks(database, clock, access, organisations),
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
@@ -402,7 +402,7 @@ def entrapment(clock: Clock | ManualClock, alarm_id: int = 1, **fields: object) 
     return msgspec.structs.replace(alarm, **fields)
 
 
-def _people(
+def _desks(
     database: Database, clock: Clock, access: AccessBook, organisations: OrganisationBook
 ) -> dict[str, Any]:
     """Make the desks of accounts and of handhelds."""
