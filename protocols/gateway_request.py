@@ -13,7 +13,7 @@ AT_HEADER = "Suyuan-At"
 SIGNATURE_HEADER = "Suyuan-Signature"
 """ECDSA with SHA-256 over `request_to_sign`, in hexadecimal."""
 APART_MAX_MS = 10 * 60_000
-"""A question that is older or younger by more is refused: `bad_time`."""
+"""A question that is older or younger by more is refused: `bad_clock`."""
 
 
 class Proof(NamedTuple):

@@ -24,7 +24,7 @@ STATUS_OF = {
     "bad_certificate": 403,
     "certificate_revoked": 403,
     "certificate_expired": 403,
-    "bad_time": 403,
+    "bad_clock": 403,
     "no_authority": 404,
     "not_acknowledgeable": 409,
     "finished": 409,

@@ -202,7 +202,7 @@ class TrustDesk:
 
         Raises:
             RefuseInput: `too_many_attempts`, `bad_certificate`, `certificate_revoked`,
-                `certificate_expired` (beyond the grace), `bad_time`.
+                `certificate_expired` (beyond the grace), `bad_clock`.
 
         """
         self._check_turn(address)
@@ -347,7 +347,7 @@ class TrustDesk:
         if known.revoked_at is not None:
             raise RefuseInput("certificate_revoked", "it was revoked")
         if abs(self._clock.wall_ms() - proof.at) > APART_MAX_MS:
-            raise RefuseInput("bad_time", f"it is {iso(self._clock.wall_ms())} here")
+            raise RefuseInput("bad_clock", f"it is {iso(self._clock.wall_ms())} here")
         return gateway
 
     def _renew(

@@ -168,7 +168,7 @@ async def test_a_question_holds_for_ten_minutes_and_for_itself_alone(site: Site)
         assert await refused(f"{path}/{'0' * 64}") == "not_found"
         assert await refused(f"{path}/book.json") == "not_found"
         site.bureau.clock.advance(APART_MAX_MS + 1)
-        assert await refused(f"{path}?have=0") == "bad_time"
+        assert await refused(f"{path}?have=0") == "bad_clock"
 
 
 async def test_a_fetch_goes_on_where_a_start_broke_it_off(site: Site) -> None:
