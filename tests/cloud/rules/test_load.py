@@ -88,7 +88,7 @@ def test_faults_of_all_files_are_told(tmp_path: Path) -> None:
             'kind = "elevator"',
             'kind = "balloon"',
             "kind",
-            "one of elevator, gateway, scale, service",
+            "one of elevator, filling_gun, gateway, scale, service",
         ),
         ("speed >", "velocity >", "expr", "velocity"),
         ("speed > 3.0", "speed > ", "expr", "CEL"),

@@ -38,7 +38,7 @@ def test_points_of_a_lift_are_those_of_the_standard_and_ours() -> None:
 
 
 def test_kinds_are_those_with_a_file() -> None:
-    assert set(kinds()) == {"elevator", "gateway", "scale", "service"}
+    assert set(kinds()) == {"elevator", "filling_gun", "gateway", "scale", "service"}
     assert set(load_points("gateway")) == {"online", "key_conflict"}
     assert set(load_points("service")) == {"broker_connected", "data_taken"}
     for kind in ("escalator", "", "../points/elevator"):
@@ -110,6 +110,7 @@ def test_data_files_of_an_overlay_replace_the_shipped(tmp_path: Path) -> None:
     assert found == {
         "a.toml": False,
         "elevator.toml": True,
+        "filling_gun.toml": True,
         "gateway.toml": False,
         "scale.toml": True,
         "service.toml": True,
