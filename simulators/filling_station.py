@@ -264,14 +264,13 @@ async def _first_weight(watch: Watch, platform: Platform) -> None:
 async def _all_arrived(story: Story, watch: Watch, platform: Platform) -> None:
     """Wait for the last; then there is exactly one scan of each place for each cylinder."""
     wanted = 3 * len(story.cylinders)
+    weights = {round(one.tare_kg + one.charge_kg, 2) for one in story.cylinders}
 
     async def there() -> bool | None:
-        return True if len(watch.scans) >= wanted else None
+        seen = {round(one, 2) for one in watch.weights}
+        return True if len(watch.scans) >= wanted and weights <= seen else None
 
-    await until(there, timeout_s=ARRIVES_S, what=f"{wanted} scans", alive=platform.check)
-    weights = {round(one.tare_kg + one.charge_kg, 2) for one in story.cylinders}
-    missing = weights - {round(one, 2) for one in watch.weights}
-    if len(watch.scans) != wanted or missing:
-        raise StopService(
-            f"{len(watch.scans)} scans, expected {wanted}; weights lacking: {missing}"
-        )
+    what = f"{wanted} scans and the weights {sorted(weights)}"
+    await until(there, timeout_s=ARRIVES_S, what=what, alive=platform.check)
+    if len(watch.scans) != wanted:
+        raise StopService(f"{len(watch.scans)} scans, expected {wanted}")
