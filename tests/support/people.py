@@ -81,6 +81,7 @@ class Door:
             "categories": json.dumps(list(categories)),
             "contact": "{}",
             "quotas": quotas,
+            "tolerances": "standard",
             "state": state,
             "applied_at": now_ms,
             "reason": "",

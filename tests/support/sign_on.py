@@ -267,6 +267,7 @@ async def add_people(world: World, issuer: str) -> int:
         "name": "市场监管局",
         **dict.fromkeys(("districts", "categories"), "[]"),
         **dict.fromkeys(("contact", "quotas"), "{}"),
+        "tolerances": "standard",
         "state": "active",
         **dict.fromkeys(("applied_at", "repeated", "updated_at"), 0),
         "reason": "",
