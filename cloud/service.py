@@ -193,6 +193,7 @@ class Service:
             cert_file=tls.cert_file,
             key_file=tls.key_file,
             proxies=list(self._settings.http.trusted_proxies),
+            sockets=self._settings.http.sockets,
         )
 
     def _redirecting(self) -> "list[_QuietServer]":
@@ -201,7 +202,9 @@ class Service:
             return []
         where = host_and_port(tls.redirect_from, "tls.redirect_from")
         app = HttpsOnly(self._settings.base_url)
-        return [_QuietServer(server_config(app, where, cert_file="", key_file="", proxies=[]))]
+        sockets = self._settings.http.sockets
+        config = server_config(app, where, cert_file="", key_file="", proxies=[], sockets=sockets)
+        return [_QuietServer(config)]
 
     def _own_ledger(self, gateway: str) -> Sequence[SpoolLedger] | None:
         return self._ingest.ledger(gateway) if self._ingest else None

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from cloud.api.rates import Rates
+from cloud.api.sockets import Sockets
 from cloud.ingest.subscriber import BrokerAddress
 from cloud.model.permissions import load_roles
 from cloud.oidc.settings import Provider, check_providers
@@ -74,6 +75,8 @@ class TraceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     events_from_scans: bool = True
     """Scans at a known step become events; see docs/epcis-field.md."""
+    partners_over_http: bool = False
+    """Whether another repository may be reached without TLS; see docs/epcis-exchange.md."""
 
 
 class RetentionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,6 +141,7 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     """Addresses and networks whose word counts for who asks and whether by https."""
     rates: Rates = Rates()
+    sockets: Sockets = Sockets()
 
     def __post_init__(self) -> None:
         """Refuse a proxy that would be trusted by no address."""

@@ -19,6 +19,7 @@ from cloud.api import (
     me,
     open_data,
     organisations,
+    partners,
     problems,
     readings,
     remote,
@@ -42,12 +43,12 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(RateLimit, rates=services.rates, clock=services.clock)
     app.add_middleware(EpcisBorder)
     app.add_middleware(SecurityHeaders)
-    guard = guard_of(services.access)
+    guard = guard_of(services.access, services.base_url)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
     app.include_router(accounts.keys_router(services, guard))
     for resource in (*resources, feed, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
-    for resource in (data_rules, lineage, links):
+    for resource in (data_rules, lineage, links, partners):
         app.include_router(resource.router(services, guard))
     app.include_router(resolver.router(services))
     app.include_router(rollouts.files(services))

@@ -15,6 +15,7 @@ from msgspec import Struct
 from cloud.access.base import Access, Accounts, Devices, OwnAccount
 from cloud.api.epcis.base import Trace
 from cloud.api.rates import Rates
+from cloud.api.sockets import Sockets
 from cloud.audit.base import Audit
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
@@ -334,6 +335,7 @@ class Services:
     """None: nobody signs on elsewhere."""
     clock: Clock
     rates: Rates = field(default_factory=Rates)
+    sockets: Sockets = field(default_factory=Sockets)
     stopping: asyncio.Event
     base_url: str = ""
     """As people and devices reach the service; empty: as the request says."""

@@ -19,7 +19,8 @@ class HostCookies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, in plain HTTP as it is."""
-        if scope["type"] != "http" or not (self._behind_tls or scope["scheme"] == "https"):
+        by_tls = self._behind_tls or scope.get("scheme") in ("https", "wss")
+        if scope["type"] not in ("http", "websocket") or not by_tls:
             await self._app(scope, receive, send)
             return
 

@@ -15,6 +15,9 @@ CONFIG_BYTES_MAX = 512 * 1024
 """A site file with its data files; what is signed in the end has a bound of its own."""
 CAPTURE_BYTES_MAX = 32 * 1024 * 1024
 """A document of events."""
+PARTNER_EVENTS = "/api/v1/partner-events/"
+PARTNER_EVENTS_BYTES_MAX = 4 * 1024 * 1024
+"""What a subscription at a partner brings; who is told that it is too large sends less."""
 HEADERS_MAX, HEADER_BYTES_MAX = 100, 64 * 1024
 BODY_S = 30.0
 CAPTURE_S = 120.0
@@ -45,15 +48,15 @@ class BodyLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with a counted body."""
+        """Pass the request on with a counted body; a WebSocket has none."""
+        if scope["type"] in ("http", "websocket") and _too_many(scope["headers"]):
+            expected = f"at most {HEADERS_MAX} headers of {HEADER_BYTES_MAX} bytes together"
+            await problem(431, "too_large", expected)(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         most, within_s = _bounds(scope["path"])
-        if _too_many(scope["headers"]):
-            expected = f"at most {HEADERS_MAX} headers of {HEADER_BYTES_MAX} bytes together"
-            await problem(431, "too_large", expected)(scope, receive, send)
-            return
         headers = dict(scope["headers"])
         announced = headers.get(b"content-length", b"0")
         if announced.isdigit() and int(announced[:20]) > most:
@@ -76,17 +79,17 @@ class SecurityHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the answer on with its headers."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
 
         async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
-                if scope.get("scheme") == "https":
+                if scope.get("scheme") in ("https", "wss"):
                     headers["Strict-Transport-Security"] = HSTS
             await send(message)
 
@@ -102,6 +105,8 @@ def _bounds(path: str) -> tuple[int, float]:
     """Return how large a body may be, and how long it may take."""
     if path in ("/epcis/capture", "/epcis/events"):
         return CAPTURE_BYTES_MAX, CAPTURE_S
+    if path.startswith(PARTNER_EVENTS):
+        return PARTNER_EVENTS_BYTES_MAX, BODY_S
     return CONFIG_BYTES_MAX if path.endswith("/config") else BODY_BYTES_MAX, BODY_S
 
 

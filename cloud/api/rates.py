@@ -88,7 +88,9 @@ class RateLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        cost = cost_of(self._rates, scope["method"], scope["path"]) if _is_http(scope) else 0
+        cost = 0
+        if scope["type"] in ("http", "websocket"):  # opening one is a look, too
+            cost = cost_of(self._rates, scope.get("method", "GET"), scope["path"])
         if cost == 0:
             await self._app(scope, receive, send)
             return
@@ -151,10 +153,6 @@ def address_key(client: tuple[str, int] | None) -> str:
         return text
     mapped = address.ipv4_mapped
     return str(mapped) if mapped else address.exploded[:19]
-
-
-def _is_http(scope: Scope) -> bool:
-    return bool(scope["type"] == "http")
 
 
 def _credential(scope: Scope) -> bytes | None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import re
 import ssl
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,15 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from cloud.api.socket_protocol import PatientSocket
+from cloud.api.sockets import Sockets
 from protocols.errors import Fault, FixConfiguration
 
 logger = logging.getLogger("suyuan.cloud")
 HEAD_S = 10.0
 """So long a client may take for the head of a request, or to go on after its answer."""
+SOCKETS_AT = re.compile(rb"/epcis/queries/[^/]+/events")
+"""Where an upgrade is heard; elsewhere it is a request as any other (RFC 9110, 7.8)."""
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2: with forward secrecy and authenticated. TLS 1.3 brings its own."""
 
@@ -31,7 +37,10 @@ class PatientProtocol(H11Protocol):
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; as long as no answer is under way, time runs."""
+        """Take bytes; as long as no answer is under way, time runs.
+
+        An upgrade is an answer, too: from there on `PatientSocket` looks at the time.
+        """
         super().data_received(data)
         if self.conn.our_state in (h11.SEND_RESPONSE, h11.SEND_BODY):
             self._stop_waiting()
@@ -42,6 +51,10 @@ class PatientProtocol(H11Protocol):
         """Forget the timer."""
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def _should_upgrade(self) -> bool:
+        here = self.scope["method"] == "GET" and SOCKETS_AT.fullmatch(self.scope["raw_path"])
+        return bool(here) and super()._should_upgrade()
 
     def on_response_complete(self) -> None:
         """Let keep-alive have its time; uvicorn's own timer ends that."""
@@ -58,7 +71,13 @@ class PatientProtocol(H11Protocol):
 
 
 def server_config(
-    app: ASGIApp, http: tuple[str, int], *, cert_file: str, key_file: str, proxies: list[str]
+    app: ASGIApp,
+    http: tuple[str, int],
+    *,
+    cert_file: str,
+    key_file: str,
+    proxies: list[str],
+    sockets: Sockets,
 ) -> uvicorn.Config:
     """Return how to serve `app`; without certificate files in plain HTTP.
 
@@ -71,7 +90,11 @@ def server_config(
         host=http[0],
         port=http[1],
         http=PatientProtocol,
-        ws="none",
+        ws=partial(PatientSocket, send_s=sockets.send_s),  # type: ignore[arg-type]  # it is called
+        ws_max_size=sockets.incoming_bytes,
+        ws_ping_interval=sockets.ping_s,
+        ws_ping_timeout=sockets.pong_s,
+        ws_per_message_deflate=False,  # packing would hold up all others
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -126,7 +149,9 @@ class HttpsOnly:
         self._base = base_url.rstrip("/").encode()
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """Answer 308."""
+        """Answer 308; a WebSocket is refused, for what its client shows was shown in plain."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
         if scope["type"] != "http":
             return
         query = b"?" + scope["query_string"] if scope["query_string"] else b""

@@ -1,6 +1,7 @@
 """A person at a page."""
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -45,6 +46,11 @@ class Browser(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Leave the cookie out."""
         return f"Browser({self.address})"
+
+
+def own_hosts(headers: Mapping[str, str], base_url: str) -> set[str]:
+    """Return the hosts, with ports, at which pages of this service stand."""
+    return {headers.get("host", ""), urlsplit(base_url).netloc} - {""}
 
 
 def browser_of(host: str | None, cookies: Mapping[str, str]) -> Browser:

@@ -1,6 +1,7 @@
 """All tables of the state database together, whichever file they are written in."""
 
 from cloud.model import (
+    exchange_tables,
     field_tables,
     link_tables,
     people_tables,
@@ -9,6 +10,9 @@ from cloud.model import (
     trace_tables,
 )
 
-FILES = (tables, people_tables, trace_tables, trace_delivery_tables, link_tables, field_tables)
+FILES = (
+    *(tables, people_tables, trace_tables, trace_delivery_tables, link_tables, field_tables),
+    exchange_tables,
+)
 """Each adds its tables to the metadata when it is imported."""
 state_metadata = tables.state_metadata

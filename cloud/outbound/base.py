@@ -41,8 +41,16 @@ class Outbound(Protocol):
         method: str = "GET",
         headers: Mapping[str, str] = {},
         content: bytes | None = None,
+        follow: bool = True,
     ) -> Answer:
         """Return the answer, of whatever status; a GET follows up to three redirects.
+
+        Args:
+            url: where to.
+            method: of HTTP.
+            headers: whatever they say goes along a redirect, but for `Authorization` elsewhere.
+            content: the body.
+            follow: whether a GET follows.
 
         Raises:
             RefuseInput: `bad_address`: not where one may call; `bad_answer`: too large, packed,

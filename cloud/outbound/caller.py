@@ -59,6 +59,7 @@ class Caller:
         method: str = "GET",
         headers: Mapping[str, str] = {},
         content: bytes | None = None,
+        follow: bool = True,
     ) -> Answer:
         """Return the answer, of whatever status; see `Outbound`."""
         client = httpx.AsyncClient(
@@ -68,7 +69,7 @@ class Caller:
         for _ in range(REDIRECTS_MAX + 1):
             response = await _send(client, request)
             following = response.next_request
-            if following is None or method != "GET":
+            if following is None or method != "GET" or not follow:
                 lower = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(status=response.status_code, headers=lower, body=response.content)
             if (request.url.scheme, following.url.scheme) == ("https", "http"):

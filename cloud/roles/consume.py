@@ -21,6 +21,7 @@ from cloud.model.ownership import Holding, Watch
 from cloud.remote import outcomes
 from cloud.remote.conductor import Conductor
 from cloud.roles.common import Common
+from cloud.roles.exchange import open_exchange
 from cloud.roles.field import field_follower
 from cloud.roles.retention import RetentionPart
 from cloud.roles.trace_delivery import open_deliveries
@@ -94,6 +95,7 @@ class ConsumeRole:
             common, {"log": self._let_go_of_log, "telemetry": self._let_go_of_readings}
         )
         self._deliveries = open_deliveries(common)
+        self._exchange = open_exchange(common)
         common.on_log.append(self._wake)
 
     async def start(self) -> None:
@@ -187,6 +189,7 @@ class ConsumeRole:
                 group.create_task(follower.run(), name=follower.name)
             group.create_task(self._retention.run(), name="retention")
             group.create_task(self._deliveries.run(), name="subscriptions")
+            group.create_task(self._exchange.run(), name="exchange")
             group.create_task(self._beat(self._epoch), name="beat")
 
     async def _try_to_begin(self) -> Holding:

@@ -102,6 +102,7 @@ class ServeRole:
             trust=self._trust.desk,
             clock=common.clock,
             rates=common.settings.http.rates,
+            sockets=common.settings.http.sockets,
             base_url=common.settings.base_url,
             language=common.settings.language,
             time_zone=common.settings.time_zone,

@@ -14,9 +14,10 @@ from cloud.api.epcis.tokens import KEY_BYTES, PageTokens
 from cloud.model.database import take_turn
 from cloud.model.tables import secret
 from cloud.roles.common import Common
+from cloud.roles.exchange import open_partners, tolerances_of
 from cloud.roles.lineage import LineagePart
 from cloud.roles.sign_on import open_caller
-from cloud.roles.trace_delivery import WebhookSeal, key_file
+from cloud.roles.trace_delivery import WebhookSeal, key_file, open_live
 from cloud.trace.base import EpcFormat, Formats, Listing, StoredEvent
 from cloud.trace.capture import CaptureLimits, SqlCaptures
 from cloud.trace.query.parse import read_extensions, read_query, read_url
@@ -26,7 +27,6 @@ from cloud.trace.spent import SpentTokens
 from cloud.trace.store import SqlTraceStore
 from cloud.trace.subscriptions import SqlSubscriptions
 from protocols.epcis.standard import Standard
-from protocols.epcis.tolerances import STANDARD, Tolerances
 
 KEY_NAME = "trace_pages"
 
@@ -37,9 +37,8 @@ class TracePart:
     def __init__(self, common: Common) -> None:
         self.standard = standard = common.standard
         database, clock, limits = common.state_db, common.clock, CaptureLimits()
-        readers = Readers(
-            standard, bytes_max=limits.bytes_max, tolerances_of=partial(_tolerances, common)
-        )
+        zone = ZoneInfo(common.settings.time_zone)
+        readers = Readers(standard, bytes_max=limits.bytes_max, tolerances_of=tolerances_of(common))
         self.store = SqlTraceStore(database, standard=standard)
         self._captures = SqlCaptures(
             database, self.store, readers=readers.by_media(), clock=clock, limits=limits
@@ -54,8 +53,9 @@ class TracePart:
                 self.store,
                 seal=WebhookSeal(key_file(common)),
                 clock=clock,
-                zone=ZoneInfo(common.settings.time_zone),
+                zone=zone,
             ),
+            live=open_live(self.store, standard, clock, zone),
             check_address=open_caller(common.settings.outbound).check,
             pages=PageTokens(database.write_now(page_key), clock, SpentTokens(database)),
             render=Rendering(standard),
@@ -63,6 +63,7 @@ class TracePart:
             read_query=partial(read_query, standard=standard),
             read_url=partial(read_url, standard=standard),
             read_extensions=read_extensions,
+            partners=open_partners(common, self.store, self._captures),
             lineages=self._lineage.desk,
         )
 
@@ -100,11 +101,6 @@ class Rendering:
     def value(self, kind: Listing, value: str, epc_format: EpcFormat) -> str:
         """Write a value of a top-level resource as events have it."""
         return listed_value(kind, value, epc_format, self._standard)
-
-
-def _tolerances(common: Common, organisation: str) -> Tolerances:
-    known = common.organisations.peek(organisation)
-    return common.tolerances.get(known.tolerances, STANDARD) if known else STANDARD
 
 
 def page_key(connection: Connection) -> bytes:

@@ -1,6 +1,8 @@
 """What is sent for subscriptions, by the process that consumes."""
 
 import base64
+from datetime import tzinfo
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -12,12 +14,15 @@ from cloud.access.second_factor import KEY_FILE
 from cloud.model.principal import NOTHING, Scope
 from cloud.roles.common import Common
 from cloud.roles.sign_on import open_caller
-from cloud.trace.base import StoredEvent
-from cloud.trace.delivery import Deliveries, formats_of
+from cloud.trace.base import StoredEvent, TraceStore
+from cloud.trace.delivery import Deliveries
+from cloud.trace.due import Reader, formats_of
+from cloud.trace.live import LiveDesk
 from cloud.trace.query.parse import read_query
 from cloud.trace.render import Renderer
 from cloud.trace.store import SqlTraceStore
 from cloud.trace.subscription_rows import Standing
+from protocols.clock import Clock
 from protocols.epcis.standard import Standard
 from protocols.errors import RetryLater
 
@@ -55,17 +60,28 @@ class WebhookSeal:
 def open_deliveries(common: Common) -> Deliveries:
     """Return what sends."""
     standard = common.standard
+    store = SqlTraceStore(common.state_db, standard=standard)
     return Deliveries(
         common.state_db,
-        SqlTraceStore(common.state_db, standard=standard),
+        store,
         outbound=open_caller(common.settings.outbound),
         seal=WebhookSeal(key_file(common)),
         clock=common.clock,
-        zone=ZoneInfo(common.settings.time_zone),
         rights=lambda principal, account: rights_of(common, principal, account),
-        read_query=lambda query: read_query(query, standard),
+        reader=reader_of(store, standard, common.clock, ZoneInfo(common.settings.time_zone)),
         write=Writer(standard),
     )
+
+
+def reader_of(store: TraceStore, standard: Standard, clock: Clock, zone: tzinfo) -> Reader:
+    """Return what reads pages of subscriptions."""
+    return Reader(store, clock=clock, zone=zone, read_query=partial(read_query, standard=standard))
+
+
+def open_live(store: TraceStore, standard: Standard, clock: Clock, zone: tzinfo) -> LiveDesk:
+    """Return subscriptions over open connections."""
+    reader = reader_of(store, standard, clock, zone)
+    return LiveDesk(store, reader, Writer(standard), clock=clock, zone=zone)
 
 
 class Writer:

@@ -1,6 +1,6 @@
 """What others may ask of the trace repository, as small Protocols and frozen types."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
@@ -245,6 +245,7 @@ class Captures(Protocol):
         behaviour: Behaviour,
         by: str,
         organisation: str,
+        capture_id: str | None = None,
         also: Sequence[Work] = (),
     ) -> Job:
         """Take a document; on return it and its job are durable, and the job runs.
@@ -255,6 +256,7 @@ class Captures(Protocol):
             behaviour: what one bad event does to the others.
             by: who sends it, for the records.
             organisation: for which it is captured; empty for none.
+            capture_id: 32 hexadecimal digits that nobody else has; None: made here.
             also: what stands or falls with it, such as the entry in the audit.
 
         Raises:
@@ -344,4 +346,63 @@ class Subscriptions(Protocol):
 
     def ending(self, organisation: str, query_name: str) -> Work:
         """Return what ends all of a query, for the transaction that deletes it."""
+        ...
+
+
+class Live(Protocol):
+    """A subscription that lasts as long as its connection."""
+
+    @property
+    def subscription(self) -> Subscription:
+        """As it began."""
+        ...
+
+    def documents(self) -> AsyncGenerator[bytes]:
+        """Yield EPCISQueryDocuments in JSON as they are due, without end.
+
+        The next one is read when the one before was taken.
+
+        Raises:
+            RefuseInput: what `rights` raises; `not_found`: the query is gone.
+            QueryFault: it can no more be carried out.
+
+        """
+        ...
+
+
+class LiveSubscriptions(Protocol):
+    """Subscriptions that are kept in memory alone."""
+
+    async def begin(
+        self,
+        organisation: str,
+        query_name: str,
+        *,
+        principal: str,
+        account: int | None,
+        schedule: Mapping[str, str],
+        report_if_empty: bool,
+        initial_us: int | None,
+        epc_format: EpcFormat,
+        document_bytes: int,
+        rights: Callable[[], Scope],
+    ) -> Live:
+        """Begin one.
+
+        Args:
+            organisation: whose query it is.
+            query_name: its name.
+            principal: who subscribes.
+            account: of this account.
+            schedule: empty: as events come.
+            report_if_empty: whether a run that finds nothing is told.
+            initial_us: record time from which on; None: what is recorded from now on.
+            epc_format: how identifiers are written.
+            document_bytes: of a document, unless one event alone is larger.
+            rights: how far the subscriber's reading reaches now; RefuseInput: no more at all.
+
+        Raises:
+            RefuseInput: `not_found`: no such query; `bad_subscription`: the schedule.
+
+        """
         ...

@@ -38,7 +38,7 @@ from protocols.errors import RefuseInput, RetryLater
 
 logger = logging.getLogger(__name__)
 Read = Callable[[bytes, int, str], Document]
-"""Reads a document, captured at an instant (us since 1970 UTC) for an organisation."""
+"""Reads a document, captured at an instant (us since 1970 UTC), of an organisation or a partner."""
 
 
 class CaptureLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +91,7 @@ class SqlCaptures:
         behaviour: Behaviour,
         by: str,
         organisation: str,
+        capture_id: str | None = None,
         also: Sequence[Work] = (),
     ) -> Job:
         """See `Captures`."""
@@ -99,7 +100,7 @@ class SqlCaptures:
         if media_type not in self._readers:
             raise RefuseInput("unsupported_media_type", f"expected {', '.join(self._readers)}")
         job = Job(
-            capture_id=secrets.token_hex(16),
+            capture_id=capture_id or secrets.token_hex(16),
             by=by,
             organisation=organisation,
             behaviour=behaviour,
@@ -176,9 +177,7 @@ class SqlCaptures:
     def _read(self, job: Waiting) -> Document:
         if job.restarts > self._limits.restarts_max:
             return _faulty("given_up", "a document that is read to its end", "the service ended")
-        document = self._readers[job.media_type](
-            job.document, job.created_at_ms * 1000, job.organisation
-        )
+        document = self._readers[job.media_type](job.document, job.created_at_ms * 1000, job.sender)
         if len(document.events) > self._limits.events_max:
             expected = f"at most {self._limits.events_max} events"
             return _faulty("too_many_events", expected, str(len(document.events)))

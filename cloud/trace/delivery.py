@@ -10,19 +10,15 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable
-from datetime import tzinfo
-from typing import Any, Protocol
-
-import msgspec
 
 from cloud.model.database import Database
 from cloud.model.principal import Scope
 from cloud.outbound.base import Answer, Outbound
-from cloud.trace.base import Formats, Position, StoredEvent, TraceStore
-from cloud.trace.query.base import EventQuery, Order, QueryFault, Time
-from cloud.trace.schedule import read_schedule
+from cloud.trace.base import StoredEvent, TraceStore
+from cloud.trace.due import Changed, Reader, Write, halved, is_due, moved
+from cloud.trace.query.base import QueryFault
 from cloud.trace.subscription_rows import Standing, active, advance
-from cloud.trace.subscriptions import Seal, first_run
+from cloud.trace.subscriptions import Seal
 from protocols.clock import Clock
 from protocols.errors import RefuseInput, RetryLater
 
@@ -34,14 +30,6 @@ FAILURES_MAX = 36
 """One after the other; with the pauses between them about a day."""
 PAUSE_S, PAUSE_MAX_S = 2.0, 3600.0
 ERROR_CHARS_MAX = 200
-
-
-class Write(Protocol):
-    """Writes what is sent; blocking."""
-
-    def __call__(self, events: list[StoredEvent], standing: Standing, *, created_us: int) -> bytes:
-        """Return an EPCISQueryDocument in JSON."""
-        ...
 
 
 class Failed(Exception):
@@ -59,9 +47,8 @@ class Deliveries:
         outbound: Outbound,
         seal: Seal,
         clock: Clock,
-        zone: tzinfo,
         rights: Callable[[str, int | None], Scope],
-        read_query: Callable[[Any], EventQuery],
+        reader: Reader,
         write: Write,
     ) -> None:
         """Build it.
@@ -71,16 +58,15 @@ class Deliveries:
             store: the events.
             outbound: calls out.
             seal: opens secrets.
-            clock: for runs and retries.
-            zone: whose clock schedules go by.
+            clock: for retries.
             rights: how far a principal's reading reaches now.
-            read_query: reads a named query; QueryFault.
+            reader: reads what is to be sent.
             write: writes what is sent.
 
         """
         self._database, self._store, self._outbound = database, store, outbound
-        self._seal, self._clock, self._zone, self._rights = seal, clock, zone, rights
-        self._read_query, self._write = read_query, write
+        self._seal, self._clock, self._rights = seal, clock, rights
+        self._reader, self._write = reader, write
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
@@ -115,61 +101,26 @@ class Deliveries:
             begun = await self._send_page(begun, head_no)
 
     async def _begun(self, standing: Standing, head_no: int) -> Standing | None:
-        """Fix up to where a scheduled run goes, so that a retry sends the same."""
-        fields = standing.subscription.schedule
-        if not fields or standing.due_no is not None:
-            return standing
-        now_ms = self._clock.wall_ms()
-        next_at_ms = first_run(read_schedule(fields), now_ms, self._zone)
-        return await self._moved(standing, due_no=head_no, next_at_ms=next_at_ms)
+        changed = self._reader.begun(standing, head_no)
+        return await self._moved(standing, changed) if changed else standing
 
     async def _send_page(self, standing: Standing, head_no: int) -> Standing | None:
         one = standing.subscription
-        bound = standing.due_no if standing.due_no is not None else head_no
         try:
-            query = await self._query(standing)
             scope = self._rights(one.principal, one.account)
-            after = Position(bound, (standing.passed_no,))
-            limit = standing.batch
-            page = await self._store.find(query, scope=scope, after=after, limit=limit)
-            if page.events or (standing.due_no is not None and one.report_if_empty):
+            page = await self._reader.page(standing, head_no, scope)
+            if page.told:
                 answer = await self._call(standing, page.events)
                 if answer.status == 413 and len(page.events) > 1:
-                    return await self._moved(standing, batch=max(1, len(page.events) // 2))
+                    return await self._moved(standing, halved(page))
                 if not 200 <= answer.status < 300:
                     raise Failed(f"answered with status {answer.status}")
         except (Failed, RefuseInput, QueryFault) as error:
             await self._failed(standing, str(error))
             return None
-        more = page.next is not None
-        passed = page.events[-1].event_no if more else bound
-        return await self._passed(standing, passed, page.events, more=more)
-
-    async def _passed(
-        self, standing: Standing, passed: int, events: list[StoredEvent], *, more: bool
-    ) -> Standing | None:
-        changed: dict[str, Any] = {
-            "passed_no": passed,
-            "failures": 0,
-            "retry_at_ms": None,
-            "error": "",
-        }
-        if events:
-            changed["min_record_us"] = events[-1].record_time_us
-            changed["notified_at_ms"] = self._clock.wall_ms()
-        if not more:
-            changed["due_no"] = None
-        moved = await self._moved(standing, **changed)
-        return moved if more else None
-
-    async def _query(self, standing: Standing) -> EventQuery:
-        one = standing.subscription
-        kept = await self._store.get_query(one.organisation, one.query_name)
-        query = self._read_query(kept.query)
-        conditions = query.conditions
-        if one.initial_us is not None:
-            conditions += (Time("record_time", "GE", one.initial_us),)
-        return EventQuery(conditions=conditions, order=Order())
+        well = {"failures": 0, "retry_at_ms": None, "error": ""}
+        after = await self._moved(standing, {**self._reader.taken(page), **well})
+        return after if page.more else None
 
     async def _call(self, standing: Standing, events: list[StoredEvent]) -> Answer:
         now_us = self._clock.wall_ms() * 1000
@@ -186,29 +137,18 @@ class Deliveries:
 
     async def _failed(self, standing: Standing, why: str) -> None:
         failures = standing.failures + 1
-        await self._moved(
-            standing,
-            failures=failures,
-            retry_at_ms=self._clock.wall_ms() + int(pause_s(failures) * 1000),
-            state="given_up" if failures >= FAILURES_MAX else "active",
-            error=why[:ERROR_CHARS_MAX],
-        )
+        changed = {
+            "failures": failures,
+            "retry_at_ms": self._clock.wall_ms() + int(pause_s(failures) * 1000),
+            "state": "given_up" if failures >= FAILURES_MAX else "active",
+            "error": why[:ERROR_CHARS_MAX],
+        }
+        await self._moved(standing, changed)
 
-    async def _moved(self, standing: Standing, **changed: Any) -> Standing | None:
+    async def _moved(self, standing: Standing, changed: Changed) -> Standing | None:
         """Write how far one has come; None when it was ended meanwhile."""
         there = await self._database.write(lambda c: advance(c, standing, **changed))
-        known = {name: value for name, value in changed.items() if hasattr(standing, name)}
-        return msgspec.structs.replace(standing, **known) if there else None
-
-
-def is_due(standing: Standing, head_no: int, now_ms: int) -> bool:
-    """Tell whether something may have to be sent now."""
-    if standing.retry_at_ms is not None and standing.retry_at_ms > now_ms:
-        return False
-    if not standing.subscription.schedule:
-        return standing.passed_no < head_no
-    waiting = standing.next_at_ms is not None and standing.next_at_ms <= now_ms
-    return standing.due_no is not None or waiting
+        return moved(standing, changed) if there else None
 
 
 def pause_s(failures: int) -> float:
@@ -219,8 +159,3 @@ def pause_s(failures: int) -> float:
 def signature(secret: str, body: bytes) -> str:
     """Return HMAC-SHA-256 of a body, in hexadecimal."""
     return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-
-
-def formats_of(standing: Standing) -> Formats:
-    """Return how a subscriber wants events written."""
-    return Formats(standing.subscription.epc_format)

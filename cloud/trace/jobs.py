@@ -11,6 +11,7 @@ from cloud.model.principal import Scope
 from cloud.model.trace_tables import trace_job as table
 from cloud.model.visible import sees_organisation
 from cloud.trace.base import FAULTS_MAX, Behaviour, Job
+from cloud.trace.exchange.base import SENDER
 from protocols.epcis.faults import CaptureFault
 
 _LEVEL = 3
@@ -24,6 +25,7 @@ class Waiting(msgspec.Struct, frozen=True):
     """A job that has not ended."""
 
     number: int
+    by: str
     organisation: str
     behaviour: Behaviour
     created_at_ms: int
@@ -31,6 +33,11 @@ class Waiting(msgspec.Struct, frozen=True):
     done: int
     restarts: int
     document: bytes
+
+    @property
+    def sender(self) -> str:
+        """By whose tolerances it is read: a partner's, otherwise an organisation's."""
+        return self.by if self.by.startswith(SENDER) else self.organisation
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -87,6 +94,7 @@ def first_waiting(connection: Connection) -> Waiting | None:
         return None
     return Waiting(
         row.job,
+        row.by,
         row.organisation,
         row.behaviour,
         row.created_at_ms,

@@ -11,7 +11,7 @@ from protocols.epcis.tolerances import Tolerances
 from protocols.errors import RefuseInput
 
 TolerancesOf = Callable[[str], Tolerances]
-"""What an organisation's documents are held to."""
+"""What the documents of a sender, an organisation or `partner:…`, are held to."""
 
 
 class Readers:
@@ -30,17 +30,17 @@ class Readers:
             "application/xml": self._xml,
         }
 
-    def event(self, data: bytes, now_us: int, organisation: str) -> Reading:
+    def event(self, data: bytes, now_us: int, sender: str) -> Reading:
         """Read one event of the JSON binding."""
-        tolerances = self._tolerances_of(organisation)
+        tolerances = self._tolerances_of(sender)
         return read_event(data, self._standard, now_us=now_us, tolerances=tolerances)
 
-    def _json(self, data: bytes, now_us: int, organisation: str) -> Document:
-        tolerances = self._tolerances_of(organisation)
+    def _json(self, data: bytes, now_us: int, sender: str) -> Document:
+        tolerances = self._tolerances_of(sender)
         return read_document(data, self._standard, now_us=now_us, tolerances=tolerances)
 
-    def _xml(self, data: bytes, now_us: int, organisation: str) -> Document:
-        tolerances = self._tolerances_of(organisation)
+    def _xml(self, data: bytes, now_us: int, sender: str) -> Document:
+        tolerances = self._tolerances_of(sender)
         try:
             found = read_xml(data, self._standard, bytes_max=self._bytes_max)
         except RefuseInput as error:

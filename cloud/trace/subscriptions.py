@@ -60,35 +60,21 @@ class SqlSubscriptions:
         also: Sequence[Work] = (),
     ) -> Subscription:
         """See `Subscriptions`."""
-        now_ms = self._clock.wall_ms()
         head_no, _ = await self._store.head()
-        one = Subscription(
-            subscription_id=secrets.token_hex(16),
-            organisation=organisation,
-            query_name=query_name,
+        one = new_subscription(
+            organisation,
+            query_name,
+            now_ms=self._clock.wall_ms(),
             principal=principal,
             account=account,
             dest=dest,
             schedule=schedule,
             report_if_empty=report_if_empty,
-            epc_format=epc_format,
-            created_at_ms=now_ms,
             initial_us=initial_us,
-            min_record_us=now_ms * 1000 if initial_us is None else initial_us,
-            notified_at_ms=None,
-            state="active",
-            error="",
+            epc_format=epc_format,
         )
-        new = Standing(
-            subscription=one,
-            sealed=self._seal.close(secret) if secret else "",
-            passed_no=head_no if initial_us is None else 0,
-            due_no=None,
-            next_at_ms=first_run(read_schedule(schedule), now_ms, self._zone) if schedule else None,
-            retry_at_ms=None,
-            failures=0,
-            batch=BATCH,
-        )
+        sealed = self._seal.close(secret) if secret else ""
+        new = new_standing(one, sealed=sealed, head_no=head_no, zone=self._zone)
         await self._database.write(lambda c: insert_subscription(c, new), *also)
         return one
 
@@ -122,6 +108,54 @@ class SqlSubscriptions:
     def ending(self, organisation: str, query_name: str) -> Work:
         """See `Subscriptions`."""
         return lambda c: delete_of_query(c, organisation, query_name)
+
+
+def new_subscription(
+    organisation: str,
+    query_name: str,
+    *,
+    now_ms: int,
+    principal: str,
+    account: int | None,
+    dest: str,
+    schedule: Mapping[str, str],
+    report_if_empty: bool,
+    initial_us: int | None,
+    epc_format: EpcFormat,
+) -> Subscription:
+    """Return a subscription that begins now, under an id of its own."""
+    return Subscription(
+        subscription_id=secrets.token_hex(16),
+        organisation=organisation,
+        query_name=query_name,
+        principal=principal,
+        account=account,
+        dest=dest,
+        schedule=schedule,
+        report_if_empty=report_if_empty,
+        epc_format=epc_format,
+        created_at_ms=now_ms,
+        initial_us=initial_us,
+        min_record_us=now_ms * 1000 if initial_us is None else initial_us,
+        notified_at_ms=None,
+        state="active",
+        error="",
+    )
+
+
+def new_standing(one: Subscription, *, sealed: str, head_no: int, zone: tzinfo) -> Standing:
+    """Return where a new subscription stands; RefuseInput `bad_subscription` for its schedule."""
+    now_ms, schedule = one.created_at_ms, one.schedule
+    return Standing(
+        subscription=one,
+        sealed=sealed,
+        passed_no=head_no if one.initial_us is None else 0,
+        due_no=None,
+        next_at_ms=first_run(read_schedule(schedule), now_ms, zone) if schedule else None,
+        retry_at_ms=None,
+        failures=0,
+        batch=BATCH,
+    )
 
 
 def first_run(schedule: Schedule, now_ms: int, zone: tzinfo) -> int:

@@ -23,6 +23,7 @@ from cloud.model.session import (
     Browser,
     Session,
     browser_of,
+    own_hosts,
 )
 from cloud.web.format import clock_time, duration
 from cloud.web.texts import LANGUAGES, Texts, load_texts
@@ -199,8 +200,7 @@ class Visit:
         origin = self.request.headers.get("origin")
         if origin is None:
             return
-        own = {self.request.headers.get("host", ""), urlsplit(self.services.base_url).netloc}
-        if urlsplit(origin).netloc not in own - {""}:
+        if urlsplit(origin).netloc not in own_hosts(self.request.headers, self.services.base_url):
             raise RefuseInput("forbidden", "the request came from another site")
 
     def check_csrf(self, given: str) -> None:

@@ -22,8 +22,9 @@ from unittest.mock import patch
 
 import httpx
 import msgspec
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from sqlalchemy import insert
+from starlette.requests import HTTPConnection
 
 from cloud.access.base import Access
 from cloud.alarms.desk import AlarmDesk
@@ -131,11 +132,11 @@ def _unguarded(services: Services) -> FastAPI:
     """Build the application without the look: everybody may do everything."""
     everybody = Granted(Caller("administrator").principal(), "assets.read", EVERYTHING)
 
-    def guard_of(_access: Access) -> Guard:
-        def guard(call: str, *, whole: bool = False) -> Callable[[Request], Granted]:
+    def guard_of(_access: Access, _base_url: str) -> Guard:
+        def guard(call: str, *, whole: bool = False) -> Callable[[HTTPConnection], Granted]:
             del whole
 
-            def granted(_request: Request) -> Granted:
+            def granted(_request: HTTPConnection) -> Granted:
                 return everybody
 
             return mark(granted, call)

@@ -53,7 +53,7 @@ from protocols.readings import Value
 from tests.support.retention import shipped_rules
 from tests.support.shipped import shipped_schemes
 from tests.support.state_database import open_state
-from tests.support.trace_world import open_trace
+from tests.support.trace_world import check_address, open_trace
 
 TOKEN = "token-of-the-tests"
 AUDIT_KEY = bytes(32)
@@ -260,14 +260,13 @@ async def open_world(
     rates: Rates | None = None,
     sign_on: Callable[[AccessBook, OrganisationBook, Audit], SignOn] | None = None,
     database_url: str | None = None,
+    check_address: Callable[[str], Awaitable[None]] = check_address,
 ) -> World:
     """Build an application over a fresh state database, without a URL a file in `folder`."""
     clock = clock or SystemClock()
     database = open_state(database_url or f"sqlite:///{folder / 'state.sqlite'}")
     registry, gateways = AssetRegistry(database, clock), GatewayBook(database)
-    organisations = OrganisationBook(database, clock)
-    access = AccessBook(database, clock, admin_token=TOKEN, organisations=organisations.peek)
-    organisations.on_members.append(access.refresh)
+    organisations, access = _people(database, clock)
     for book in (registry, gateways, organisations, access):
         await book.load()
     feed, telemetry, world = MemoryFeed(), MemoryTelemetry(), list[World]()
@@ -294,7 +293,7 @@ async def open_world(
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
-        trace=open_trace(database, clock, folder),
+        trace=open_trace(database, clock, folder, check_address),
         codes=Codes(shipped_schemes(), LinkBook(database, clock)),
         audit=audit,
         sign_on=sign_on and sign_on(access, organisations, audit),
@@ -327,6 +326,13 @@ def _ledgers(world: list[World]) -> Callable[[str], Awaitable[list[SpoolLedger]]
         return world[0].ledgers.get(gateway_id, [])
 
     return ledger
+
+
+def _people(database: Database, clock: Clock) -> tuple[OrganisationBook, AccessBook]:
+    organisations = OrganisationBook(database, clock)
+    access = AccessBook(database, clock, admin_token=TOKEN, organisations=organisations.peek)
+    organisations.on_members.append(access.refresh)
+    return organisations, access
 
 
 def _sign_ups(database: Database, clock: Clock, organisations: OrganisationBook) -> SignUpDesk:

@@ -24,6 +24,7 @@ from cloud.api.organisations import (
     ReasonBody,
     SignUpBody,
 )
+from cloud.api.partners import PartnerBody
 from cloud.api.remote import CommandBody, ConfigBody
 from cloud.api.rollouts import RolloutBody
 from cloud.model.account import AccountChange, NewAccount
@@ -46,6 +47,8 @@ BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("post", "/api/v1/accounts/{account_id}/hand-over"): HandOverBody,
     ("put", "/api/v1/links"): LinksBody,
     ("put", "/api/v1/prefixes/{prefix}"): PrefixBody,
+    ("post", "/api/v1/partners"): PartnerBody,
+    ("put", "/api/v1/partners/{partner_id}"): PartnerBody,
     ("post", "/api/v1/redeem"): RedeemBody,
     ("post", "/api/v1/keys"): KeyBody,
     ("post", "/api/v1/me/password"): PasswordBody,
@@ -69,6 +72,7 @@ EVENTS = (
 SENT = {
     ("post", "/epcis/capture"): document(event(1)),
     ("post", "/epcis/events"): event(1),
+    ("post", "/api/v1/partner-events/{partner_id}"): document(event(1)),
 }
 """What is read by rules rather than by a struct, and one that is good."""
 QUERIES = {
@@ -85,6 +89,7 @@ QUERIES = {
     "/api/v1/organisations": ("state", "kind", "text", "after", "limit"),
     "/api/v1/assets/{asset_id}/readings": ("points", "from", "to", "step", "aggregate", "limit"),
     "/api/v1/lineage": ("item", "direction", "at", "items", "depth", "horizon", "format"),
+    "/api/v1/partners/{partner_id}/receipts": ("before", "limit"),
     "/api/v1/refusals": ("limit",),
     "/api/v1/scans": ("gateway", "reader", "code", "before_id", "limit"),
 }
@@ -96,7 +101,8 @@ NAMES = {
     "organisation_id": ["firm-a", "firm-b"],
     "prefix": ["6901234"],
     "rollout_id": ["1"],
-    "verb": ["stop", "resume"],
+    "partner_id": ["0" * 32],
+    "verb": ["stop", "resume", "run"],
     "key_id": ["1"],
     "session_id": ["0"],
     "limit": ["1", "1000"],

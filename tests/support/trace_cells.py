@@ -7,6 +7,7 @@ from typing import cast
 import msgspec
 
 from cloud.model.principal import Scope
+from cloud.trace.exchange.base import Push, Wanted
 from tests.support.cells import Caller, City, table
 from tests.support.epcis_bodies import ITEM, document, event
 from tests.support.http_services import World
@@ -74,6 +75,21 @@ async def subscribe(city: City, caller: Caller) -> set[str]:
     return {caller.organisation} if answer.status_code == 404 else set()
 
 
+async def exchange(city: City, caller: Caller) -> set[str]:
+    """List the partners: each organisation has one that bears its name."""
+    await _settle_partners(city)
+    answer = await city.get(caller, "/api/v1/partners")
+    assert answer.status_code in (200, 403), answer.text
+    return {one["name"] for one in answer.json()} if answer.status_code == 200 else set()
+
+
+async def _settle_partners(city: City) -> None:
+    for name in {*NAMES, "platform", ""}:
+        if not await city.trace.partners.find(name):
+            wanted = Wanted(name=name, base="https://p.example.com", push=Push())
+            await city.trace.partners.make(name, wanted, principal="token:admin", account=None)
+
+
 def expected(call: str, caller: Caller) -> set[str]:
     """Tell by the table alone what a call reaches."""
     reached = may_reach(call, caller)
@@ -99,4 +115,5 @@ TRACE_PROBES: dict[str, Callable[[City, Caller], Awaitable[set[str]]]] = {
     "trace.capture": capture,
     "trace.query": query,
     "trace.subscribe": subscribe,
+    "trace.exchange": exchange,
 }

@@ -11,10 +11,12 @@ from cloud.trace.base import (
     EpcFormat,
     Formats,
     Listing,
+    LiveSubscriptions,
     StoredEvent,
     Subscriptions,
     TraceStore,
 )
+from cloud.trace.exchange.base import Partners
 from cloud.trace.lineage.base import Lineages
 from cloud.trace.query.base import EventQuery
 from protocols.epcis.document import Reading
@@ -57,7 +59,7 @@ class Render(Protocol):
 class ReadEvent(Protocol):
     """Reads one event of the JSON binding, as POST /events brings it; blocking."""
 
-    def __call__(self, data: bytes, now_us: int, organisation: str) -> Reading:
+    def __call__(self, data: bytes, now_us: int, sender: str) -> Reading:
         """Return what became of it."""
         ...
 
@@ -71,6 +73,8 @@ class Trace:
     capture_events_max: int
     """Of one document."""
     subscriptions: Subscriptions
+    live: LiveSubscriptions
+    """Those over WebSockets."""
     check_address: Callable[[str], Awaitable[None]]
     """Refuses an address that events may not be sent to; see `cloud.outbound.base`."""
     pages: PageTokens
@@ -82,5 +86,7 @@ class Trace:
     """(parameters, namespaces=…); QueryFault."""
     read_extensions: Callable[[str], Mapping[str, str]]
     """The header GS1-Extensions; QueryFault."""
+    partners: Partners
+    """Other repositories; not of the binding, but of the same events."""
     lineages: Lineages
     """Where things come from and go to; not of the binding, but of the same events."""

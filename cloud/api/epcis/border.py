@@ -4,16 +4,18 @@ import re
 from importlib.metadata import version
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud.api.epcis.exceptions import is_epcis
-from cloud.api.epcis.negotiate import CBV_VERSION, EPCIS_VERSION, check_versions
+from cloud.api.epcis.negotiate import CBV_VERSION, EPCIS_VERSION, asked_by, check_versions
 from cloud.api.problems import problem, refusal
 from protocols.errors import RefuseInput
 
 URL_BYTES_MAX = 16 * 1024
 EXTENSIONS = "cbvmda=urn:epcglobal:cbv:mda:,gs1=https://gs1.org/voc/"
 """Prefixes that hold without being declared."""
+STARTS = ("http.response.start", "websocket.http.response.start", "websocket.accept")
 _EXTENSIONS = re.compile(r"[\x21-\x7e]+=[\x21-\x7e]+(,\s*[\x21-\x7e]+=[\x21-\x7e]+)*")
 
 
@@ -34,9 +36,6 @@ class EpcisBorder:
             return
         raw = scope["raw_path"]
         scope = {**scope, "path": raw.decode("ascii", "replace")}
-        if scope["type"] == "websocket":
-            await self._app(scope, receive, send)
-            return
         headers = Headers(scope=scope)
         answering = _telling(send, headers.get("gs1-extensions", ""))
         if len(raw) + len(scope["query_string"]) > URL_BYTES_MAX:
@@ -44,7 +43,7 @@ class EpcisBorder:
             await refused(scope, receive, answering)
             return
         try:
-            check_versions(headers)
+            check_versions(asked_by(HTTPConnection(scope)))
         except RefuseInput as error:
             await refusal(error)(scope, receive, answering)
             return
@@ -61,7 +60,7 @@ def _telling(send: Send, extensions: str) -> Send:
     }
 
     async def with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] in STARTS:
             headers = MutableHeaders(scope=message)
             for name, value in told.items():
                 headers.setdefault(name, value)

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeVar, get_args
 
+from starlette.requests import HTTPConnection
+
 from cloud.trace.base import CbvXmlFormat, EpcFormat
 from protocols.errors import RefuseInput
 
@@ -16,12 +18,30 @@ EPCIS_MIN = CBV_MIN = "1.2.0"
 """Of documents that are captured; what leaves is of the versions above."""
 EPC_FORMATS: tuple[EpcFormat, ...] = get_args(EpcFormat)
 CBV_XML_FORMATS: tuple[CbvXmlFormat, ...] = get_args(CbvXmlFormat)
+IN_ADDRESS = (
+    *("gs1-epcis-min", "gs1-epcis-max", "gs1-epcis-version"),
+    *("gs1-cbv-min", "gs1-cbv-max", "gs1-cbv-version"),
+    *("gs1-epc-format", "gs1-cbv-xml-format"),
+)
+"""Headers that may stand in the address of a WebSocket."""
 Media = Literal["application/json", "application/ld+json", "application/xml"]
 JSON_OR_XML: tuple[Media, ...] = ("application/json", "application/ld+json", "application/xml")
 JSON: tuple[Media, ...] = ("application/json", "application/ld+json")
 Word = TypeVar("Word", bound=str)
 _VERSION = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6}){0,3}")
 _SAME = {"text/xml": "application/xml"}
+
+
+def asked_by(connection: HTTPConnection) -> Mapping[str, str]:
+    """Return the headers of a call, names in lower case.
+
+    For a WebSocket they may stand in the address: a page can set none.
+    """
+    headers = dict(connection.headers)
+    if connection.scope["type"] == "websocket":
+        asked = ((name.lower(), text) for name, text in connection.query_params.items())
+        headers |= {name: text for name, text in asked if name in IN_ADDRESS}
+    return headers
 
 
 def check_versions(headers: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 import msgspec
 from fastapi import Request, Response
+from starlette.requests import HTTPConnection
 
 from cloud.api.epcis.tokens import PageTokens, about_of
 from cloud.api.parameters import whole
@@ -70,7 +71,7 @@ def collection(members: Sequence[str]) -> Response:
     return answer({"@context": CONTEXT, "type": "Collection", "member": members})
 
 
-def named_in_path(request: Request, name: str) -> str:
+def named_in_path(request: HTTPConnection, name: str) -> str:
     """Return a part of a path, decoded: routes match it as it came (`EpcisBorder`)."""
     return unquote(str(request.path_params[name]))
 

@@ -7,6 +7,7 @@ from cloud.api.epcis import (
     capture,
     discovery,
     events,
+    live,
     queries,
     resources,
     subscriptions,
@@ -25,6 +26,7 @@ def routers(services: Services, guard: Guard) -> list[APIRouter]:
         events.router(services, guard, arrivals),
         resources.router(services, guard),
         queries.router(services, guard),
+        live.router(services, guard),
         subscriptions.router(services, guard),
         tokens_given.router(services, guard),
     ]

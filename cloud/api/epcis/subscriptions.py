@@ -66,7 +66,7 @@ def _add_lists(routes: APIRouter, services: Services, guard: Guard) -> None:
     async def subscribe(request: Request, granted: Annotated[Granted, caller]) -> Response:
         given_media(request.headers.get("content-type", ""), JSON)
         body = read_body(await request.body(), SubscriptionBody)
-        schedule = _schedule(body)
+        schedule = schedule_of(body.stream, body.schedule)
         owner, name = owner_of(granted), named_in_path(request, "queryName")
         await trace.store.get_query(owner, name)
         await trace.check_address(body.dest)
@@ -79,7 +79,7 @@ def _add_lists(routes: APIRouter, services: Services, guard: Guard) -> None:
             secret=body.signatureToken or body.secret,
             schedule=schedule,
             report_if_empty=body.reportIfEmpty,
-            initial_us=_initial_us(body.initialRecordTime),
+            initial_us=initial_us(body.initialRecordTime),
             epc_format=epc_format(request.headers),
             also=[services.noted(granted, "epcis:subscriptions")],
         )
@@ -108,18 +108,25 @@ def _named(request: Request) -> tuple[str, str]:
     return named_in_path(request, "queryName"), named_in_path(request, "subscriptionID")
 
 
-def _schedule(body: SubscriptionBody) -> Mapping[str, str]:
-    if body.stream == (body.schedule is not None):
+def schedule_of(stream: bool, schedule: Mapping[str, Field] | None) -> Mapping[str, str]:
+    """Return the fields of a schedule, none for a stream.
+
+    Raises:
+        RefuseInput: `bad_subscription`: both, or neither.
+
+    """
+    if stream == (schedule is not None):
         expected = "either stream: true or a schedule"
         raise RefuseInput("bad_subscription", f"expected {expected}, found both or neither")
-    if body.schedule is None:
+    if schedule is None:
         return {}
-    if not body.schedule:
+    if not schedule:
         raise RefuseInput("bad_subscription", "schedule: expected a field, found none")
-    return {name: str(value) for name, value in body.schedule.items()}
+    return {name: str(value) for name, value in schedule.items()}
 
 
-def _initial_us(text: str | None) -> int | None:
+def initial_us(text: str | None) -> int | None:
+    """Read `initialRecordTime`, us since 1970; RefuseInput `bad_time`."""
     return None if text is None else parse_time(text) * 1000
 
 

@@ -65,6 +65,12 @@ FACTOR: Any = ("/api/v1/me/second-factor", {})
 CONFIRMED = {"sealed": "{sealed}", "code": "{totp}", "password": PASSWORD}
 FIRMS_OWN: Any = {"by": "account:7", "organisation": "firm-a"}
 STRANGER: Any = {"by": "stranger", "organisation": "", "call": "organisations.sign_up"}
+PARTNER = {
+    "name": MARK,
+    "base": "https://p.example.com/epcis",
+    "credential": {"value": f"Bearer {MARK}"},
+    "push": {},
+}
 ROLLOUT = {"serial": 1, "gateways": [GATEWAY]}
 
 
@@ -311,6 +317,16 @@ EXAMPLES = {
         "epcis:queries",
         before=("/epcis/queries", {"name": MARK, "query": {}}),
     ),
+    "POST /api/v1/partners": Example("/api/v1/partners", "partner", PARTNER),
+    "PUT /api/v1/partners/{partner_id}": Example(
+        "/api/v1/partners/{partner_id}", "partner:{partner_id}", PARTNER
+    ),
+    "DELETE /api/v1/partners/{partner_id}": Example(
+        "/api/v1/partners/{partner_id}", "partner:{partner_id}"
+    ),
+    "POST /api/v1/partners/{partner_id}/{verb}": Example(
+        "/api/v1/partners/{partner_id}/pause", "partner:{partner_id}"
+    ),
     "PUT /api/v1/links": Example(
         "/api/v1/links",
         f"link:/id/{LIFT.replace(':', '/')}",
@@ -327,6 +343,7 @@ NOT_NOTED = {
     "POST /api/v1/enroll": "a gateway's own doing: the authority's book has every certificate",
     "POST /api/v1/enroll/renew": "the same",
     "POST /api/v1/devices/renew": "a handheld's own doing: its row tells when",
+    "POST /api/v1/partner-events/{partner_id}": "a partner's own doing: its receipts tell of it",
     "POST /login": "opens a session in the visitor's cookie and writes nothing here",
     "POST /login/with/{way}/link": "leads away; what comes back is noted",
     "POST /logout": "takes the cookie away and writes nothing here",
@@ -376,7 +393,7 @@ async def test_call_that_changes_something_is_noted_without_what_is_personal(
     path = example.path.format(applied=applied(stage), session=stage.other_session, **stage.trace)
     answer = await client.request(method, path, **how)
     assert answer.status_code < 400, answer.text
-    subject = example.subject.format(applied=applied(stage), device=issued(stage))
+    subject = example.subject.format(applied=applied(stage), device=issued(stage), **stage.trace)
     new = stage.entries()[earlier:]
     assert new, f"{name} made no entry: pass services.noted(...) to what it changes"
     for entry in new:

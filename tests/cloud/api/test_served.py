@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from cloud.api.bodies import DEPTH_MAX
 from cloud.api.server import HEAD_S
+from tests.support.epcis_bodies import event as one_event
 from tests.support.service_process import ServiceProcess, service_process
 from tests.support.stack import TOKEN
 
@@ -194,6 +198,22 @@ def follow_feed(service: ServiceProcess) -> None:
         while time.monotonic() < until:
             with contextlib.suppress(TimeoutError):
                 assert link.recv(65_536)
+
+
+def test_events_are_followed_until_the_service_stops(tmp_path: Path) -> None:
+    with service_process(tmp_path) as service:
+        base, who = f"127.0.0.1:{service.port}/epcis", {"Authorization": f"Bearer {TOKEN}"}
+        query = {"name": "all", "query": {}}
+        with httpx.Client(base_url=f"http://{base}", headers=who) as client:
+            assert client.post("/queries", json=query).status_code == 201
+            where = f"ws://{base}/queries/all/events?stream=true"
+            with connect(where, additional_headers=who) as link:
+                assert client.post("/events", json=one_event()).status_code == 201
+                assert "all" in str(link.recv(timeout=5))
+                service.child.stop()
+                with pytest.raises(ConnectionClosed, match="1012"):
+                    link.recv(timeout=5)
+        assert "Traceback" not in service.log.read_text()
 
 
 def test_client_that_goes_in_the_middle_of_its_body_leaves_no_trace(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from cloud.api.limits import HSTS
 from cloud.model.session import SESSION_COOKIE
@@ -105,6 +107,26 @@ def test_session_cookie_is_secure_and_of_this_host_alone(service: ServiceProcess
         plain = {"Cookie": f"{SESSION_COOKIE}={client.cookies[f'__Host-{SESSION_COOKIE}']}"}
         client.cookies.clear()
         assert client.get("/", headers=plain).status_code == 303
+
+
+def test_websocket_goes_by_tls_alone(service: ServiceProcess, plain_port: int) -> None:
+    where = "/epcis/queries/all/events?stream=true"
+    secure = f"wss://127.0.0.1:{service.port}{where}"
+    context, token = client_context(service), {"Authorization": f"Bearer {TOKEN}"}
+    with https(service) as client:
+        made = client.post("/epcis/queries", json={"name": "all", "query": {}}, headers=token)
+        assert made.status_code == 201
+        client.post("/login", data={"token": TOKEN})
+        [cookie] = [f"{one.name}={one.value}" for one in client.cookies.jar]
+    page = {"Cookie": cookie, "Origin": BASE_URL}
+    with connect(secure, ssl=context, additional_headers=page) as link:
+        assert link.ping().wait(5)
+    with pytest.raises(InvalidStatus) as refused:
+        connect(secure, ssl=context, additional_headers={**page, "Origin": "https://evil.example"})
+    assert refused.value.response.status_code == 403
+    assert refused.value.response.headers["strict-transport-security"] == HSTS
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(f"ws://127.0.0.1:{plain_port}{where}", additional_headers=token)
 
 
 @pytest.mark.parametrize("path", ["/", "/alarms/1?x=%20y", "//evil.example/", "/%0d%0aX:%20y"])

@@ -4,14 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 
 from cloud.model.database import Database
-from cloud.model.state_tables import state_metadata
 from cloud.trace.store import SqlTraceStore
 from protocols.epcis.standard import Standard, load_standard
 from tests.support.postgres import Postgres
-from tests.support.state_database import open_state
+from tests.support.state_database import empty_trace, open_state
 
 EPCIS = Path(__file__).parents[3] / "firmware_config" / "epcis"
 
@@ -35,16 +33,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'test.db'}"
     url: str = request.getfixturevalue("shared_url")
-    database = Database(url, name="state")
-    database.write_now(_empty)
-    database.close()
+    empty_trace(url)
     return url
-
-
-def _empty(connection: Connection) -> None:
-    for table in state_metadata.tables.values():
-        if table.name.startswith(("trace_", "organisation_", "asset", "cursor")):
-            connection.execute(table.delete())
 
 
 @pytest.fixture

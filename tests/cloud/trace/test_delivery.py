@@ -23,7 +23,8 @@ from cloud.outbound.caller import Caller
 from cloud.outbound.policy import read_policy
 from cloud.roles.trace_delivery import Writer
 from cloud.trace.base import NamedQuery, Subscription
-from cloud.trace.delivery import FAILURES_MAX, Deliveries, is_due, pause_s
+from cloud.trace.delivery import FAILURES_MAX, Deliveries, pause_s
+from cloud.trace.due import Reader, is_due
 from cloud.trace.query.parse import read_query
 from cloud.trace.store import SqlTraceStore
 from cloud.trace.subscription_rows import active
@@ -125,9 +126,10 @@ async def open_stage(state: Database, standard: Standard, *allowed: str) -> Asyn
             outbound=caller,
             seal=seal,
             clock=clock,
-            zone=UTC,
             rights=lambda principal, _account: reach[principal],
-            read_query=partial(read_query, standard=standard),
+            reader=Reader(
+                store, clock=clock, zone=UTC, read_query=partial(read_query, standard=standard)
+            ),
             write=Writer(standard),
         )
         query = NamedQuery(
