@@ -202,4 +202,4 @@ async def test_code_of_two_things_is_asked_back(operator: httpx.AsyncClient, wor
     assert all(one in asked_back.json()["detail"] for one in (drug, older))
     page = await operator.get("/trace", params={"item": code})
     assert "此编码可能对应多个对象" in page.text
-    assert page.text.count('<li><a href="/trace?item=urn%3Asuyuan%3Aid%3A') == 2
+    assert page.text.count('<p><a href="/trace?item=urn%3Asuyuan%3Aid%3A') == 2
