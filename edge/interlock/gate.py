@@ -34,7 +34,7 @@ from edge.interlock.output import GunLink, OutputFailed, drive_closed
 from edge.interlock.record import fill_record, scan_verdict, stream_of
 from edge.interlock.state import Place, State, wanted
 from edge.settings import Gate as GateSettings
-from edge.sources.base import Emit, Gone, Sample, Scanned
+from edge.sources.base import Emit, Gone, MovingWeight, Sample, Scanned
 from protocols.clock import Clock
 from protocols.errors import RetryLater, StopService
 from protocols.readings import Value
@@ -173,6 +173,15 @@ class Gate:
         kg = self._kg()
         if "controller_online" not in told.values and kg is not None:
             self._weight["controller_online"] = True
+        self._say_weight()
+
+    def moves(self, told: MovingWeight) -> None:
+        """Learn what the scale shows while its weight moves."""
+        self._weight |= {"in_motion": True, "moving_kg": told.kg, "controller_online": True}
+        self._say_weight()
+
+    def _say_weight(self) -> None:
+        kg = self._kg()
         moves = self._weight.get("in_motion")
         self.say(
             Weighed(

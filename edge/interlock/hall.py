@@ -9,7 +9,7 @@ from edge.interlock.day import Moment, moment
 from edge.interlock.judge import Facts, Known, Names
 from edge.interlock.keeper import Keeper
 from edge.interlock.ledger import Ledger
-from edge.sources.base import Emitted, Gone, Sample, Scanned
+from edge.sources.base import Emitted, Gone, MovingWeight, Sample, Scanned
 from protocols.cylinders.book import RuleBook, read_book
 from protocols.errors import RefuseInput
 from protocols.records import Verdict
@@ -126,6 +126,8 @@ class Hall:
                 gate.gone(told)
             elif isinstance(told, Sample) and told.asset == gate.settings.scale:
                 gate.weighed(told)
+            elif isinstance(told, MovingWeight) and told.asset == gate.settings.scale:
+                gate.moves(told)
 
     def _read(self, found: Snapshot | None) -> Facts:
         if self._own is None:

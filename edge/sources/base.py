@@ -51,7 +51,15 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
     """None: the reader itself is gone, so that nobody knows of any of its tags."""
 
 
-Emitted = Sample | Scanned | Gone
+class MovingWeight(msgspec.Struct, frozen=True, gc=False):
+    """What a scale shows while its weight moves: to watch a filling by, never recorded."""
+
+    asset: str
+    at_boot_ms: int
+    kg: float
+
+
+Emitted = Sample | Scanned | Gone | MovingWeight
 Emit = Callable[[Emitted], None]
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from edge.sources.base import Sample, Seen, WeightSeen
+from edge.sources.base import MovingWeight, Sample, Seen, WeightSeen
 from protocols.catalog.defaults import defaults
 from protocols.readings import Quality, Value
+from protocols.weighing.decode import MOVING
 
 _ONLINE = "controller_online"
 _SNAPSHOT_MS = int(defaults().reporting.snapshot_interval_s * 1000)
@@ -25,8 +26,11 @@ class WeightReadings:
         self._online = True
         self.counters = {"weights": 0}
 
-    def handle(self, seen: Seen, at_boot_ms: int) -> Iterator[Sample]:
-        """Report what a message changes, or all of it when a snapshot is due."""
+    def handle(self, seen: Seen, at_boot_ms: int) -> Iterator[Sample | MovingWeight]:
+        """Report what a message changes, or all of it when a snapshot is due.
+
+        A weight that moves is told with every message: the gun is closed by it.
+        """
         if not isinstance(seen, WeightSeen):
             return
         online = bool(seen.values.get(_ONLINE, True))
@@ -38,10 +42,13 @@ class WeightReadings:
             yield from self._tell(lost, at_boot_ms)
             return
         self.counters["weights"] += 1
+        moving_kg = seen.values.get(MOVING)
+        if isinstance(moving_kg, float):
+            yield MovingWeight(self._asset, at_boot_ms, moving_kg)
         found = {
             name: (value, seen.quality.get(name, "good"))
             for name, value in seen.values.items()
-            if name != _ONLINE
+            if name not in (_ONLINE, MOVING)
         }
         if at_boot_ms >= self._snapshot_at_ms:
             self._snapshot_at_ms = at_boot_ms + _SNAPSHOT_MS

@@ -20,6 +20,8 @@ IN_KG: Mapping[str, Decimal] = {
     "t": Decimal(1000),
     "lb": Decimal("0.45359237"),
 }
+MOVING = "moving_kg"
+"""What a frame shows while its weight moves, told then and only then; no point of a scale."""
 _DIGITS = 6
 """Decimals of a kilogram that are told."""
 _FLAGS = ("in_motion", "weight_valid", "over_capacity", "under_capacity", "at_zero", "net_mode")
@@ -98,7 +100,7 @@ def decode_frame(frame: Frame, marks: Sequence[Mark], raw: bytes) -> Weighed:
 
     A weight has a value only where no mark speaks against it: not in motion, not invalid, within
     the range. Of several weights that a frame may tell, the others are null. What it shows while
-    it moves is `moving_kg`, told then and only then.
+    it moves is `MOVING`.
 
     Raises:
         RefuseInput: `bad_frame`, `bad_checksum` or `unknown_mark`.
@@ -125,7 +127,7 @@ def decode_frame(frame: Frame, marks: Sequence[Mark], raw: bytes) -> Weighed:
     }
     shown = next((value for value in moving.values() if value is not None), None)
     if told.get("in_motion") and shown is not None and _counts({**told, "in_motion": False}):
-        weights["moving_kg"] = shown
+        weights[MOVING] = shown
     return Weighed({**weights, **told}, quality)
 
 

@@ -35,7 +35,9 @@ class Hall:
         self.edge = ReadingProcess(folder / "site.toml", table)
 
     def latest(self) -> dict[str, object]:
-        values = [one["values"] for one in self.edge.told if one.get("asset") == ASSET]
+        values = [
+            one["values"] for one in self.edge.told if one.get("asset") == ASSET and "values" in one
+        ]
         return {name: value for one in values for name, value in one.items()}
 
     def until(self, **values: object) -> None:
@@ -55,6 +57,8 @@ def test_weights_are_taken_at_rest_and_lost_with_the_indicator(hall: Hall) -> No
     hall.until(gross_kg=16.0, in_motion=False, over_capacity=False)
     hall.rig.show(Weight(21.37, in_motion=True))
     hall.until(gross_kg=None, in_motion=True)
+    hall.edge.until(lambda: any(one.get("kg") == 21.37 for one in hall.edge.told))
+    assert "moving_kg" not in hall.latest()
     hall.rig.show(Weight(30.5))
     hall.until(gross_kg=30.5, in_motion=False)
     hall.rig.plug.unplug()

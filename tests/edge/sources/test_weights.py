@@ -1,6 +1,6 @@
 """What is told of a scale."""
 
-from edge.sources.base import Sample, WeightSeen
+from edge.sources.base import MovingWeight, Sample, WeightSeen
 from edge.sources.weights import PACE_MS, WeightReadings
 from protocols.readings import Value
 
@@ -13,7 +13,7 @@ def seen(kg: float | None, *, in_motion: bool = False) -> WeightSeen:
 
 
 def told(readings: WeightReadings, one: WeightSeen, at_ms: int) -> list[Sample]:
-    return list(readings.handle(one, at_ms))
+    return [told for told in readings.handle(one, at_ms) if isinstance(told, Sample)]
 
 
 def test_changes_are_told_once_and_all_of_it_once_a_minute() -> None:
@@ -51,3 +51,13 @@ def test_a_silent_scale_loses_its_weights_at_once_and_says_when_it_is_back() -> 
     back, again = told(readings, seen(30.5), 4000)
     assert (back.stream, back.values) == ("alarm", {"controller_online": True})
     assert again.values == {"gross_kg": 30.5, "in_motion": False}
+
+
+def test_a_moving_weight_is_told_with_every_message_and_in_no_sample() -> None:
+    readings = WeightReadings(ASSET)
+    moves = WeightSeen(values={"gross_kg": None, "in_motion": True, "moving_kg": 17.42})
+    (watched, sample) = readings.handle(moves, 1000)
+    assert watched == MovingWeight(ASSET, 1000, 17.42)
+    assert isinstance(sample, Sample)
+    assert sample.values == {"gross_kg": None, "in_motion": True}
+    assert list(readings.handle(moves, 1100)) == [MovingWeight(ASSET, 1100, 17.42)]
