@@ -5,7 +5,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -57,6 +57,7 @@ from cloud.trust.base import Trust
 from cloud.web.pages import mount
 from protocols.catalog.files import data_root
 from protocols.clock import Clock, ManualClock, SystemClock
+from protocols.cylinders.book import RuleBook
 from protocols.cylinders.load import load_rules
 from protocols.errors import RefuseInput
 from protocols.readings import Value
@@ -402,11 +403,16 @@ def entrapment(clock: Clock | ManualClock, alarm_id: int = 1, **fields: object) 
     return msgspec.structs.replace(alarm, **fields)
 
 
+@cache
+def _cylinder_rules() -> RuleBook:
+    return load_rules(data_root() / "cylinders")
+
+
 def _desks(
     database: Database, clock: Clock, access: AccessBook, organisations: OrganisationBook
 ) -> dict[str, Any]:
     """Make the desks of accounts and of handhelds."""
-    rules = load_rules(data_root() / "cylinders")
+    rules = _cylinder_rules()
     return {
         "accounts": AccountDesk(database, clock, access, organisations),
         "handhelds": HandheldBook(database, clock, offline_grace_s=3 * 86_400, rules=rules),

@@ -1,6 +1,7 @@
 """The retention job over a state database, by the shipped rules."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import cache
 from typing import Any
 
 from cloud.model.data_rule import DAY_MS, DataRules
@@ -15,6 +16,7 @@ from protocols.clock import Clock
 __all__ = ["DAY_MS", "carry_out", "make_job", "shipped_rules"]
 
 
+@cache
 def shipped_rules() -> DataRules:
     """Read the rules, with the settings' defaults."""
     return load_data_rules(days_of(Settings()))

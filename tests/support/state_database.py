@@ -1,16 +1,37 @@
 """A real state database."""
 
+import tempfile
+from functools import cache
+from pathlib import Path
+
 from sqlalchemy import Connection
 
 from cloud.model.database import Database
 from cloud.model.state_tables import state_metadata
 
+_SQLITE = "sqlite:///"
+
 
 def open_state(url: str) -> Database:
     """Open the database at `url`, making its tables when it is new."""
+    file = Path(url.removeprefix(_SQLITE))
+    if url.startswith(_SQLITE) and not file.exists():
+        file.write_bytes(_new_file())
+        return Database(url, name="state")
     database = Database(url, name="state")
     state_metadata.create_all(database.engine)
     return database
+
+
+@cache
+def _new_file() -> bytes:
+    """Make all tables once for all tests of a process."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "new.db"
+        database = Database(f"{_SQLITE}{file}", name="state")
+        state_metadata.create_all(database.engine)
+        database.close()
+        return file.read_bytes()
 
 
 def empty_trace(url: str) -> None:
