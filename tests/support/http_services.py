@@ -5,7 +5,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -247,7 +247,6 @@ class MemoryTelemetry:
 class World:
     """An application and all that stands behind it."""
 
-    app: FastAPI
     services: Services
     database: Database
     registry: AssetRegistry
@@ -260,6 +259,11 @@ class World:
     latest: dict[str, dict[str, LatestValue]] = field(default_factory=dict)
     ledgers: dict[str, list[SpoolLedger]] = field(default_factory=dict)
     ready: tuple[bool, str] = (True, "")
+
+    @cached_property
+    def app(self) -> FastAPI:
+        """The application, built when it is asked for: many tests make one of their own."""
+        return create_app(self.services)
 
 
 async def open_world(
@@ -320,7 +324,7 @@ async def open_world(
     parts = {"database": database, "feed": feed, "desk": desk, "telemetry": telemetry}
     books = {"registry": registry, "gateways": gateways, "organisations": organisations}
     given: dict[str, Any] = {**parts, **books, "clock": clock}
-    world.append(World(app=create_app(services), services=services, **given))
+    world.append(World(services=services, **given))
     return world[0]
 
 
