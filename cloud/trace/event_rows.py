@@ -1,7 +1,7 @@
 """The rows of new events, in the order of the columns of their tables."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 
@@ -19,6 +19,14 @@ KINDS = {
     "biz_location": "place",
 }
 """Kind of the words of a column."""
+
+
+class Sight(NamedTuple):
+    """A row of `trace_sight`."""
+
+    event_no: int
+    organisation: int
+    event_time_us: int
 
 
 class EventRows:
@@ -120,11 +128,11 @@ def aspects(one: Prepared) -> Iterator[tuple[str, str]]:
 
 
 def said_by(
-    events: Sequence[Prepared], first: int, sights: Iterable[tuple[int, int]], numbers: Numbers
+    events: Sequence[Prepared], first: int, sights: Iterable[Sight], numbers: Numbers
 ) -> set[Said]:
     """Return what events, numbered from `first`, say to each organisation that sees them."""
     found: set[Said] = set()
-    for event_no, organisation in sights:
+    for event_no, organisation, _ in sights:
         if event_no >= first:
             for aspect, word in aspects(events[event_no - first]):
                 found.add((organisation, aspect, numbers.words[KINDS[aspect], word]))
