@@ -51,9 +51,13 @@ class EventRows:
         yield trace_facet, self._facets(events)
 
     def _learn(self, events: Sequence[Prepared]) -> None:
-        words: set[tuple[str, str]] = set()
-        for one in events:
-            words.update(_words(one))
+        words = {
+            (kind, word)
+            for said in {aspects(one) for one in events}
+            for kind, word in zip(KINDS.values(), said, strict=True)
+            if word is not None
+        }
+        words.update(("facet", facet.name) for one in events for facet in one.facets)
         self._numbers.learn_words(words)
         self._numbers.learn_items(item for one in events for item, _role, _use in one.uses)
         self._numbers.learn_contexts({one.context: one.contexts for one in events})
@@ -106,34 +110,28 @@ class EventRows:
         ]
 
 
-def _words(one: Prepared) -> Iterable[tuple[str, str]]:
-    for aspect, word in aspects(one):
-        yield KINDS[aspect], word
-    for facet in one.facets:
-        yield "facet", facet.name
-
-
-def aspects(one: Prepared) -> Iterator[tuple[str, str]]:
-    """Return the columns of an event that hold a word, and the words."""
+def aspects(one: Prepared) -> tuple[str | None, ...]:
+    """Return the words of the columns in `KINDS`."""
     event = one.event
-    yield "type", storable(event.type)
-    for aspect, word in (
-        ("biz_step", event.biz_step),
-        ("disposition", event.disposition),
-        ("read_point", event.read_point),
-        ("biz_location", event.biz_location),
-    ):
-        if word is not None:
-            yield aspect, storable(word)
+    said = (
+        *(event.type, event.biz_step, event.disposition),
+        *(event.read_point, event.biz_location),
+    )
+    return tuple([None if word is None else storable(word) for word in said])
 
 
 def said_by(
     events: Sequence[Prepared], first: int, sights: Iterable[Sight], numbers: Numbers
 ) -> set[Said]:
     """Return what events, numbered from `first`, say to each organisation that sees them."""
-    found: set[Said] = set()
-    for event_no, organisation, _ in sights:
-        if event_no >= first:
-            for aspect, word in aspects(events[event_no - first]):
-                found.add((organisation, aspect, numbers.words[KINDS[aspect], word]))
-    return found
+    alike = {
+        (organisation, aspects(events[event_no - first]))
+        for event_no, organisation, _ in sights
+        if event_no >= first
+    }
+    return {
+        (organisation, aspect, numbers.words[kind, word])
+        for organisation, words in alike
+        for (aspect, kind), word in zip(KINDS.items(), words, strict=True)
+        if word is not None
+    }
