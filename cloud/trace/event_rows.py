@@ -18,7 +18,7 @@ KINDS = {
     "read_point": "place",
     "biz_location": "place",
 }
-"""Kind of the words of a column."""
+"""Kind of the words of a column, in the order of `Prepared.words`."""
 
 
 class Sight(NamedTuple):
@@ -34,6 +34,7 @@ class EventRows:
 
     def __init__(self, numbers: Numbers, organisation: int, *, first: int) -> None:
         self._numbers, self._organisation, self._first = numbers, organisation, first
+        self._words: dict[tuple[str | None, ...], list[int | None]] = {}
 
     def of(
         self, events: Sequence[Prepared], record_time_us: int, job: int | None
@@ -51,21 +52,24 @@ class EventRows:
         yield trace_facet, self._facets(events)
 
     def _learn(self, events: Sequence[Prepared]) -> None:
+        alike = {one.words for one in events}
         words = {
             (kind, word)
-            for said in {aspects(one) for one in events}
+            for said in alike
             for kind, word in zip(KINDS.values(), said, strict=True)
             if word is not None
         }
         words.update(("facet", facet.name) for one in events for facet in one.facets)
         self._numbers.learn_words(words)
+        self._words = {said: self._word_numbers(said) for said in alike}
         self._numbers.learn_items(item for one in events for item, _role, _use in one.uses)
         self._numbers.learn_contexts({one.context: one.contexts for one in events})
 
     def _event(
         self, one: Prepared, event_no: int, record_time_us: int, job: int | None
     ) -> tuple[Any, ...]:
-        event, word = one.event, self._word
+        event = one.event
+        type_, *others = self._words[one.words]
         declaration, transformation = event.declaration, event.transformation_id
         return (
             event_no,
@@ -75,12 +79,9 @@ class EventRows:
             one.id_key,
             event.event_id,
             one.digest,
-            word("type", event.type),
+            type_,
             one.action,
-            word("biz_step", event.biz_step),
-            word("disposition", event.disposition),
-            word("place", event.read_point),
-            word("place", event.biz_location),
+            *others,
             self._organisation,
             storable(transformation) if transformation else None,
             declaration.declared_at_us if declaration else None,
@@ -90,8 +91,11 @@ class EventRows:
             one.body,
         )
 
-    def _word(self, kind: str, word: str | None) -> int | None:
-        return self._numbers.words[kind, storable(word)] if word is not None else None
+    def _word_numbers(self, words: tuple[str | None, ...]) -> list[int | None]:
+        return [
+            None if word is None else self._numbers.words[kind, word]
+            for kind, word in zip(KINDS.values(), words, strict=True)
+        ]
 
     def _uses(self, events: Sequence[Prepared]) -> Rows:
         items = self._numbers.items
@@ -110,22 +114,12 @@ class EventRows:
         ]
 
 
-def aspects(one: Prepared) -> tuple[str | None, ...]:
-    """Return the words of the columns in `KINDS`."""
-    event = one.event
-    said = (
-        *(event.type, event.biz_step, event.disposition),
-        *(event.read_point, event.biz_location),
-    )
-    return tuple([None if word is None else storable(word) for word in said])
-
-
 def said_by(
     events: Sequence[Prepared], first: int, sights: Iterable[Sight], numbers: Numbers
 ) -> set[Said]:
     """Return what events, numbered from `first`, say to each organisation that sees them."""
     alike = {
-        (organisation, aspects(events[event_no - first]))
+        (organisation, events[event_no - first].words)
         for event_no, organisation, _ in sights
         if event_no >= first
     }
