@@ -31,11 +31,13 @@ async def measure_traces(database: Database, folder: Path, made: City) -> None:
     print(f"index made from the tables in {time.monotonic() - began:.0f} s")
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"index: {size / 2**20:.0f} MiB in files, memory {anonymous_mib():.0f} MiB of its own")
-    starts = small(made, TRACES, 1)
+    starts, families = small(made, TRACES, 1), large(made)
+    desk = LineageDesk(database, keeper, shipped_schemes())
     _traces("under 1,000 items", database, keeper, starts)
-    if families := large(made):
+    await _answers("the same, named and shown", desk, starts[:ANSWERS])
+    if families:
         _traces("250,000 items", database, keeper, families * REPEATS)
-    await _answers(LineageDesk(database, keeper, shipped_schemes()), starts[:ANSWERS])
+        await _answers("the first 10,000 items of them, named and shown", desk, families)
 
 
 def _traces(
@@ -55,7 +57,7 @@ def _found(keeper: Keeper, start: str, direction: Direction, connection: Connect
     return trace(keeper.index(connection), items, direction, bounds=WIDE)
 
 
-async def _answers(desk: LineageDesk, starts: list[tuple[int, Direction]]) -> None:
+async def _answers(name: str, desk: LineageDesk, starts: list[tuple[int, Direction]]) -> None:
     walls = []
     for start, direction in starts:
         question = Question(
@@ -64,7 +66,7 @@ async def _answers(desk: LineageDesk, starts: list[tuple[int, Direction]]) -> No
         began = time.perf_counter()
         await desk.trace(question, scope=EVERYTHING)
         walls.append(time.perf_counter() - began)
-    _tell("the same, named and shown", walls)
+    _tell(name, walls)
 
 
 def _tell(name: str, walls: list[float]) -> None:
