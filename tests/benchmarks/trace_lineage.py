@@ -43,13 +43,12 @@ async def measure_traces(database: Database, folder: Path, made: City) -> None:
 def _traces(
     name: str, database: Database, keeper: Keeper, starts: list[tuple[int, Direction]]
 ) -> None:
-    walls, items = [], []
+    took, items = Took(), []
     for start, direction in starts:
-        began = time.perf_counter()
-        found = database.read_now(partial(_found, keeper, item_id(start), direction))
-        walls.append(time.perf_counter() - began)
+        with took:
+            found = database.read_now(partial(_found, keeper, item_id(start), direction))
         items.append(len(found.nodes))
-    _tell(f"{len(items)} traces, {name}: {min(items):,} to {max(items):,} items", walls)
+    took.tell(f"{len(items)} traces, {name}: {min(items):,} to {max(items):,} items")
 
 
 def _found(keeper: Keeper, start: str, direction: Direction, connection: Connection) -> Trace:
@@ -58,17 +57,35 @@ def _found(keeper: Keeper, start: str, direction: Direction, connection: Connect
 
 
 async def _answers(name: str, desk: LineageDesk, starts: list[tuple[int, Direction]]) -> None:
-    walls = []
+    took = Took()
     for start, direction in starts:
         question = Question(
             start=(item_id(start),), direction=direction, at_us=None, bounds=Bounds()
         )
-        began = time.perf_counter()
-        await desk.trace(question, scope=EVERYTHING)
-        walls.append(time.perf_counter() - began)
-    _tell(name, walls)
+        with took:
+            await desk.trace(question, scope=EVERYTHING)
+    took.tell(name)
 
 
-def _tell(name: str, walls: list[float]) -> None:
-    p50, p99 = np.quantile(walls, (0.5, 0.99)) * 1000
-    print(f"{name}: p50 {p50:.1f} ms, p99 {p99:.1f} ms", flush=True)
+class Took:
+    """What repeated work takes: by the clock, and of the processor in all threads."""
+
+    def __init__(self) -> None:
+        self._walls: list[float] = []
+        self._works: list[float] = []
+
+    def __enter__(self) -> None:
+        self._begun = time.perf_counter(), time.process_time()
+
+    def __exit__(self, *_: object) -> None:
+        wall, work = self._begun
+        self._walls.append(time.perf_counter() - wall)
+        self._works.append(time.process_time() - work)
+
+    def tell(self, name: str) -> None:
+        """Print a line."""
+        told = [name]
+        for what, times in (("elapsed", self._walls), ("processor", self._works)):
+            p50, p99 = np.quantile(times, (0.5, 0.99)) * 1000
+            told.append(f"{what} p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+        print("; ".join(told), flush=True)

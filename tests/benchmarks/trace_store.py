@@ -30,7 +30,7 @@ from protocols.epcis.standard import Standard, load_standard
 from protocols.epcis.tolerances import STANDARD
 from tests.benchmarks.lineage_data import EVENTS, HOUR_US, ITEMS, START_US, City, city
 from tests.benchmarks.trace_city import ID, Writer, item_id
-from tests.benchmarks.trace_lineage import measure_traces
+from tests.benchmarks.trace_lineage import Took, measure_traces
 from tests.support.state_database import open_state
 
 DOCUMENT, LOADED = 100, 1_000
@@ -152,15 +152,12 @@ async def _queries(store: SqlTraceStore, standard: Standard, items: int) -> None
         "of a disposition that none has": (lambda: {"EQ_disposition": ["recalled"]}, EVERYTHING),
     }
     for name, (make, scope) in asked.items():
-        took = []
+        took = Took()
         for _ in range(QUERIES):
             query = read_query(make(), standard)
-            began = time.perf_counter()
-            await store.find(query, scope=scope, limit=30)
-            took.append((time.perf_counter() - began) * 1000)
-        took.sort()
-        _say(f"query {name}: p50", took[len(took) // 2], "ms")
-        _say(f"query {name}: p99", took[len(took) * 99 // 100], "ms")
+            with took:
+                await store.find(query, scope=scope, limit=30)
+        took.tell(f"query {name}")
 
 
 def _say(what: str, value: float, unit: str) -> None:
