@@ -26,8 +26,12 @@ def insert_tuples(connection: Connection, table: Table, rows: Sequence[tuple[Any
     while start < len(rows):
         count = _count(len(rows) - start)
         part = rows[start : start + count]
-        values = tuple([_storable(value) for row in part for value in row])
-        connection.exec_driver_sql(_sql(table, count, mark), values)
+        values = [  # as `_storable`, which is called for each otherwise
+            value.replace("\0", "\ufffd") if type(value) is str and "\0" in value else value
+            for row in part
+            for value in row
+        ]
+        connection.exec_driver_sql(_sql(table, count, mark), tuple(values))
         start += count
 
 

@@ -69,7 +69,9 @@ trace_sight = Table(
     state_metadata,
     Column("event_no", BigInteger, primary_key=True, autoincrement=False),
     Column("organisation", Integer, primary_key=True, autoincrement=False),  # word_no
+    Column("event_time_us", BigInteger, nullable=False),  # of the event, to order them by
     Index("trace_sight_by_organisation", "organisation", "event_no"),
+    Index("trace_sight_by_time", "organisation", "event_time_us", "event_no"),
     sqlite_with_rowid=False,
 )
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table
 
 from cloud.model.database import Database
 from cloud.model.trace_tables import trace_event, trace_facet, trace_sight, trace_use
-from cloud.trace.event_rows import EventRows, Rows, said_by
+from cloud.trace.event_rows import EventRows, Rows, Sight, said_by
 from cloud.trace.insert import head_of
 from cloud.trace.numbers import Memory, Numbers
 from cloud.trace.parties import named_in
@@ -60,8 +60,10 @@ class BulkLoader:
             rows = EventRows(numbers, numbers.words[ours], first=self._head + 1)
             for table, values in rows.of(ready, recorded_at_us, None):
                 _put(connection, table, values)
-            numbered = range(self._head + 1, self._head + 1 + len(ready))
-            sights = {(event_no, numbers.words[ours]) for event_no in numbered}
+            sights = {
+                Sight(event_no, numbers.words[ours], one.event.event_time_us)
+                for event_no, one in enumerate(ready, self._head + 1)
+            }
             sights |= named_in(connection, numbers, ready, self._head + 1)
             _put(connection, trace_sight, sorted(sights))
             numbers.learn_said(said_by(ready, self._head + 1, sights, numbers))

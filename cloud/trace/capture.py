@@ -82,6 +82,9 @@ class SqlCaptures:
         self._database, self._store, self._readers = database, store, readers
         self._clock, self._limits = clock, limits
         self._more = asyncio.Event()
+        self._any_ended = False
+        self._ahead: tuple[int, asyncio.Task[Document]] | None = None
+        """Number of the next job, and its document, which is read meanwhile."""
 
     async def take(
         self,
@@ -153,16 +156,34 @@ class SqlCaptures:
             self._more.clear()
 
     async def run_waiting(self) -> None:
-        """Work through the jobs that wait now."""
+        """Work through the jobs that wait now; while one is stored, the next is read."""
         while (job := await self._database.read(first_waiting)) is not None:
             try:
                 await self._run(job)
+                self._any_ended = True
             except Superseded:  # another process has it
                 await asyncio.sleep(self._limits.poll_s)
 
+    async def _document(self, job: Waiting) -> Document:
+        """Return a job's document, and begin to read the next one's.
+
+        Not beside the first job: where the next one's ends the process, it is the first of a later
+        run, and no other job than that is given up for it.
+        """
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == job.number:
+            document = await ahead[1]
+        else:
+            document = await asyncio.to_thread(self._read, job)
+        following = await self._database.read(lambda c: first_waiting(c, job.number))
+        if following is not None and self._any_ended:
+            reading = asyncio.create_task(asyncio.to_thread(self._read, following))
+            self._ahead = (following.number, reading)
+        return document
+
     async def _run(self, job: Waiting) -> None:
         progress = await self._database.read(lambda c: progress_of(c, job))
-        document = await asyncio.to_thread(self._read, job)
+        document = await self._document(job)
         events = [reading.event for reading in document.events]
         faults = [*document.faults, *(f for one in document.events for f in one.faults)]
         if any(fault.severity == "error" for fault in document.faults):

@@ -1,7 +1,7 @@
 """The rows of new events, in the order of the columns of their tables."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Table
 
@@ -18,7 +18,15 @@ KINDS = {
     "read_point": "place",
     "biz_location": "place",
 }
-"""Kind of the words of a column."""
+"""Kind of the words of a column, in the order of `Prepared.words`."""
+
+
+class Sight(NamedTuple):
+    """A row of `trace_sight`."""
+
+    event_no: int
+    organisation: int
+    event_time_us: int
 
 
 class EventRows:
@@ -26,6 +34,7 @@ class EventRows:
 
     def __init__(self, numbers: Numbers, organisation: int, *, first: int) -> None:
         self._numbers, self._organisation, self._first = numbers, organisation, first
+        self._words: dict[tuple[str | None, ...], list[int | None]] = {}
 
     def of(
         self, events: Sequence[Prepared], record_time_us: int, job: int | None
@@ -43,17 +52,24 @@ class EventRows:
         yield trace_facet, self._facets(events)
 
     def _learn(self, events: Sequence[Prepared]) -> None:
-        words: set[tuple[str, str]] = set()
-        for one in events:
-            words.update(_words(one))
+        alike = {one.words for one in events}
+        words = {
+            (kind, word)
+            for said in alike
+            for kind, word in zip(KINDS.values(), said, strict=True)
+            if word is not None
+        }
+        words.update(("facet", facet.name) for one in events for facet in one.facets)
         self._numbers.learn_words(words)
+        self._words = {said: self._word_numbers(said) for said in alike}
         self._numbers.learn_items(item for one in events for item, _role, _use in one.uses)
         self._numbers.learn_contexts({one.context: one.contexts for one in events})
 
     def _event(
         self, one: Prepared, event_no: int, record_time_us: int, job: int | None
     ) -> tuple[Any, ...]:
-        event, word = one.event, self._word
+        event = one.event
+        type_, *others = self._words[one.words]
         declaration, transformation = event.declaration, event.transformation_id
         return (
             event_no,
@@ -63,12 +79,9 @@ class EventRows:
             one.id_key,
             event.event_id,
             one.digest,
-            word("type", event.type),
+            type_,
             one.action,
-            word("biz_step", event.biz_step),
-            word("disposition", event.disposition),
-            word("place", event.read_point),
-            word("place", event.biz_location),
+            *others,
             self._organisation,
             storable(transformation) if transformation else None,
             declaration.declared_at_us if declaration else None,
@@ -78,8 +91,11 @@ class EventRows:
             one.body,
         )
 
-    def _word(self, kind: str, word: str | None) -> int | None:
-        return self._numbers.words[kind, storable(word)] if word is not None else None
+    def _word_numbers(self, words: tuple[str | None, ...]) -> list[int | None]:
+        return [
+            None if word is None else self._numbers.words[kind, word]
+            for kind, word in zip(KINDS.values(), words, strict=True)
+        ]
 
     def _uses(self, events: Sequence[Prepared]) -> Rows:
         items = self._numbers.items
@@ -98,34 +114,18 @@ class EventRows:
         ]
 
 
-def _words(one: Prepared) -> Iterable[tuple[str, str]]:
-    for aspect, word in aspects(one):
-        yield KINDS[aspect], word
-    for facet in one.facets:
-        yield "facet", facet.name
-
-
-def aspects(one: Prepared) -> Iterator[tuple[str, str]]:
-    """Return the columns of an event that hold a word, and the words."""
-    event = one.event
-    yield "type", storable(event.type)
-    for aspect, word in (
-        ("biz_step", event.biz_step),
-        ("disposition", event.disposition),
-        ("read_point", event.read_point),
-        ("biz_location", event.biz_location),
-    ):
-        if word is not None:
-            yield aspect, storable(word)
-
-
 def said_by(
-    events: Sequence[Prepared], first: int, sights: Iterable[tuple[int, int]], numbers: Numbers
+    events: Sequence[Prepared], first: int, sights: Iterable[Sight], numbers: Numbers
 ) -> set[Said]:
     """Return what events, numbered from `first`, say to each organisation that sees them."""
-    found: set[Said] = set()
-    for event_no, organisation in sights:
-        if event_no >= first:
-            for aspect, word in aspects(events[event_no - first]):
-                found.add((organisation, aspect, numbers.words[KINDS[aspect], word]))
-    return found
+    alike = {
+        (organisation, events[event_no - first].words)
+        for event_no, organisation, _ in sights
+        if event_no >= first
+    }
+    return {
+        (organisation, aspect, numbers.words[kind, word])
+        for organisation, words in alike
+        for (aspect, kind), word in zip(KINDS.items(), words, strict=True)
+        if word is not None
+    }

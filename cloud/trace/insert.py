@@ -13,7 +13,7 @@ from cloud.model.trace_tables import (
     trace_sight,
 )
 from cloud.trace.base import Behaviour, Captured
-from cloud.trace.event_rows import EventRows, said_by
+from cloud.trace.event_rows import EventRows, Sight, said_by
 from cloud.trace.facets import storable
 from cloud.trace.numbers import Memory, Numbers
 from cloud.trace.parties import TURN, named_in, said_of_old
@@ -37,6 +37,7 @@ class Known(Struct):
     event_no: int
     event_id: str
     key: bytes
+    time_us: int
     organisation: int
     declares: bool
     voided: bool
@@ -52,7 +53,7 @@ class Insertion:
         self.numbers.learn_words([("organisation", organisation)])
         self._organisation = self.numbers.words["organisation", organisation]
         self._known: dict[int, list[Known]] = {}
-        self._seen_by: set[tuple[int, int]] = set()
+        self._seen_by: set[Sight] = set()
         self._voids: dict[int, int] = {}
         self._head = 0
 
@@ -78,7 +79,7 @@ class Insertion:
         self._write_sights()
         self.numbers.learn_said(said_by(new, head + 1, self._seen_by, self.numbers))
         self.numbers.learn_said(
-            said_of_old(self._connection, [one for one in self._seen_by if one[0] <= head])
+            said_of_old(self._connection, [one for one in self._seen_by if one.event_no <= head])
         )
         for event_no, by in self._voids.items():
             change = update(trace_event).where(trace_event.c.event_no == event_no)
@@ -92,13 +93,14 @@ class Insertion:
         for start in range(0, len(keys), _LOOK_UP_MAX):
             query = select(
                 column.event_no, column.id_key, column.event_id, column.hash, column.event_key,
-                column.organisation, column.declared_at_us, column.voided_by,
+                column.event_time_us, column.organisation, column.declared_at_us, column.voided_by,
             ).where(column.id_key.in_(keys[start : start + _LOOK_UP_MAX]))  # fmt: skip
             for row in self._connection.execute(query):
                 known = Known(
                     event_no=row.event_no,
                     event_id=_id_of(row.event_id, row.hash),
                     key=row.event_key,
+                    time_us=row.event_time_us,
                     organisation=row.organisation,
                     declares=row.declared_at_us is not None,
                     voided=row.voided_by is not None,
@@ -115,7 +117,7 @@ class Insertion:
             same = next((k for k in others if k.key == one.key), None)
             if same is not None:
                 if same.organisation != self._organisation:
-                    self._seen_by.add((same.event_no, self._organisation))
+                    self._seen_by.add(Sight(same.event_no, self._organisation, same.time_us))
                 outcomes.append(Captured("duplicate", same.event_no, one.event_id))
             elif one.event.declaration is None and not all(k.declares for k in others):
                 outcomes.append(Captured("conflict", None, one.event_id))
@@ -123,7 +125,8 @@ class Insertion:
                 new.append(one)
                 event_no = head + len(new)
                 outcomes.append(Captured("stored", event_no, one.event_id))
-                self._seen_by.add((event_no, self._organisation))
+                time_us = one.event.event_time_us
+                self._seen_by.add(Sight(event_no, self._organisation, time_us))
                 self._relate(one, event_no, others)
         return outcomes, new
 
@@ -133,7 +136,15 @@ class Insertion:
         Nobody voids the event of another organisation.
         """
         declares = one.event.declaration is not None
-        known = Known(event_no, one.event_id, one.key, self._organisation, declares, voided=False)
+        known = Known(
+            event_no=event_no,
+            event_id=one.event_id,
+            key=one.key,
+            time_us=one.event.event_time_us,
+            organisation=self._organisation,
+            declares=declares,
+            voided=False,
+        )
         for other in others:
             if other.organisation != self._organisation or other.declares == declares:
                 continue
@@ -146,14 +157,14 @@ class Insertion:
     def _write_sights(self) -> None:
         """Write who sees old events too; whose they are already is no news."""
         column = trace_sight.c
-        old = [pair for pair in self._seen_by if pair[0] <= self._head]
+        old = [one.event_no for one in self._seen_by if one.event_no <= self._head]
         known = set[tuple[int, int]]()
         for start in range(0, len(old), _LOOK_UP_MAX):
-            numbers = [event_no for event_no, _ in old[start : start + _LOOK_UP_MAX]]
             query = select(column.event_no, column.organisation)
-            rows = self._connection.execute(query.where(column.event_no.in_(numbers)))
-            known |= {(row[0], row[1]) for row in rows}
-        insert_tuples(self._connection, trace_sight, sorted(self._seen_by - known))
+            query = query.where(column.event_no.in_(old[start : start + _LOOK_UP_MAX]))
+            known |= {(row[0], row[1]) for row in self._connection.execute(query)}
+        new = [one for one in sorted(self._seen_by) if one[:2] not in known]
+        insert_tuples(self._connection, trace_sight, new)
 
 
 def _unwritten(one: Captured, head: int) -> Captured:

@@ -86,9 +86,10 @@ def note_restart(connection: Connection) -> None:
     connection.execute(change.values(restarts=table.c.restarts + 1))
 
 
-def first_waiting(connection: Connection) -> Waiting | None:
-    """Return the oldest job that has not ended."""
-    query = select(table).where(table.c.ended_at_ms.is_(None)).order_by(table.c.job).limit(1)
+def first_waiting(connection: Connection, after: int = 0) -> Waiting | None:
+    """Return the oldest job that has not ended, of those behind number `after`."""
+    waits = (table.c.ended_at_ms.is_(None), table.c.job > after)
+    query = select(table).where(*waits).order_by(table.c.job).limit(1)
     row = connection.execute(query).first()
     if row is None:
         return None

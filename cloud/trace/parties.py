@@ -7,7 +7,7 @@ from sqlalchemy import Connection, exists, or_, select
 from cloud.model.database import take_turn
 from cloud.model.rows import insert_tuples
 from cloud.model.trace_tables import trace_event, trace_facet, trace_party, trace_sight, trace_word
-from cloud.trace.event_rows import KINDS
+from cloud.trace.event_rows import KINDS, Sight
 from cloud.trace.facets import storable
 from cloud.trace.numbers import Memory, Numbers, Said
 from cloud.trace.prepare import Prepared
@@ -19,8 +19,8 @@ _LOOK_UP_MAX = 500
 
 def named_in(
     connection: Connection, numbers: Numbers, events: Sequence[Prepared], first: int
-) -> set[tuple[int, int]]:
-    """Return (event_no, organisation) of organisations named in events numbered from `first`."""
+) -> set[Sight]:
+    """Return the sights of organisations named in events numbered from `first`."""
     said: dict[str, list[int]] = {}
     for event_no, one in enumerate(events, first):
         for facet in one.facets:
@@ -35,18 +35,22 @@ def named_in(
         known += [(row[0], row[1]) for row in rows]
     numbers.learn_words([("organisation", organisation) for _, organisation in known])
     return {
-        (event_no, numbers.words["organisation", organisation])
+        Sight(
+            event_no,
+            numbers.words["organisation", organisation],
+            events[event_no - first].event.event_time_us,
+        )
         for identifier, organisation in known
         for event_no in said[identifier]
     }
 
 
-def said_of_old(connection: Connection, sights: Sequence[tuple[int, int]]) -> set[Said]:
-    """Return what stored events say to organisations that come to see them."""
+def said_of_old(connection: Connection, sights: Sequence[Sight]) -> set[Said]:
+    """Return what stored events say to an organisation that comes to see them."""
     found: set[Said] = set()
     columns = [trace_event.c[aspect] for aspect in KINDS]
     for start in range(0, len(sights), _LOOK_UP_MAX):
-        part = dict(sights[start : start + _LOOK_UP_MAX])
+        part = {one.event_no: one.organisation for one in sights[start : start + _LOOK_UP_MAX]}
         query = select(trace_event.c.event_no, *columns).where(trace_event.c.event_no.in_(part))
         for event_no, *words in connection.execute(query):
             found |= {
@@ -79,8 +83,10 @@ def put_party(connection: Connection, organisation: str, identifier: str) -> Non
     lists = or_(*(word.word.startswith(family) for family in _FAMILIES))
     names = select(word.word_no).where(word.kind == "facet", lists)
     seen = exists().where(sight.event_no == facet.event_no, sight.organisation == number)
-    found = select(facet.event_no).distinct()
+    found = select(facet.event_no)
     found = found.where(facet.name.in_(names), facet.text == identifier, ~seen)
-    sights = [(row[0], number) for row in connection.execute(found)]
+    event = trace_event.c
+    times = select(event.event_no, event.event_time_us).where(event.event_no.in_(found))
+    sights = [Sight(row[0], number, row[1]) for row in connection.execute(times)]
     insert_tuples(connection, trace_sight, sights)
     numbers.learn_said(said_of_old(connection, sights))

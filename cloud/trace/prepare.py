@@ -22,6 +22,8 @@ class Prepared(NamedTuple):
     """What is written of one event; vocabulary values still as words."""
 
     event: Event
+    words: tuple[str | None, ...]
+    """Storable: type, business step, disposition, read point and business location."""
     event_id: str
     key: bytes
     id_key: int
@@ -47,6 +49,7 @@ def _prepared(event: Event, standard: Standard, packer: Packer) -> Prepared:
     contexts = _encoder.encode(event.contexts)
     return Prepared(
         event=event,
+        words=_words(event),
         event_id=event_id,
         key=_key(event),
         id_key=id_key(event_id),
@@ -57,6 +60,16 @@ def _prepared(event: Event, standard: Standard, packer: Packer) -> Prepared:
         body=packer.pack(event.body),
         uses=[(storable(use.id), _ROLE[use.role], use) for use in event.uses],
         facets=facets(event, standard),
+    )
+
+
+def _words(event: Event) -> tuple[str | None, ...]:
+    return (
+        storable(event.type),
+        storable(event.biz_step) if event.biz_step is not None else None,
+        storable(event.disposition) if event.disposition is not None else None,
+        storable(event.read_point) if event.read_point is not None else None,
+        storable(event.biz_location) if event.biz_location is not None else None,
     )
 
 

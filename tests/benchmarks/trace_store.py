@@ -28,9 +28,9 @@ from protocols.clock import SystemClock
 from protocols.epcis.read import read_document
 from protocols.epcis.standard import Standard, load_standard
 from protocols.epcis.tolerances import STANDARD
-from tests.benchmarks.lineage_data import EVENTS, ITEMS, START_US, City, city
+from tests.benchmarks.lineage_data import EVENTS, HOUR_US, ITEMS, START_US, City, city
 from tests.benchmarks.trace_city import ID, Writer, item_id
-from tests.benchmarks.trace_lineage import measure_traces
+from tests.benchmarks.trace_lineage import Took, measure_traces
 from tests.support.state_database import open_state
 
 DOCUMENT, LOADED = 100, 1_000
@@ -97,12 +97,12 @@ async def _capture(
     head: int,
     batches: int,
 ) -> None:
-    """Capture documents as jobs: read, checked, hashed and durable."""
+    """Capture documents of lately as jobs: read, checked, hashed and durable."""
     readers = Readers(standard, bytes_max=LIMITS.bytes_max, tolerances_of=lambda _: STANDARD)
     captures = SqlCaptures(
         database, store, readers=readers.by_media(), clock=SystemClock(), limits=LIMITS
     )
-    made = city(batches, big=0, seed=head)
+    made = _lately(city(batches, big=0, seed=head), SystemClock().wall_ms() * 1000)
     writer = Writer(made, seed=head, first_item=head * ITEMS)
     firsts = range(0, len(made.time_us) - DOCUMENT + 1, DOCUMENT)
     documents = [writer.document(first, first + DOCUMENT) for first in firsts]
@@ -120,6 +120,14 @@ async def _capture(
     assert (await store.head())[0] == head + count
     _say("capture", count / (time.perf_counter() - began), "events/s")
     _say("capture", (time.process_time() - used) / count * 1e6, "us of a processor per event")
+
+
+def _lately(made: City, now_us: int) -> City:
+    """Return a city whose batches were made lately: none later than 12 hours ago."""
+    first, last = int(made.time_us[0]), int(made.time_us[-1])
+    begun_us = now_us - 48 * HOUR_US
+    times = begun_us + (made.time_us - first) / max(1, last - first) * 36 * HOUR_US
+    return made._replace(time_us=times.astype(made.time_us.dtype))
 
 
 async def _queries(store: SqlTraceStore, standard: Standard, items: int) -> None:
@@ -144,15 +152,12 @@ async def _queries(store: SqlTraceStore, standard: Standard, items: int) -> None
         "of a disposition that none has": (lambda: {"EQ_disposition": ["recalled"]}, EVERYTHING),
     }
     for name, (make, scope) in asked.items():
-        took = []
+        took = Took()
         for _ in range(QUERIES):
             query = read_query(make(), standard)
-            began = time.perf_counter()
-            await store.find(query, scope=scope, limit=30)
-            took.append((time.perf_counter() - began) * 1000)
-        took.sort()
-        _say(f"query {name}: p50", took[len(took) // 2], "ms")
-        _say(f"query {name}: p99", took[len(took) * 99 // 100], "ms")
+            with took:
+                await store.find(query, scope=scope, limit=30)
+        took.tell(f"query {name}")
 
 
 def _say(what: str, value: float, unit: str) -> None:

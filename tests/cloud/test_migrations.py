@@ -1,11 +1,13 @@
 """Databases are brought to the newest schema, and newer ones are refused."""
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData
+from sqlalchemy import Engine, MetaData, insert, text
 
-from cloud.migrations import migrate
+from cloud.migrations import FOLDER, migrate
 from cloud.model import state_tables, tables, trust_tables
 from cloud.model.database import open_engine
 from protocols.errors import StopService
@@ -40,3 +42,32 @@ def test_migrate_newer_database_refused(database_url: str) -> None:
     with pytest.raises(StopService, match="newer version"):
         migrate(engine, "log")
     engine.dispose()
+
+
+def test_events_that_were_there_are_ordered_by_their_times(database_url: str) -> None:
+    engine = open_engine(database_url)
+    _upgrade(engine, "state_0013")
+    event = state_tables.state_metadata.tables["trace_event"]
+    row = {"record_time_us": 1, "id_key": 1, "hash": b"", "type": 1, "organisation": 1}
+    row |= {"context_no": 1, "body": b""}
+    with engine.begin() as connection:
+        for number in (1, 2):
+            key = {"event_no": number, "event_key": bytes([number]), "event_time_us": number * 7}
+            connection.execute(insert(event).values(row | key))
+        sights = "INSERT INTO trace_sight (event_no, organisation) VALUES (1, 1), (1, 2), (2, 1)"
+        connection.exec_driver_sql(sights)
+    migrate(engine, "state")
+    with engine.connect() as connection:
+        query = text("SELECT * FROM trace_sight ORDER BY event_no, organisation")
+        assert connection.execute(query).all() == [(1, 1, 7), (1, 2, 7), (2, 1, 14)]
+    engine.dispose()
+
+
+def _upgrade(engine: Engine, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    config.set_main_option("version_locations", str(FOLDER / "state"))
+    config.set_main_option("path_separator", "newline")
+    with engine.begin() as connection:
+        config.attributes.update(connection=connection, name="state")
+        command.upgrade(config, revision)

@@ -119,8 +119,9 @@ def _why_ends(walk: Walk, ends: Ends, spans: Spans, many: Flags) -> Numbers:
     place, _ = places(walk.groups.item, ends.group)
     if len(place):
         bits |= many[place] * MANY
-    at_carrier = ~ends.output if walk.sign > 0 else ends.output
-    by_carrier = at_carrier & ~walk.things.within(ends.item, ends.time_us)
+    by_carrier = ~ends.output if walk.sign > 0 else ends.output.copy()
+    rows = np.flatnonzero(by_carrier)
+    by_carrier[rows] = ~walk.things.within(ends.item[rows], ends.time_us[rows])
     if walk.sign < 0:
         left, right = pairs(ends.item, spans.parent)
         time_us = ends.time_us[left]
@@ -204,10 +205,10 @@ def _findings(bits: Numbers) -> tuple[Finding, ...]:
 
 def _steps(walk: Walk, ends: Ends) -> Table[Step]:
     """Return the events of things in their time, of carriers while they carried, and of links."""
-    item, event, time_us = walk.seen.moments_of(walk.admitted)
-    kept = walk.things.within(item, time_us)
+    counts, event, time_us = walk.seen.moments_of(walk.admitted)
+    kept = walk.sign * time_us >= np.repeat(walk.things.signed(walk.admitted), counts)
     windows = walk.carriers()
-    left, right = pairs(windows.item, item)
+    left, right = pairs(windows.item, np.repeat(walk.admitted, counts))
     at = time_us[right]
     kept[right[(at >= windows.since_us[left]) & (at < windows.until_us[left])]] = True
     if walk.bounds.horizon_us is not None:

@@ -210,7 +210,7 @@ def code_of(uom: str | None) -> int:
 
 def uom_of(code: int) -> str | None:
     """Return what `code_of` was given."""
-    return code.to_bytes(7, "big").lstrip(b"\0").decode(errors="replace") or None
+    return code.to_bytes(7, "big").lstrip(b"\0").decode(errors="replace") if code else None
 
 
 NodeKind = Literal["thing", "carrier", "transformation"]

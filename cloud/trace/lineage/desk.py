@@ -1,6 +1,7 @@
 """Answers lineages: finds them, names what the caller may see, hides the rest."""
 
 from collections.abc import Sequence
+from math import isnan
 
 import numpy as np
 from sqlalchemy import Connection
@@ -101,7 +102,7 @@ class _View:
         named: dict[int, list[Named]] = {}
         columns = (uses.event, uses.item, uses.role, uses.quantity, uses.uom)
         for event, item, role, quantity, uom in zip(*(c.tolist() for c in columns), strict=True):
-            told = None if np.isnan(quantity) else quantity
+            told = None if isnan(quantity) else quantity
             use = Named(node=self._place[item], role=_ROLES[role], quantity=told, uom=uom_of(uom))
             named.setdefault(event, []).append(use)
         return named

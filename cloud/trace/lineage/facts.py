@@ -14,6 +14,7 @@ from protocols.errors import RefuseInput
 
 T = TypeVar("T")
 _ASKED_MAX = 500
+_FACTS = ("event_no", "event_id", "hash", "event_time_us", "action")
 _WORDS = ("type", "biz_step", "disposition", "read_point", "biz_location", "organisation")
 
 
@@ -58,27 +59,30 @@ def facts_of(connection: Connection, events: Iterable[int], scope: Scope) -> dic
     """Return events by number."""
     found, visible = list[Row[Any]](), set[int]()
     event = trace_event.alias("e")
-    query = select(*(column for column in event.c if column.name != "body"))
+    query = select(*(event.c[name] for name in (*_FACTS, *_WORDS)))
     for part in _parts(events):
         here = event.c.event_no.in_(part)
         found += connection.execute(query.where(here)).all()
-        seen = select(event.c.event_no).where(here, sees_event(scope, event))
-        visible |= set(connection.scalars(seen))
-    numbers = {getattr(row, name) for row in found for name in _WORDS} - {None}
+        if not scope.everything:
+            seen = select(event.c.event_no).where(here, sees_event(scope, event))
+            visible.update(connection.scalars(seen))
+    numbers = {number for row in found for number in row[len(_FACTS) :]} - {None}
     column = trace_word.c
     words = dict[int, str]()
     for part in _parts(numbers):
         named = select(column.word_no, column.word).where(column.word_no.in_(part))
         words |= {row.word_no: row.word for row in connection.execute(named)}
-    return {row.event_no: _fact(row, words, row.event_no in visible) for row in found}
+    everything = scope.everything
+    return {row[0]: _fact(row, words, everything or row[0] in visible) for row in found}
 
 
 def _fact(row: Row[Any], words: Mapping[int, str], visible: bool) -> Fact:
+    numbers = row[len(_FACTS) :]
     return Fact(
         event_id=row.event_id if row.event_id is not None else hash_text(row.hash),
         time_us=row.event_time_us,
         action=None if row.action is None else ACTIONS[row.action],
-        words={name: words.get(getattr(row, name)) for name in _WORDS},
+        words=dict(zip(_WORDS, map(words.get, numbers), strict=True)),
         visible=visible,
     )
 

@@ -7,6 +7,8 @@ import numpy as np
 from cloud.trace.lineage.base import Flags, Numbers
 from cloud.trace.lineage.columns import NONE, first_of, one_key, places, taken
 
+_NEVER = 2**63 - 1
+
 
 class Times(NamedTuple):
     """Rows: an item and a time."""
@@ -59,10 +61,15 @@ class Best:
 
     def within(self, item: Numbers, time_us: Numbers) -> Flags:
         """Return which times are at or behind the best one of their item, in walking order."""
+        within: Flags = self.sign * time_us >= self.signed(item)
+        return within
+
+    def signed(self, item: Numbers) -> Numbers:
+        """Return `sign` times the best time of each item; of one without, what no time is."""
         place, there = places(self.item, item)
         if not len(self.item):
-            return there
-        return there & (self.sign * time_us >= self.sign * self.time_us[place])
+            return np.full(len(item), _NEVER)
+        return np.where(there, self.sign * self.time_us[place], _NEVER)
 
 
 class Carried:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Float,
     Select,
     cast,
+    exists,
     func,
     literal,
     select,
@@ -16,7 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.selectable import FromClause
 
 from cloud.model.principal import Scope
-from cloud.model.trace_tables import OrderedText, trace_event, trace_facet, trace_word
+from cloud.model.trace_tables import OrderedText, trace_event, trace_facet, trace_sight, trace_word
 from cloud.trace.base import EventPage, Position, StoredEvent
 from cloud.trace.events import stored_events, whole_events
 from cloud.trace.facets import storable
@@ -24,6 +25,8 @@ from cloud.trace.insert import head_of
 from cloud.trace.query.base import EventQuery, Order, TooLarge
 from cloud.trace.query.sql import Compiler
 from protocols.epcis.standard import Standard
+
+_TIMED = ("", "record_time", "event_time")
 
 
 def find_page(
@@ -39,13 +42,11 @@ def find_page(
     bound = after.bound if after is not None else head_of(connection)[0]
     left = after.left if after is not None else query.event_count_limit
     size = limit if left is None else min(limit, left)
-    keys = _keys(query.order, event)
     compiler = Compiler(connection, event, standard)
-    asked = select(event.c.event_no, *keys).where(
-        event.c.event_no <= bound,
-        compiler.seen_by(scope),
-        *compiler.all_of(query.conditions),
-    )
+    row, conditions = _beginning(compiler, event, query, scope)
+    keys = _keys(query.order, row)
+    bounds = compiler.bounds(query.conditions, row)
+    asked = select(row.c.event_no, *keys).where(row.c.event_no <= bound, *bounds, *conditions)
     if after is None and query.max_event_count is not None:
         _count(connection, asked, query.max_event_count)
     rows = list(connection.execute(_sorted(asked, keys, query.order, after).limit(size + 1)))
@@ -56,6 +57,27 @@ def find_page(
     return EventPage(_whole(connection, [row[0] for row in page]), next_)
 
 
+def _beginning(
+    compiler: Compiler, event: FromClause, query: EventQuery, scope: Scope
+) -> tuple[FromClause, list[ColumnElement[bool]]]:
+    """Return the table that the query walks, in its order, and the conditions on a row.
+
+    Of one organisation's many events these are its rows of `trace_sight`, and each event is looked
+    at in turn. `EXISTS`, as SQLite might begin a join at the other table.
+    """
+    conditions = compiler.all_of(query.conditions)
+    one = not scope.everything and not scope.remits and len(scope.organisations) == 1
+    ours = compiler.organisations(scope) if one else []
+    if compiler.few or query.order.by not in _TIMED or not ours:
+        return event, [compiler.seen_by(scope), *conditions]
+    sight = trace_sight.alias("s")
+    here = [sight.c.organisation == ours[0]]
+    if conditions:
+        same = event.c.event_no == sight.c.event_no
+        here.append(exists(select(event.c.event_no).where(same, *conditions)))
+    return sight, here
+
+
 def _count(connection: Connection, asked: Select[Any], most: int) -> None:
     some = asked.with_only_columns(literal(1)).limit(most + 1).subquery()
     if (connection.scalar(select(func.count()).select_from(some)) or 0) > most:
@@ -64,8 +86,8 @@ def _count(connection: Connection, asked: Select[Any], most: int) -> None:
 
 def _keys(order: Order, event: FromClause) -> list[ColumnElement[Any]]:
     if order.by == "event_time":
-        return [event.c.event_time_us, event.c.event_key]
-    if order.by in ("", "record_time"):  # record time never falls with the number
+        return [event.c.event_time_us, event.c.event_no]
+    if order.by in _TIMED:  # record time never falls with the number
         return [event.c.event_no]
     facet, word = trace_facet.alias().c, trace_word.alias().c
     name = select(word.word_no).where(word.kind == "facet", word.word == storable(order.by))

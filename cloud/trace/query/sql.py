@@ -70,6 +70,8 @@ class Compiler:
 
     def __init__(self, connection: Connection, event: FromClause, standard: Standard) -> None:
         self._connection, self._event, self._standard = connection, event, standard
+        self.few = False
+        """Few events meet one of the conditions said so far: the query begins with them."""
         self._compilers: dict[type, Callable[[Any], ColumnElement[bool]]] = {
             OneOf: self._one_of,
             Within: self._within,
@@ -82,24 +84,41 @@ class Compiler:
         }
 
     def all_of(self, conditions: Sequence[Condition]) -> list[ColumnElement[bool]]:
-        """Return the SQL of conditions that must all hold."""
+        """Return the SQL of conditions that must all hold, but of what `bounds` says."""
         times = [one for one in conditions if isinstance(one, Time)]
         others = [one for one in conditions if not isinstance(one, Time)]
         said = [self._compilers[type(one)](one) for one in others]
-        return (
-            said
-            + self._event_times([one for one in times if one.column == "event_time"])
-            + [self._time(one) for one in times if one.column != "event_time"]
-        )
+        said += [self._declared(one) for one in times if one.column == "declared_at"]
+        return said + self._few_of_time(times)
+
+    def bounds(self, conditions: Sequence[Condition], row: FromClause) -> list[ColumnElement[bool]]:
+        """Return the SQL of times of events and records.
+
+        Args:
+            conditions: those of other kinds are left out.
+            row: has `event_no` and `event_time_us`, whether of the event or of who sees it.
+
+        """
+        return [
+            self._first(one, row.c.event_no)
+            if one.column == "record_time"
+            else _COMPARE[one.operator](row.c.event_time_us, one.us)
+            for one in conditions
+            if isinstance(one, Time) and one.column != "declared_at"
+        ]
 
     def seen_by(self, scope: Scope) -> ColumnElement[bool]:
         """Return the SQL of what a scope admits."""
-        if scope.everything or not scope or scope.remits:
+        if scope.everything or not scope or scope.remits or self.few:
             return sees_event(scope, self._event)
-        ours = list(self._connection.scalars(organisations_of(scope)))
+        ours = self.organisations(scope)
         sight = trace_sight.alias().c
         events = select(sight.event_no).where(sight.organisation.in_(ours))
         return self._few_or_many(events, sees_event(scope, self._event)) if ours else false()
+
+    def organisations(self, scope: Scope) -> list[int]:
+        """Return the numbers of the organisations that a scope admits."""
+        return list(self._connection.scalars(organisations_of(scope)))
 
     def _few_or_many(
         self, events: Select[Any], many: ColumnElement[bool] | None = None
@@ -114,13 +133,18 @@ class Compiler:
         some = events.limit(FEW_MAX + 1).subquery()
         count = self._connection.scalar(select(func.count()).select_from(some)) or 0
         if count == 0:
-            return false()
+            return self._none()
         number = self._event.c.event_no
         if count <= FEW_MAX:
+            self.few = True
             return number.in_(events)
         if many is not None:
             return many
         return exists(events.where(events.selected_columns[0] == number))
+
+    def _none(self) -> ColumnElement[bool]:
+        self.few = True
+        return false()
 
     def _word_numbers(self, kind: str, which: ColumnElement[bool]) -> list[int]:
         query = select(trace_word.c.word_no).where(trace_word.c.kind == kind, which)
@@ -129,30 +153,23 @@ class Compiler:
     def _is_word(self, column: str, which: ColumnElement[bool]) -> ColumnElement[bool]:
         numbers = self._word_numbers(KINDS[column], which)
         if not numbers:
-            return false()
+            return self._none()
         other = trace_event.alias().c
         events = select(other.event_no).where(other[column].in_(numbers))
         return self._few_or_many(events, self._event.c[column].in_(numbers))
 
     def _one_of(self, one: OneOf) -> ColumnElement[bool]:
-        column = self._event.c
         if one.column == "action":
-            return column.action.in_([ACTIONS.index(value) for value in one.values])
+            actions = [ACTIONS.index(value) for value in one.values]
+            return self._event.c.action.in_(actions)
+        other = trace_event.alias().c
         if one.column == "transformation_id":
-            return column.transformation_id.in_([storable(value) for value in one.values])
+            named = other.transformation_id.in_([storable(value) for value in one.values])
+            return self._few_or_many(select(other.event_no).where(named))
         if one.column == "event_id":
-            return or_(false(), *(self._has_id(value) for value in one.values))
+            ids = or_(false(), *(_has_id(other, value) for value in one.values))
+            return self._few_or_many(select(other.event_no).where(ids))
         return self._is_word(one.column, trace_word.c.word.in_([*map(storable, one.values)]))
-
-    def _has_id(self, event_id: str) -> ColumnElement[bool]:
-        column = self._event.c
-        given = column.event_id == event_id
-        try:
-            digest = hash_digest(event_id)
-        except ValueError:
-            return and_(column.id_key == id_key(event_id), given)
-        by_hash = and_(column.event_id.is_(None), column.hash == digest)
-        return and_(column.id_key == id_key(event_id), or_(given, by_hash))
 
     def _within(self, one: Within) -> ColumnElement[bool]:
         values = [storable(value) for value in one.values]
@@ -165,28 +182,24 @@ class Compiler:
         word = trace_word.c.word
         return self._is_word(one.column, or_(word.in_(values), word.in_(select(below.c.id))))
 
-    def _event_times(self, times: Sequence[Time]) -> list[ColumnElement[bool]]:
-        if not times:
-            return []
-
-        def within(table: FromClause) -> ColumnElement[bool]:
-            column = table.c.event_time_us
-            return and_(*(_COMPARE[one.operator](column, one.us) for one in times))
-
+    def _few_of_time(self, times: Sequence[Time]) -> list[ColumnElement[bool]]:
+        """Begin with the events of a short time."""
         other = trace_event.alias()
-        events = select(other.c.event_no).where(within(other))
-        return [self._few_or_many(events, within(self._event))]
+        within = self.bounds([one for one in times if one.column == "event_time"], other)
+        if not within:
+            return []
+        many = true()
+        said = self._few_or_many(select(other.c.event_no).where(*within), many)
+        return [] if said is many else [said]
 
-    def _time(self, one: Time) -> ColumnElement[bool]:
-        if one.column == "declared_at":
-            return _COMPARE[one.operator](self._event.c.declared_at_us, one.us)
+    def _first(self, one: Time, number: ColumnElement[int]) -> ColumnElement[bool]:
         column = trace_event.c  # record time never falls with the number
         later = select(column.event_no).where(column.record_time_us >= one.us)
         later = later.order_by(column.record_time_us, column.event_no).limit(1)
         first = self._connection.scalar(later)
         if first is None:
             return false() if one.operator == "GE" else true()
-        return _COMPARE[one.operator](self._event.c.event_no, first)
+        return _COMPARE[one.operator](number, first)
 
     def _match(self, one: Match) -> ColumnElement[bool]:
         item, use = trace_item.alias().c, trace_use.alias().c
@@ -246,11 +259,15 @@ class Compiler:
         words = trace_word.c.word.in_([storable(name) for name in names])
         numbers = self._word_numbers("facet", words)
         if not numbers:
-            return false()
+            return self._none()
         return self._few_or_many(select(facet.event_no).where(facet.name.in_(numbers), which))
 
-    def _declared(self, _: Declared) -> ColumnElement[bool]:
-        return self._event.c.declared_at_us.is_not(None)
+    def _declared(self, one: Declared | Time) -> ColumnElement[bool]:
+        other = trace_event.alias().c
+        events = select(other.event_no).where(other.declared_at_us.is_not(None))
+        if isinstance(one, Time):
+            events = events.where(_COMPARE[one.operator](other.declared_at_us, one.us))
+        return self._few_or_many(events)
 
     def _attribute(self, one: Attribute) -> ColumnElement[bool]:
         told = trace_master.alias().c
@@ -271,3 +288,13 @@ class Compiler:
         return self._few_or_many(
             select(facet.event_no).where(facet.name.in_(numbers), facet.text.in_(elements))
         )
+
+
+def _has_id(column: Any, event_id: str) -> ColumnElement[bool]:
+    given = column.event_id == event_id
+    try:
+        digest = hash_digest(event_id)
+    except ValueError:
+        return and_(column.id_key == id_key(event_id), given)
+    by_hash = and_(column.event_id.is_(None), column.hash == digest)
+    return and_(column.id_key == id_key(event_id), or_(given, by_hash))

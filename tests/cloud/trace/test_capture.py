@@ -18,6 +18,7 @@ from cloud.trace.base import Behaviour, Job
 from cloud.trace.capture import CaptureLimits, SqlCaptures
 from cloud.trace.jobs import note_restart
 from cloud.trace.query.base import EventQuery
+from protocols.epcis.document import Document
 from protocols.epcis.standard import Standard
 from protocols.errors import RefuseInput
 from tests.support.capture_process import JSON, captures_of
@@ -157,6 +158,33 @@ async def test_job_that_ends_the_process_again_and_again_is_given_up(
     given_up = await captures.job(job.capture_id, scope=EVERYTHING)
     assert (given_up.running, given_up.success) == (False, False)
     assert given_up.faults[0]["rule"] == "given_up"
+
+
+async def test_next_document_is_read_while_one_is_stored_but_not_beside_the_first(
+    captures: SqlCaptures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    read, write = captures._readers[JSON], captures._database.write_now
+
+    def reading(data: bytes, at_us: int, sender: str) -> Document:
+        told.append(f"read {sender}")
+        return read(data, at_us, sender)
+
+    def writing(*work: Any) -> Any:
+        done = write(*work)
+        told.append("written")
+        return done
+
+    monkeypatch.setattr(captures, "_readers", {JSON: reading})
+    for organisation in ("a", "b", "c"):
+        await captures.take(
+            document(event(ord(organisation))), media_type=JSON,
+            behaviour="rollback", by="x", organisation=organisation,
+        )  # fmt: skip
+    monkeypatch.setattr(captures._database, "write_now", writing)
+    await captures.run_waiting()
+    assert told == ["read a", "written", "read b", "read c", "written", "written"]
+    assert await count(captures) == 3
 
 
 @pytest.mark.parametrize(
