@@ -104,7 +104,16 @@ FillStep = Literal[
 gun is closed; `weighed`: the cylinder after it; `checked`: the questions after filling;
 `interrupted`: the gateway ended while the gun was open; `without_verdict`: gas came in while it was
 closed; `stuck`: the output is open unasked; `cleared`: a person has looked at a blocked place."""
-FillFault = Literal["overfilled", "not_reweighed", "mass_unknown", "check_failed", "check_open"]
+FillFault = Literal[
+    "fill_without_verdict",
+    "filled_against_verdict",
+    "overfilled",
+    "overfill_untold",
+    "lighter_than_before",
+    "check_failed",
+    "check_open",
+]
+"""What the rules of cylinders find after a filling."""
 
 
 class FillReason(Struct, frozen=True, omit_defaults=True):

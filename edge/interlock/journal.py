@@ -78,7 +78,13 @@ class Journal:
             self._db.execute(
                 "UPDATE place SET numbers = ? WHERE id = ?", (numbers + NUMBERS, place)
             )
-        return numbers, None if raw is None else msgspec.json.decode(raw, type=Entry)
+        if raw is None:
+            return numbers, None
+        try:
+            return numbers, msgspec.json.decode(raw, type=Entry)
+        except msgspec.DecodeError:  # of another release: open it was all the same
+            self.damaged = True
+            return numbers, None
 
     def reserve(self, place: str, used: int) -> None:
         """Take further numbers. Raises RetryLater."""

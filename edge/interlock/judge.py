@@ -3,7 +3,7 @@
 Pure but for the look-ups in the snapshot, which are of memory.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Literal, Protocol
 
@@ -14,8 +14,8 @@ from edge.interlock.base import Judged, Present, Question, Trouble
 from edge.interlock.day import Moment
 from protocols.cylinders.base import Cylinder, Id, Reason, Seen, State, Verdict
 from protocols.cylinders.book import RuleBook
-from protocols.cylinders.limits import checks_for
-from protocols.cylinders.verdict import fill_verdict
+from protocols.cylinders.limits import Filled, Finding, after_fill, checks_for
+from protocols.cylinders.verdict import bars_to_override, fill_verdict
 from protocols.errors import RefuseInput
 from protocols.records import Code
 
@@ -107,22 +107,25 @@ class Judging(Struct, frozen=True, kw_only=True):
             checks_open=tuple(one.id for one in checks if one.id not in answers),
             weighed_kg=question.weighed_kg,
         )
-        verdict = fill_verdict(cylinder, seen, facts.book)
+        by_rules = fill_verdict(cylinder, seen, facts.book)
         troubles = [*found.troubles, *((one, "") for one in question.troubles)]
         denied = facts.known.denied(found.code) if facts.known and found.code else None
+        verdict = _with_reasons(by_rules, troubles, denied)
         return Judged(
-            verdict=_with_reasons(verdict, troubles, denied),
+            verdict=verdict,
             code=found.code,
-            known=found.cylinder is not None,
-            tare_kg=None if cylinder is None else cylinder.tare_kg,
+            cylinder=cylinder,
             on=moment.on,
             clock=moment.clock,
             snapshot=facts.snapshot,
-            override_by=_override_by(verdict, facts.book),
-            overfill_tolerance_kg=facts.book.masses.overfill_tolerance_kg,
+            may_overrule=_may_overrule(verdict, facts.book),
             checks=tuple(one.id for one in checks),
             after_checks=tuple(one.id for one in after),
         )
+
+    def review(self, judged: Judged | None, filled: Filled) -> tuple[Finding, ...]:
+        """Tell what is wrong after a filling, by the rules that hold when it is over."""
+        return after_fill(None if judged is None else judged.cylinder, filled, self.facts().book)
 
 
 def identify(here: tuple[Present, ...], known: Known | None, names: Names) -> Identity:
@@ -228,12 +231,9 @@ def _gravity(reason: Reason) -> bool:
     return reason.decision != "do_not_fill"
 
 
-def _override_by(verdict: Verdict, book: RuleBook) -> tuple[tuple[Id, frozenset[Id]], ...]:
-    return tuple(_overridable(verdict.reasons, book))
-
-
-def _overridable(reasons: Iterable[Reason], book: RuleBook) -> Iterator[tuple[Id, frozenset[Id]]]:
-    for one in reasons:
-        _, rule = book.reason[one.reason]
-        if rule.override_by:
-            yield one.reason, frozenset(rule.override_by)
+def _may_overrule(verdict: Verdict, book: RuleBook) -> tuple[Id, ...]:
+    """Name the roles that may decide against all that was found."""
+    roles = sorted({role for one in book.reasons for role in one.override_by})
+    return tuple(
+        one for one in roles if verdict.reasons and not bars_to_override(verdict, one, book)
+    )

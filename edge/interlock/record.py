@@ -9,7 +9,9 @@ from protocols.topics import Stream
 FOUND_MAX = 256
 REASONS_MAX = 64
 _ALARMS = frozenset({"without_verdict", "stuck", "interrupted"})
-_ALARM_FAULTS = frozenset({"overfilled", "check_failed"})
+_ALARM_FAULTS = frozenset(
+    {"filled_against_verdict", "overfilled", "lighter_than_before", "check_failed"}
+)
 
 
 def stream_of(entry: Entry) -> Stream:
