@@ -154,6 +154,8 @@ class Fill(Struct, frozen=True, kw_only=True, tag="fill", tag_field="kind", omit
     time_source: Literal["trusted", "unset", "set_back"] = "trusted"
     filler: str = ""
     gas: str = ""
+    components: Annotated[list[str], Meta(max_length=16)] = []
+    """Of a mixture that came out of the gun."""
     operator: str = ""
     checks: dict[str, bool] = {}
     """Answers to the physical checklist, as far as they were given; false: the worker said no."""

@@ -58,6 +58,8 @@ class Present(Struct, frozen=True, kw_only=True):
     findings: tuple[str, ...] = ()
     stays: bool = True
     """False: a label, of which nobody knows how long it is there."""
+    tare_kg: float | None = None
+    """As it stands on the tag."""
 
 
 class Overruled(Struct, frozen=True, kw_only=True):

@@ -155,6 +155,7 @@ class Gate:
             codes=told.codes,
             findings=told.findings,
             stays=stays,
+            tare_kg=told.tare_kg,
         )
         self.say(Arrived(one))
         judged = self.state.judged
@@ -277,7 +278,12 @@ class Gate:
     def _make(self, entry: Entry) -> Callable[[int], Record]:
         settings = self.settings
         return lambda at: fill_record(
-            entry, at, gate=settings.id, filler=settings.filler, gas=settings.gas
+            entry,
+            at,
+            gate=settings.id,
+            filler=settings.filler,
+            gas=settings.gas,
+            components=settings.components,
         )
 
     def _count(self, entry: Entry) -> None:

@@ -105,6 +105,7 @@ class Judging(Struct, frozen=True, kw_only=True):
             filled_here_before=filled_on is not None,
             checks_failed=tuple(one.id for one in checks if answers.get(one.id) is False),
             checks_open=tuple(one.id for one in checks if one.id not in answers),
+            tare_on_tag_kg=_tare_on_tags(question.here, cylinder),
             weighed_kg=question.weighed_kg,
         )
         by_rules = fill_verdict(cylinder, seen, facts.book)
@@ -204,6 +205,13 @@ def _owner(known: Known | None, uid: str) -> str | None:
         return known.find_tag(uid.upper())
     except RefuseInput:
         return None
+
+
+def _tare_on_tags(here: tuple[Present, ...], cylinder: Cylinder | None) -> float | None:
+    """Return the tare that stands on the tags; of several the one farthest from the record."""
+    tares = [one.tare_kg for one in here if one.tare_kg is not None]
+    recorded_kg = 0.0 if cylinder is None else cylinder.tare_kg or 0.0
+    return max(tares, key=lambda kg: abs(kg - recorded_kg), default=None)
 
 
 def _with_fill(cylinder: Cylinder | None, filled_on: date | None) -> Cylinder | None:

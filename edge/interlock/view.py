@@ -65,7 +65,7 @@ def view(settings: GateSettings, state: State, book: RuleBook, words: WordBook) 
     mass = state.mass
     return View(
         id=settings.id,
-        gas=settings.gas,
+        gas=" + ".join(settings.components) or settings.gas,
         show=_show(state),
         released=state.phase in OPEN,
         code="" if rests is None else rests.code,
