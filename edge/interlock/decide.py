@@ -50,6 +50,8 @@ from protocols.cylinders.limits import Filled
 from protocols.records import FillFault, FillStep
 
 Step = tuple[State, list[Act]]
+TECHNICIAN = "technician"
+"""Role of him who stands before the gateway with its keyboard."""
 _BLOCKING: tuple[Literal["overfilled", "lighter_than_before"], ...] = (
     "overfilled",
     "lighter_than_before",
@@ -91,6 +93,16 @@ def interrupted(place: Place, opening: Entry | None, number: int, at_ms: int) ->
     acts: list[Act] = []
     state = State(number=number, opening=opening)
     return _block(place, state, "interrupted", "interrupted", at_ms, acts), acts
+
+
+def clock_checked(state: State, name: str, why: str, at_ms: int) -> tuple[State, Entry]:
+    """Write down that a person found the clock right although it shows less than it did."""
+    overruled = Overruled(
+        name=name, role=TECHNICIAN, why=why, code="", reasons=frozenset({"clock_set_back"})
+    )
+    made = entry(state, "cleared", at_ms, why="clock_set_back", operator=name)
+    made = replace(made, judged=None, overruled=overruled)
+    return replace(state, number=made.number), made
 
 
 # --- what came or went -------------------------------------------------------------------------
