@@ -12,6 +12,7 @@ import typer
 from protocols.border import load_toml
 from protocols.errors import FixConfiguration, SuyuanError
 from simulators import filling_station
+from simulators.cylinder_fleet import run_fleet
 from simulators.demo import run_demo
 from simulators.run import run_scenario
 from simulators.scenario import load_scenario, scenario_files
@@ -98,6 +99,23 @@ def demo(
 ) -> None:
     """Show the whole system alive: broker, service, gateway, lifts, an entrapment."""
     raise typer.Exit(run_demo(once=once, write=typer.echo))
+
+
+@app.command()
+def fleet(
+    cylinders: Annotated[int, typer.Option(min=1, max=2_000_000, help="How many")] = 300_000,
+    years: Annotated[int, typer.Option(min=1, max=30, help="How many pass")] = 3,
+    seed: Annotated[int, typer.Option(help="Of all chance")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the cylinders, as the registry imports them")
+    ] = None,
+) -> None:
+    """Let years pass over a city's cylinders; exit 1 if one was filled that must not be."""
+    try:
+        run_fleet(cylinders, years, seed, out, typer.echo)
+    except SuyuanError as error:
+        typer.echo(f"stopped: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 @app.command("list")
