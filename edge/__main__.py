@@ -179,6 +179,27 @@ def pin() -> None:
     typer.echo(pin_hash(number, os.urandom(16)))
 
 
+@app.command("clock-checked")
+def clock_checked(
+    state: StateDir,
+    name: Annotated[str, typer.Option(help="Who has looked at the clock")],
+    why: Annotated[str, typer.Option(help="What was wrong, and what was done")],
+) -> None:
+    """Let gates fill again whose clock showed a later time once; the gateway must be stopped."""
+    from edge.interlock.clock_check import check_clock  # noqa: PLC0415  # as above
+    from edge.lock import only_one  # noqa: PLC0415
+
+    try:
+        with only_one(state):
+            typer.echo(check_clock(state, name, why, int(time.time() * 1000)))
+    except RefuseInput as error:
+        typer.echo(f"refused: {error}", err=True)
+        raise typer.Exit(2) from None
+    except (RetryLater, StopService) as error:
+        typer.echo(f"not done: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
 def main() -> None:
     """Run the command line."""
     app()

@@ -1,16 +1,19 @@
 """Every fault of a site's files, before anything is started."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.catalog import load_catalog
-from edge.settings import Site, load_site
+from edge.settings import Gate, Site, load_site
 from edge.sources.registry import device_fault
 from edge.sources.scales import scale_fault
 from protocols.border import read_toml
 from protocols.catalog.controller import Controller
 from protocols.catalog.files import data_root
 from protocols.errors import Fault, FixConfiguration
+
+if TYPE_CHECKING:  # a site without gates spares the rules
+    from protocols.cylinders.book import RuleBook
 
 
 def check(site: Path, overlay: Path | None = None) -> list[Fault]:
@@ -55,9 +58,25 @@ def _gate_faults(
     except FixConfiguration as error:
         return [*faults, *error.faults]
     for index, gate in enumerate(site.gates):
-        if gate.gas not in book.gas:
-            known = ", ".join(sorted(book.gas))
-            faults.append(Fault(str(path), f"gates[{index}].gas", f"one of {known}", gate.gas))
+        faults += _gas_faults(gate, book, f"gates[{index}]", str(path))
+    return faults
+
+
+def _gas_faults(gate: Gate, book: "RuleBook", key: str, file: str) -> list[Fault]:
+    """Tell what the rules do not know of what comes out of a gun."""
+    from protocols.cylinders.due import MIXTURE  # noqa: PLC0415  # as above
+
+    known = ", ".join(sorted(book.gas))
+    faults = [
+        Fault(file, f"{key}.{where}", f"one of {known}", gas)
+        for where, gas in (("gas", gate.gas), *(("components", one) for one in gate.components))
+        if gas not in book.gas
+    ]
+    if (gate.gas == MIXTURE) != bool(gate.components):
+        found = ", ".join(gate.components) or "none"
+        faults.append(
+            Fault(file, f"{key}.components", "those of a mixture, and of nothing else", found)
+        )
     return faults
 
 

@@ -190,7 +190,8 @@ class Gate(Struct, frozen=True, kw_only=True):
     """The organisation that fills."""
     gas: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,31}\Z")]
     """What comes out of the gun, as in `cylinders/gases.toml`."""
-    components: tuple[str, ...] = ()
+    components: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
+    """Of a mixture, as in `gases.toml`; in any order those of the cylinder."""
     output: GateOutput
     scale: str | None = None
     """Asset of the scale under the cylinder; None: nothing is weighed here."""

@@ -104,7 +104,16 @@ FillStep = Literal[
 gun is closed; `weighed`: the cylinder after it; `checked`: the questions after filling;
 `interrupted`: the gateway ended while the gun was open; `without_verdict`: gas came in while it was
 closed; `stuck`: the output is open unasked; `cleared`: a person has looked at a blocked place."""
-FillFault = Literal["overfilled", "not_reweighed", "mass_unknown", "check_failed", "check_open"]
+FillFault = Literal[
+    "fill_without_verdict",
+    "filled_against_verdict",
+    "overfilled",
+    "overfill_untold",
+    "lighter_than_before",
+    "check_failed",
+    "check_open",
+]
+"""What the rules of cylinders find after a filling."""
 
 
 class FillReason(Struct, frozen=True, omit_defaults=True):
@@ -145,6 +154,8 @@ class Fill(Struct, frozen=True, kw_only=True, tag="fill", tag_field="kind", omit
     time_source: Literal["trusted", "unset", "set_back"] = "trusted"
     filler: str = ""
     gas: str = ""
+    components: Annotated[list[str], Meta(max_length=16)] = []
+    """Of a mixture that came out of the gun."""
     operator: str = ""
     checks: dict[str, bool] = {}
     """Answers to the physical checklist, as far as they were given; false: the worker said no."""

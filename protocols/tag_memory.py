@@ -30,6 +30,16 @@ class Memory(Struct, frozen=True):
             if field.code is not None and self.fields.get(field.name)
         ]
 
+    def tare_kg(self, layout: Layout) -> float | None:
+        """Return the tare that stands on it; None: none does."""
+        found = (
+            self.fields.get(field.name)
+            for area in layout.areas
+            for field in area.fields
+            if field.fact == "tare_kg"
+        )
+        return next((float(kg) for kg in found if isinstance(kg, int | float) and kg > 0), None)
+
 
 def read_memory(layout: Layout, banks: Mapping[str, bytes]) -> Memory:
     """Read all areas of a tag that this layout matches."""

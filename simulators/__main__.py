@@ -11,7 +11,8 @@ import typer
 
 from protocols.border import load_toml
 from protocols.errors import FixConfiguration, SuyuanError
-from simulators import filling_station
+from simulators import filling_hall, filling_station
+from simulators.cylinder_fleet import run_fleet
 from simulators.demo import run_demo
 from simulators.run import run_scenario
 from simulators.scenario import load_scenario, scenario_files
@@ -82,9 +83,15 @@ def run(
         int, typer.Option(min=0, max=65_535, help="Port of the control socket; 0: none")
     ] = 0,
 ) -> None:
-    """Play a scenario in real time over real interfaces; `filling_station` starts all it needs."""
+    """Play a scenario in real time over real interfaces.
+
+    `filling_station` and `filling_hall` start all they need.
+    """
     if scenario == filling_station.NAME:
         _finish(filling_station.run_station(typer.echo))
+        return
+    if scenario == filling_hall.NAME:
+        _finish(filling_hall.run_hall(typer.echo))
         return
     path = scenario_files().get(scenario, Path(scenario))
     _finish(run_scenario(path, broker=broker, site=site, control=control, write=typer.echo))
@@ -100,6 +107,23 @@ def demo(
     raise typer.Exit(run_demo(once=once, write=typer.echo))
 
 
+@app.command()
+def fleet(
+    cylinders: Annotated[int, typer.Option(min=1, max=2_000_000, help="How many")] = 300_000,
+    years: Annotated[int, typer.Option(min=1, max=30, help="How many pass")] = 3,
+    seed: Annotated[int, typer.Option(help="Of all chance")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the cylinders, as the registry imports them")
+    ] = None,
+) -> None:
+    """Let years pass over a city's cylinders; exit 1 if one was filled that must not be."""
+    try:
+        run_fleet(cylinders, years, seed, out, typer.echo)
+    except SuyuanError as error:
+        typer.echo(f"stopped: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
 @app.command("list")
 def list_all() -> None:
     """List scenarios and controllers."""
@@ -109,6 +133,8 @@ def list_all() -> None:
         typer.echo(f"  {name:22} {scenario.title_zh} | {scenario.title}")
     story = load_toml(filling_station.FILE, filling_station.Story)
     typer.echo(f"  {filling_station.NAME:22} {story.title_zh} | {story.title}")
+    hall = filling_hall.load_story()
+    typer.echo(f"  {filling_hall.NAME:22} {hall.title_zh} | {hall.title}")
     typer.echo("控制器 | controllers")
     for name, controller in known_controllers(None).items():
         typer.echo(f"  {name:22} {', '.join(controller.products)}")

@@ -116,6 +116,14 @@ class Family:
                     f"{child.tail()}"
                 )
 
+    def end(self, child: Child, *, kill: bool = False) -> None:
+        """End one child, which is then no longer expected to run."""
+        child.signal_group(signal.SIGKILL if kill else signal.SIGTERM)
+        if not child.wait(TERMINATE_S):
+            child.signal_group(signal.SIGKILL)
+            child.wait(2.0)
+        self.children.remove(child)
+
     def stop(self, terminate_s: float = TERMINATE_S) -> None:
         """End all: SIGTERM to every group, SIGKILL to what is left after `terminate_s`."""
         for child in reversed(self.children):

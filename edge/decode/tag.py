@@ -34,6 +34,7 @@ class _Told(Struct, frozen=True):
     """Each makes the tag a damaged one."""
     doubts: tuple[str, ...] = ()
     """What is wrong with a text that is whole on the tag."""
+    tare_kg: float | None = None
 
 
 class TagDecoder:
@@ -78,7 +79,8 @@ class TagDecoder:
         doubts = tuple(dict.fromkeys(one for part in parts for one in part.doubts))
         if len(codes) > _CODES_MAX:
             doubts = ("codes_cut", *doubts)
-        return Recognised(codes[:_CODES_MAX], doubts)
+        tares = (part.tare_kg for part in parts if part.tare_kg is not None)
+        return Recognised(codes[:_CODES_MAX], doubts, next(tares, None))
 
     def _of(self, seen: TagSeen) -> list[Layout]:
         return self._layouts.get(seen.technology, [])
@@ -99,7 +101,7 @@ class TagDecoder:
             codes = [Code(*one) for one in memory.codes(layout)]
             if seen.technology != "gen2":
                 codes += _bank(seen, "user", "user_bank")
-            yield _Told(tuple(codes), memory.findings)
+            yield _Told(tuple(codes), memory.findings, tare_kg=memory.tare_kg(layout))
         elif layout.ndef is not None:
             found = read_ndef(layout.ndef, seen.banks)
             yield _Told(findings=found.findings)

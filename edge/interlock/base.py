@@ -6,7 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from protocols.cylinders.base import ClockState, Id, Verdict
+from protocols.cylinders.base import ClockState, Cylinder, Id, Verdict
+from protocols.cylinders.limits import Filled, Finding
 from protocols.records import Code, FillFault, FillStep
 
 Trouble = Literal[
@@ -19,7 +20,14 @@ Trouble = Literal[
     "not_durable",
 ]
 """Why a place itself cannot decide, whatever the cylinder; words in `interlock/words.toml`."""
-Blocked = Literal["interrupted", "without_verdict", "overfilled", "check_failed", "output_stuck"]
+Blocked = Literal[
+    "interrupted",
+    "without_verdict",
+    "overfilled",
+    "lighter_than_before",
+    "check_failed",
+    "output_stuck",
+]
 """Why a place does nothing until a named person has looked at it."""
 EndedBy = Literal[
     "full",
@@ -50,6 +58,8 @@ class Present(Struct, frozen=True, kw_only=True):
     findings: tuple[str, ...] = ()
     stays: bool = True
     """False: a label, of which nobody knows how long it is there."""
+    tare_kg: float | None = None
+    """As it stands on the tag."""
 
 
 class Overruled(Struct, frozen=True, kw_only=True):
@@ -82,17 +92,15 @@ class Judged(Struct, frozen=True, kw_only=True):
     verdict: Verdict
     code: str = ""
     """Asset id of the cylinder; empty: not known which."""
-    known: bool = False
-    """The snapshot holds it."""
-    tare_kg: float | None = None
+    cylinder: Cylinder | None = None
+    """As the snapshot has it; None: it does not."""
     on: date | None = None
     """Local day by which it was judged; None: nobody knows the day."""
     clock: ClockState = "trusted"
     snapshot: str = ""
     """Version of the station snapshot."""
-    override_by: tuple[tuple[Id, frozenset[Id]], ...] = ()
-    """Of its reasons those that may be overruled, and the roles that may."""
-    overfill_tolerance_kg: float = 0.0
+    may_overrule: tuple[Id, ...] = ()
+    """The roles that may decide against all its reasons."""
     checks: tuple[Id, ...] = ()
     """The physical checklist for it, in order."""
     after_checks: tuple[Id, ...] = ()
@@ -101,27 +109,20 @@ class Judged(Struct, frozen=True, kw_only=True):
     @property
     def gross_limit_kg(self) -> float | None:
         """The most that the scale may show; None: not filled by mass."""
-        if self.verdict.limit_kg is None or self.tare_kg is None:
+        tare_kg = None if self.cylinder is None else self.cylinder.tare_kg
+        if self.verdict.limit_kg is None or tare_kg is None:
             return None
-        return self.tare_kg + self.verdict.limit_kg
-
-    @property
-    def overfilled_above_kg(self) -> float | None:
-        """What the scale may not show after filling; None: not filled by mass."""
-        limit_kg = self.gross_limit_kg
-        return None if limit_kg is None else limit_kg + self.overfill_tolerance_kg
+        return tare_kg + self.verdict.limit_kg
 
     @property
     def reasons(self) -> frozenset[Id]:
         """The words of its reasons."""
         return frozenset(one.reason for one in self.verdict.reasons)
 
-    def overridable(self, role: Id) -> frozenset[Id]:
-        """Name those of its reasons that somebody of this role may overrule."""
-        return frozenset(reason for reason, roles in self.override_by if role in roles)
-
 
 Judge = Callable[[Question], Judged]
+Review = Callable[[Judged | None, Filled], tuple[Finding, ...]]
+"""Tells what is wrong after a filling of what was judged; None: nobody knows of which cylinder."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):

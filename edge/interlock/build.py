@@ -87,6 +87,7 @@ def place_of(settings: GateSettings, judging: Judging) -> Place:
     """Return what the state machine needs of a site file."""
     return Place(
         judge=judging,
+        review=judging.review,
         weighs=settings.scale is not None,
         asks_operator=True,
         release_ms=_ms(settings.release_s),

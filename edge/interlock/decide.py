@@ -5,6 +5,8 @@ a `Commit` of a fill verdict for the very cylinder that is there, answered by `C
 is not foreseen closes it.
 """
 
+from typing import Literal
+
 from msgspec.structs import replace
 
 from edge.interlock.base import (
@@ -44,9 +46,17 @@ from edge.interlock.state import (
     note,
     question,
 )
+from protocols.cylinders.limits import Filled
 from protocols.records import FillFault, FillStep
 
 Step = tuple[State, list[Act]]
+TECHNICIAN = "technician"
+"""Role of him who stands before the gateway with its keyboard."""
+_BLOCKING: tuple[Literal["overfilled", "lighter_than_before"], ...] = (
+    "overfilled",
+    "lighter_than_before",
+)
+"""Of what can be wrong with the masses after a filling, what somebody must look at at once."""
 
 
 def step(place: Place, state: State, event: Event, at_ms: int) -> Step:
@@ -83,6 +93,16 @@ def interrupted(place: Place, opening: Entry | None, number: int, at_ms: int) ->
     acts: list[Act] = []
     state = State(number=number, opening=opening)
     return _block(place, state, "interrupted", "interrupted", at_ms, acts), acts
+
+
+def clock_checked(state: State, name: str, why: str, at_ms: int) -> tuple[State, Entry]:
+    """Write down that a person found the clock right although it shows less than it did."""
+    overruled = Overruled(
+        name=name, role=TECHNICIAN, why=why, code="", reasons=frozenset({"clock_set_back"})
+    )
+    made = entry(state, "cleared", at_ms, why="clock_set_back", operator=name)
+    made = replace(made, judged=None, overruled=overruled)
+    return replace(state, number=made.number), made
 
 
 # --- what came or went -------------------------------------------------------------------------
@@ -131,7 +151,7 @@ def _leave(place: Place, state: State, at_ms: int, acts: list[Act]) -> State:
     """Finish what is still open about a cylinder that leaves."""
     if state.phase == "settling":
         state = _settle(place, state, at_ms, acts, leaves=True)
-    return _checked(state, at_ms, acts) if state.checks_after else state
+    return _checked(place, state, at_ms, acts) if state.checks_after else state
 
 
 def _labels_only(state: State) -> bool:
@@ -168,11 +188,15 @@ def _told(
         return _answered(place, state, event, at_ms, acts)
     if state.phase != "judged" or state.judged is None:
         return state
-    reasons = state.judged.reasons
-    if not reasons or not reasons <= state.judged.overridable(event.role):
+    judged = state.judged
+    if event.role not in judged.may_overrule:
         return state
     overruled = Overruled(
-        name=event.name, role=event.role, why=event.why, code=state.judged.code, reasons=reasons
+        name=event.name,
+        role=event.role,
+        why=event.why,
+        code=judged.code,
+        reasons=judged.reasons,
     )
     return replace(state, overruled=overruled)
 
@@ -190,15 +214,15 @@ def _answered(place: Place, state: State, event: Answered, at_ms: int, acts: lis
     left = tuple(one for one in state.checks_after if one != event.check)
     state = replace(state, checks_after=left)
     if not event.passed:
+        faults = _faults(place, state, failed=(event.check,))
         state = replace(state, checks_after=())
-        return _block(place, state, "check_failed", "checked", at_ms, acts, ("check_failed",))
-    return state if left else _checked(state, at_ms, acts)
+        return _block(place, state, "check_failed", "checked", at_ms, acts, faults)
+    return state if left else _checked(place, state, at_ms, acts)
 
 
-def _checked(state: State, at_ms: int, acts: list[Act]) -> State:
+def _checked(place: Place, state: State, at_ms: int, acts: list[Act]) -> State:
     """Close the questions after filling, answered or not."""
-    faults: tuple[FillFault, ...] = ("check_open",) if state.checks_after else ()
-    state = note(state, "checked", at_ms, acts, faults=faults)
+    state = note(state, "checked", at_ms, acts, faults=_faults(place, state))
     return replace(state, checks_after=(), opening=None)
 
 
@@ -230,8 +254,9 @@ def _weigh(place: Place, state: State, at_ms: int, acts: list[Act]) -> State:
         return replace(state, rest_kg=kg)
     if kg > rest_kg + place.rise_kg and state.phase != "blocked":
         state = _end(place, state, "withdrawn", at_ms, acts)
+        faults = _unasked(place, state, kg)
         state = replace(state, after_kg=kg)
-        return _block(place, state, "without_verdict", "without_verdict", at_ms, acts)
+        return _block(place, state, "without_verdict", "without_verdict", at_ms, acts, faults)
     return state
 
 
@@ -355,33 +380,51 @@ def _settle(
     kg = at_rest(place, state, at_ms) if waited_ms >= place.settle_ms else None
     if opening is None or (kg is None and waited_ms < place.reweigh_ms and not leaves):
         return state
-    before_kg, rest_kg, judged = opening.before_kg, kg, opening.judged
-    limit_kg = None if judged is None else judged.overfilled_above_kg
-    faults: tuple[FillFault, ...] = ()
+    before_kg, rest_kg = opening.before_kg, kg
     if kg is None or before_kg is None or kg < before_kg - place.load_kg:
-        kg, rest_kg, faults = None, None if kg is None else before_kg, ("not_reweighed",)
-    elif limit_kg is not None and kg > limit_kg:
-        faults = ("overfilled",)
-    state = replace(state, after_kg=kg, rest_kg=rest_kg)
-    if "overfilled" in faults:
-        return _block(place, state, "overfilled", "weighed", at_ms, acts, faults)
-    return _weighed(place, state, at_ms, acts, faults)
+        kg, rest_kg = None, None if kg is None else before_kg
+    return _weighed(place, replace(state, after_kg=kg, rest_kg=rest_kg), at_ms, acts)
 
 
-def _weighed(
-    place: Place, state: State, at_ms: int, acts: list[Act], faults: tuple[FillFault, ...]
-) -> State:
+def _weighed(place: Place, state: State, at_ms: int, acts: list[Act]) -> State:
     """Record the end of a filling, and ask what is to be asked after it if gas came in."""
-    state = note(state, "weighed", at_ms, acts, faults=faults)
     opening, after_kg = state.opening, state.after_kg
     judged = opening.judged if opening is not None else None
     before_kg = opening.before_kg if opening is not None else None
-    empty = (
-        None not in (before_kg, after_kg) and (after_kg or 0) <= (before_kg or 0) + place.rise_kg
-    )
-    asked = () if judged is None or empty else judged.after_checks
+    net_kg = None if before_kg is None or after_kg is None else after_kg - before_kg
+    unchanged = net_kg is not None and abs(net_kg) <= place.rise_kg
+    faults = () if unchanged else _faults(place, state)
+    for why in _BLOCKING:
+        if why in faults:
+            return _block(place, state, why, "weighed", at_ms, acts, faults)
+    state = note(state, "weighed", at_ms, acts, faults=faults)
+    asked = () if judged is None or unchanged else judged.after_checks
     state = replace(state, checks_after=asked, opening=opening if asked else None)
     return enter(state, "done" if state.here else "idle", at_ms)
+
+
+def _faults(place: Place, state: State, failed: tuple[str, ...] = ()) -> tuple[FillFault, ...]:
+    """Tell what the rules find wrong with the filling that is over.
+
+    Questions count as open when they were asked and nobody will answer any more.
+    """
+    opening = state.opening
+    judged = None if opening is None else opening.judged
+    filled = Filled(
+        decision=None if judged is None else judged.verdict.decision,
+        overridden=opening is not None and opening.overruled is not None,
+        before_kg=None if opening is None else opening.before_kg,
+        after_kg=state.after_kg,
+        checks_failed=failed,
+        checks_open=() if failed else state.checks_after,
+    )
+    return tuple(dict.fromkeys(one.finding for one in place.review(judged, filled)))
+
+
+def _unasked(place: Place, state: State, after_kg: float) -> tuple[FillFault, ...]:
+    """Tell the same of gas that came in although nothing was released."""
+    filled = Filled(decision=None, before_kg=state.rest_kg, after_kg=after_kg)
+    return tuple(dict.fromkeys(one.finding for one in place.review(state.judged, filled)))
 
 
 # --- helpers -----------------------------------------------------------------------------------
@@ -389,10 +432,8 @@ def _weighed(
 
 def _holds(overruled: Overruled, judged: Judged) -> bool:
     """Tell whether a person's decision covers all that speaks against it now."""
-    covers = judged.reasons <= overruled.reasons and judged.reasons <= judged.overridable(
-        overruled.role
-    )
-    return covers and overruled.code == judged.code
+    may = not judged.reasons or overruled.role in judged.may_overrule
+    return may and judged.reasons <= overruled.reasons and overruled.code == judged.code
 
 
 def _may_fill(overruled: Overruled | None, judged: Judged) -> bool:
@@ -416,7 +457,7 @@ def _end(place: Place, state: State, why: EndedBy, at_ms: int, acts: list[Act]) 
         return enter(state, "done" if why == "operator" else "judged", at_ms)
     if place.weighs:
         return enter(state, "settling", at_ms)
-    return _weighed(place, state, at_ms, acts, ("mass_unknown",))
+    return _weighed(place, state, at_ms, acts)
 
 
 def _block(

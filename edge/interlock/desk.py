@@ -82,7 +82,7 @@ class Desk:
         judged = state.judged
         if state.phase != "judged" or judged is None:
             raise RefuseInput("not_now", "nothing is to be decided")
-        if not judged.reasons <= judged.overridable(person.role):
+        if person.role not in judged.may_overrule:
             raise RefuseInput("not_allowed", f"the rules do not leave this to {person.role}")
         if len(act.why.strip()) < 2:
             raise RefuseInput("no_reason", "why")

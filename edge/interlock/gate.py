@@ -26,7 +26,7 @@ from edge.interlock.base import (
     Tick,
     Weighed,
 )
-from edge.interlock.decide import interrupted, step
+from edge.interlock.decide import clock_checked, interrupted, step
 from edge.interlock.journal import NUMBERS
 from edge.interlock.keeper import Keeper
 from edge.interlock.ledger import Ledger
@@ -155,6 +155,7 @@ class Gate:
             codes=told.codes,
             findings=told.findings,
             stays=stays,
+            tare_kg=told.tare_kg,
         )
         self.say(Arrived(one))
         judged = self.state.judged
@@ -220,6 +221,11 @@ class Gate:
             now_ms = self._clock.boot_ms()
             self.state, acts = interrupted(self._place, opening, number, now_ms)
             self._follow(before, acts)
+        for check in self._keeper.take_clock_checks():
+            self.state, entry = clock_checked(
+                self.state, check.name, check.why, self._clock.boot_ms()
+            )
+            self._start(self._tell(check.id, entry))
         while self._early:
             self.say(self._early.popleft())
 
@@ -276,6 +282,13 @@ class Gate:
             log.warning("%s: not released, for it cannot be recorded: %s", self.name, error)
         self.say(Committed(entry.number, durable))
 
+    async def _tell(self, check: int, entry: Entry) -> None:
+        """Record that somebody looked at the clock, and remember that it is recorded."""
+        stream, make = stream_of(entry), self._make(entry)
+        with contextlib.suppress(RetryLater, StopService):
+            if await self._ledger().commit(stream, entry.at_boot_ms, make):
+                await self._keeper.clock_check_told(check)
+
     async def _remember_block(self, entry: Entry) -> None:
         with contextlib.suppress(RetryLater):
             await self._keeper.open(self.name, entry)
@@ -286,7 +299,12 @@ class Gate:
     def _make(self, entry: Entry) -> Callable[[int], Record]:
         settings = self.settings
         return lambda at: fill_record(
-            entry, at, gate=settings.id, filler=settings.filler, gas=settings.gas
+            entry,
+            at,
+            gate=settings.id,
+            filler=settings.filler,
+            gas=settings.gas,
+            components=settings.components,
         )
 
     def _count(self, entry: Entry) -> None:

@@ -7,10 +7,11 @@ when the call returns. Calls block; one thread at a time.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from edge.interlock.base import Entry
 from protocols.errors import RetryLater
@@ -26,7 +27,22 @@ _SCHEMA = (
        (id TEXT PRIMARY KEY, numbers INTEGER NOT NULL, opening BLOB)""",
     "CREATE TABLE IF NOT EXISTS filled (code TEXT PRIMARY KEY, day TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS latest (id INTEGER PRIMARY KEY CHECK (id = 1), at_ms INTEGER)",
+    """CREATE TABLE IF NOT EXISTS clock_check
+       (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, latest_ms INTEGER NOT NULL,
+        name TEXT NOT NULL, why TEXT NOT NULL, told INTEGER NOT NULL DEFAULT 0)""",
 )
+
+
+class ClockCheck(Struct, frozen=True, kw_only=True):
+    """A person says that the clock is right although it shows less than it did."""
+
+    id: int
+    at_ms: int
+    """By the clock that is right."""
+    latest_ms: int
+    """What it had shown."""
+    name: str
+    why: str
 
 
 class Journal:
@@ -78,7 +94,13 @@ class Journal:
             self._db.execute(
                 "UPDATE place SET numbers = ? WHERE id = ?", (numbers + NUMBERS, place)
             )
-        return numbers, None if raw is None else msgspec.json.decode(raw, type=Entry)
+        if raw is None:
+            return numbers, None
+        try:
+            return numbers, msgspec.json.decode(raw, type=Entry)
+        except msgspec.DecodeError:  # of another release: open it was all the same
+            self.damaged = True
+            return numbers, None
 
     def reserve(self, place: str, used: int) -> None:
         """Take further numbers. Raises RetryLater."""
@@ -112,6 +134,39 @@ class Journal:
                 code: date.fromisoformat(day)
                 for code, day in self._db.execute("SELECT code, day FROM filled")
             }
+
+    def check_clock(self, now_ms: int, name: str, why: str) -> None:
+        """Let time go on from `now_ms`, however much later it was; all else stays.
+
+        Who was filled by the wrong clock on a day that is still to come was filled today. Raises
+        RetryLater.
+        """
+        at = datetime.fromtimestamp(now_ms / 1000, UTC)
+        today = (at - timedelta(hours=12)).date().isoformat()  # wherever it is: begun by now
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO clock_check (at_ms, latest_ms, name, why) VALUES (?, ?, ?, ?)",
+                (now_ms, self.known_ms, name, why),
+            )
+            self._db.execute("UPDATE filled SET day = ? WHERE day > ?", (today, today))
+            self._db.execute("INSERT OR REPLACE INTO latest VALUES (1, ?)", (now_ms,))
+        self.known_ms = now_ms
+
+    def clock_checks(self) -> list[ClockCheck]:
+        """Return those that no record tells of yet. Raises RetryLater."""
+        with _translated():
+            rows = self._db.execute(
+                "SELECT id, at_ms, latest_ms, name, why FROM clock_check WHERE NOT told ORDER BY id"
+            )
+            return [
+                ClockCheck(id=number, at_ms=at_ms, latest_ms=latest_ms, name=name, why=why)
+                for number, at_ms, latest_ms, name, why in rows
+            ]
+
+    def clock_check_told(self, number: int) -> None:
+        """Remember that a record tells of it. Raises RetryLater."""
+        with self._transaction():
+            self._db.execute("UPDATE clock_check SET told = 1 WHERE id = ?", (number,))
 
     def remember(self, now_ms: int) -> None:
         """Remember the latest time. Raises RetryLater."""

@@ -3,7 +3,7 @@
 Pure but for the look-ups in the snapshot, which are of memory.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Literal, Protocol
 
@@ -14,8 +14,8 @@ from edge.interlock.base import Judged, Present, Question, Trouble
 from edge.interlock.day import Moment
 from protocols.cylinders.base import Cylinder, Id, Reason, Seen, State, Verdict
 from protocols.cylinders.book import RuleBook
-from protocols.cylinders.limits import checks_for
-from protocols.cylinders.verdict import fill_verdict
+from protocols.cylinders.limits import Filled, Finding, after_fill, checks_for
+from protocols.cylinders.verdict import bars_to_override, fill_verdict
 from protocols.errors import RefuseInput
 from protocols.records import Code
 
@@ -105,24 +105,28 @@ class Judging(Struct, frozen=True, kw_only=True):
             filled_here_before=filled_on is not None,
             checks_failed=tuple(one.id for one in checks if answers.get(one.id) is False),
             checks_open=tuple(one.id for one in checks if one.id not in answers),
+            tare_on_tag_kg=_tare_on_tags(question.here, cylinder),
             weighed_kg=question.weighed_kg,
         )
-        verdict = fill_verdict(cylinder, seen, facts.book)
+        by_rules = fill_verdict(cylinder, seen, facts.book)
         troubles = [*found.troubles, *((one, "") for one in question.troubles)]
         denied = facts.known.denied(found.code) if facts.known and found.code else None
+        verdict = _with_reasons(by_rules, troubles, denied)
         return Judged(
-            verdict=_with_reasons(verdict, troubles, denied),
+            verdict=verdict,
             code=found.code,
-            known=found.cylinder is not None,
-            tare_kg=None if cylinder is None else cylinder.tare_kg,
+            cylinder=cylinder,
             on=moment.on,
             clock=moment.clock,
             snapshot=facts.snapshot,
-            override_by=_override_by(verdict, facts.book),
-            overfill_tolerance_kg=facts.book.masses.overfill_tolerance_kg,
+            may_overrule=_may_overrule(verdict, facts.book),
             checks=tuple(one.id for one in checks),
             after_checks=tuple(one.id for one in after),
         )
+
+    def review(self, judged: Judged | None, filled: Filled) -> tuple[Finding, ...]:
+        """Tell what is wrong after a filling, by the rules that hold when it is over."""
+        return after_fill(None if judged is None else judged.cylinder, filled, self.facts().book)
 
 
 def identify(here: tuple[Present, ...], known: Known | None, names: Names) -> Identity:
@@ -203,6 +207,13 @@ def _owner(known: Known | None, uid: str) -> str | None:
         return None
 
 
+def _tare_on_tags(here: tuple[Present, ...], cylinder: Cylinder | None) -> float | None:
+    """Return the tare that stands on the tags; of several the one farthest from the record."""
+    tares = [one.tare_kg for one in here if one.tare_kg is not None]
+    recorded_kg = 0.0 if cylinder is None else cylinder.tare_kg or 0.0
+    return max(tares, key=lambda kg: abs(kg - recorded_kg), default=None)
+
+
 def _with_fill(cylinder: Cylinder | None, filled_on: date | None) -> Cylinder | None:
     """Add what happened here after the snapshot was made."""
     if cylinder is None or filled_on is None:
@@ -228,12 +239,9 @@ def _gravity(reason: Reason) -> bool:
     return reason.decision != "do_not_fill"
 
 
-def _override_by(verdict: Verdict, book: RuleBook) -> tuple[tuple[Id, frozenset[Id]], ...]:
-    return tuple(_overridable(verdict.reasons, book))
-
-
-def _overridable(reasons: Iterable[Reason], book: RuleBook) -> Iterator[tuple[Id, frozenset[Id]]]:
-    for one in reasons:
-        _, rule = book.reason[one.reason]
-        if rule.override_by:
-            yield one.reason, frozenset(rule.override_by)
+def _may_overrule(verdict: Verdict, book: RuleBook) -> tuple[Id, ...]:
+    """Name the roles that may decide against all that was found."""
+    roles = sorted({role for one in book.reasons for role in one.override_by})
+    return tuple(
+        one for one in roles if verdict.reasons and not bars_to_override(verdict, one, book)
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.interlock.base import Entry
-from edge.interlock.journal import Journal
+from edge.interlock.journal import ClockCheck, Journal
 from protocols.errors import RetryLater
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ class Keeper:
         self._opening = asyncio.Lock()
         self._journal: Journal | None = None
         self._filled: dict[str, date] = {}
+        self._clock_checks: list[ClockCheck] = []
         self.known_ms = 0
         """The latest time that was ever judged by, ms since 1970."""
 
@@ -39,10 +40,22 @@ class Keeper:
             if self._journal is None:
                 self._journal = await self._do(lambda: Journal(self._folder))
                 self._filled = await self._do(self._journal.filled)
+                self._clock_checks = await self._do(self._journal.clock_checks)
                 self.known_ms = max(self.known_ms, self._journal.known_ms)
         journal = self._journal
         number, opening = await self._do(lambda: journal.begin(place, first))
         return number, opening, journal.damaged
+
+    def take_clock_checks(self) -> list[ClockCheck]:
+        """Return what nobody recorded yet; who takes them records them."""
+        found, self._clock_checks = self._clock_checks, []
+        return found
+
+    async def clock_check_told(self, number: int) -> None:
+        """Make it durable that one is recorded; tried in vain, it is recorded again."""
+        journal = self._journal
+        if journal is not None:
+            await self._try(lambda: journal.clock_check_told(number))
 
     def filled_on(self, code: str) -> date | None:
         """Tell when a cylinder was filled here last."""

@@ -9,7 +9,9 @@ from protocols.topics import Stream
 FOUND_MAX = 256
 REASONS_MAX = 64
 _ALARMS = frozenset({"without_verdict", "stuck", "interrupted"})
-_ALARM_FAULTS = frozenset({"overfilled", "check_failed"})
+_ALARM_FAULTS = frozenset(
+    {"filled_against_verdict", "overfilled", "lighter_than_before", "check_failed"}
+)
 
 
 def stream_of(entry: Entry) -> Stream:
@@ -18,7 +20,9 @@ def stream_of(entry: Entry) -> Stream:
     return "alarm" if alarm else "data"
 
 
-def fill_record(entry: Entry, at: int, *, gate: str, filler: str, gas: Id) -> Fill:
+def fill_record(
+    entry: Entry, at: int, *, gate: str, filler: str, gas: Id, components: tuple[Id, ...] = ()
+) -> Fill:
     """Write down a step; `at` is its time as the wire has it."""
     judged, overruled = entry.judged, entry.overruled
     verdict = None if judged is None else judged.verdict
@@ -38,6 +42,7 @@ def fill_record(entry: Entry, at: int, *, gate: str, filler: str, gas: Id) -> Fi
         time_source="trusted" if judged is None else judged.clock,
         filler=filler,
         gas=gas,
+        components=list(components),
         operator=entry.operator,
         checks=dict(entry.answers),
         override=None

@@ -17,6 +17,7 @@ from edge.interlock.base import (
     Overruled,
     Present,
     Question,
+    Review,
     Trouble,
     Weighed,
 )
@@ -38,6 +39,7 @@ class Place(Struct, frozen=True, kw_only=True):
     """One filling place: what it can do, and how long and heavy things may be there."""
 
     judge: Judge
+    review: Review
     weighs: bool = True
     """It has a scale."""
     asks_operator: bool = False

@@ -65,7 +65,7 @@ def view(settings: GateSettings, state: State, book: RuleBook, words: WordBook) 
     mass = state.mass
     return View(
         id=settings.id,
-        gas=settings.gas,
+        gas=" + ".join(settings.components) or settings.gas,
         show=_show(state),
         released=state.phase in OPEN,
         code="" if rests is None else rests.code,
@@ -173,8 +173,6 @@ def _blocked(state: State, words: WordBook) -> Line | None:
 
 def _may_overrule(settings: GateSettings, state: State, judged: Judged) -> tuple[str, ...]:
     """Name those who may decide against all reasons; an open check is answered, not overruled."""
-    if state.phase != "judged" or not judged.reasons:
+    if state.phase != "judged":
         return ()
-    return tuple(
-        one.id for one in settings.people if judged.reasons <= judged.overridable(one.role)
-    )
+    return tuple(one.id for one in settings.people if one.role in judged.may_overrule)

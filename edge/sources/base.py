@@ -40,6 +40,8 @@ class Scanned(msgspec.Struct, frozen=True, kw_only=True):
     rssi_dbm: int | None = None
     key: bytes = b""
     """Of a tag: tells it from others on its reader until `Gone`; empty for a bar code."""
+    tare_kg: float | None = None
+    """As in `Recognised`."""
 
 
 class Gone(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +70,8 @@ class Recognised(msgspec.Struct, frozen=True):
 
     codes: tuple[Code, ...] = ()
     findings: tuple[str, ...] = ()
+    tare_kg: float | None = None
+    """What stands on the tag as the tare of its cylinder."""
 
 
 class TagSeen(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,6 +55,7 @@ class _Scans:
                 findings=found.findings,
                 rssi_dbm=rssi_dbm,
                 key=key,
+                tare_kg=found.tare_kg,
             )
         )
         self._count(scan.findings)

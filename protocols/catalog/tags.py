@@ -76,6 +76,8 @@ class Field(Struct, frozen=True, kw_only=True):
     """Of a `uint`: its words by number; another number is a fault of the tag."""
     code: Name | None = None
     """Scheme of the code that this field is; such a field identifies the tagged thing."""
+    fact: Literal["tare_kg"] | None = None
+    """What the gate compares with the record; 0 is not written."""
 
 
 class Area(Struct, frozen=True, kw_only=True):
@@ -280,6 +282,8 @@ def _field_faults(field: Field, key: str, end: int) -> Iterator[Problem]:
         yield f"{key}.offset", f"an end within the {end} bytes before the check", field.name
     if field.type != "uint" and (field.scale != 1.0 or field.values):
         yield key, "scale and values for a uint only", field.type
+    if field.fact == "tare_kg" and (field.type, field.unit, field.values) != ("uint", "kg", {}):
+        yield f"{key}.fact", 'a uint with unit = "kg"', f"{field.type} {field.unit!r}"
     for number in field.values:
         if not number.isdecimal():
             yield f"{key}.values", "numbers as keys", repr(number)

@@ -1,23 +1,16 @@
 """Masses: the most that may be in a cylinder, what its tare may differ by, and the last check."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
 from protocols.cylinders.base import Cylinder, Decision, Id, Mass, Seen
 from protocols.cylinders.book import Check, Gas, RuleBook
 from protocols.cylinders.due import gases_of
+from protocols.records import FillFault
 
-FINDINGS = (
-    "fill_without_verdict",
-    "filled_against_verdict",
-    "overfilled",
-    "overfill_untold",
-    "lighter_than_before",
-    "check_failed",
-    "check_open",
-)
+FINDINGS: tuple[FillFault, ...] = get_args(FillFault)
 """What `after_fill` can find."""
 
 
@@ -41,7 +34,7 @@ class Filled(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Finding(Struct, frozen=True, kw_only=True):
     """Something wrong after filling, in a closed word of the rules' findings."""
 
-    finding: Id
+    finding: FillFault
     stays: bool
     """The cylinder must not leave the station."""
     found: str = ""
@@ -132,7 +125,7 @@ def _is_over(kg: float, bound_kg: float) -> bool:
 
 def after_fill(cylinder: Cylinder | None, filled: Filled, book: RuleBook) -> tuple[Finding, ...]:
     """Tell all that is wrong after a filling; None: a cylinder that is not known."""
-    found = list(_of_verdict(filled))
+    found: list[tuple[FillFault, str]] = list(_of_verdict(filled))
     if cylinder is None:
         found.append(("overfill_untold", "cylinder"))
     else:
@@ -145,7 +138,7 @@ def after_fill(cylinder: Cylinder | None, filled: Filled, book: RuleBook) -> tup
     )
 
 
-def _of_verdict(filled: Filled) -> Iterator[tuple[str, str]]:
+def _of_verdict(filled: Filled) -> Iterator[tuple[FillFault, str]]:
     if filled.decision is None:
         yield "fill_without_verdict", ""
     elif filled.decision == "do_not_fill" or (
@@ -154,7 +147,9 @@ def _of_verdict(filled: Filled) -> Iterator[tuple[str, str]]:
         yield "filled_against_verdict", filled.decision
 
 
-def _of_masses(cylinder: Cylinder, filled: Filled, book: RuleBook) -> Iterator[tuple[str, str]]:
+def _of_masses(
+    cylinder: Cylinder, filled: Filled, book: RuleBook
+) -> Iterator[tuple[FillFault, str]]:
     before, after = filled.before_kg, filled.after_kg
     if before is not None and after is not None and after < before:
         yield "lighter_than_before", f"{before:g} kg, then {after:g} kg"

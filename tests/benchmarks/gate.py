@@ -54,7 +54,7 @@ def code(times: int) -> list[float]:
         filled_on=lambda _: None,
         names=identities,
     )
-    place = Place(judge=judging)
+    place = Place(judge=judging, review=judging.review)
     took = []
     for number in range(times):
         state, _ = step(place, State(), Output(reachable=True), 0)

@@ -161,6 +161,11 @@ writes = { coil = [0, 1, 2, 3] }
     first, second = lines(tmp_path, site)
     assert first.startswith("site.toml: gates[0].output: expected writes.coil with 4, for buzzer")
     assert second.startswith("site.toml: gates[0].gas: expected one of ")
+    mixed = 'gas = "argon"\ncomponents = ["argon", "kryptonite"]'
+    site.write_text(site.read_text().replace('gas = "marsh_gas"', mixed))
+    _, unknown, none = lines(tmp_path, site)
+    assert unknown.startswith("site.toml: gates[0].components: expected one of ")
+    assert none.startswith("site.toml: gates[0].components: expected those of a mixture, and of ")
     site.write_text(site.read_text().replace('"coil-gun"', '"acme"'))
     assert "gates[0].output.gun: expected the id of a file in gates/" in lines(tmp_path, site)[0]
     (tmp_path / "cylinders").mkdir()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge.decode.barcode import TextRecogniser
 from edge.decode.sun import SunKeys
-from edge.decode.tag import TagDecoder
+from edge.decode.tag import TagDecoder, _as_seen
 from edge.sources.base import Recognised, TagSeen
 from protocols.catalog.schemes import load_schemes
 from protocols.catalog.tags import load_layouts
@@ -91,6 +91,13 @@ def test_what_is_more_than_a_record_carries_is_cut_and_told() -> None:
     found = DECODER.recognise(TagSeen(key=UID, technology="type4", uid=UID, banks=banks))
     assert (len(found.codes), found.findings) == (64, ("codes_cut",))
     assert found.codes[0].scheme == "tag_uid"
+
+
+def test_the_tare_on_a_tag_is_told_and_that_of_a_damaged_one_is_not() -> None:
+    sound, *others = LAYOUTS["gs1-asset-epc"].samples
+    damaged = next(one for one in others if "bad_crc" in one.findings)
+    tares = [DECODER.recognise(_as_seen(one)).tare_kg for one in (sound, damaged)]
+    assert tares == [16.5, None]
 
 
 def test_records_of_other_types_tell_nothing() -> None:

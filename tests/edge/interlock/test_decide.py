@@ -30,13 +30,23 @@ from edge.interlock.base import (
 )
 from edge.interlock.decide import interrupted, step
 from edge.interlock.state import OPEN, Place, State, wanted
-from protocols.cylinders.base import Reason, Verdict
+from protocols.catalog.files import data_root
+from protocols.cylinders.base import Cylinder, Reason, Verdict
+from protocols.cylinders.limits import Filled, Finding, after_fill
+from protocols.cylinders.load import load_rules
 from protocols.records import Code
 
 TARE_KG, LIMIT_KG = 16.0, 14.5
 CHECKS = ("valve_sound",)
 OVERDUE, UNKNOWN = "cylinder:OVERDUE", "cylinder:UNKNOWN"
-OVERRIDABLE = (("idle_too_long", frozenset({"responsible"})),)
+BOOK = load_rules(data_root() / "cylinders")
+CYLINDER = Cylinder(
+    code="cylinder:ANY",
+    kind="lpg_household",
+    gas="lpg",
+    tare_kg=TARE_KG,
+    allowable_fill_kg=LIMIT_KG,
+)
 
 
 def tag(code: str, key: bytes | None = None, *, stays: bool = True) -> Present:
@@ -64,7 +74,7 @@ def judge(question: Question) -> Judged:
         reasons.append(Reason(reason="check_failed", decision="do_not_fill"))
     elif any(one not in answers for one in CHECKS):
         reasons.append(Reason(reason="checks_open", decision="cannot_decide"))
-    gravest = {one.decision for one in reasons}
+    gravest, words = {one.decision for one in reasons}, {one.reason for one in reasons}
     return Judged(
         verdict=Verdict(
             decision="do_not_fill"
@@ -79,16 +89,19 @@ def judge(question: Question) -> Judged:
             limit_kg=LIMIT_KG,
         ),
         code=code,
-        known=True,
-        tare_kg=TARE_KG,
+        cylinder=CYLINDER,
         on=date(2026, 3, 15),
-        override_by=OVERRIDABLE,
+        may_overrule=("responsible",) if words == {"idle_too_long"} else (),
         checks=CHECKS,
         after_checks=("no_leak",),
     )
 
 
-PLACE = Place(judge=judge)
+def review(judged: Judged | None, filled: Filled) -> tuple[Finding, ...]:
+    return after_fill(None if judged is None else judged.cylinder, filled, BOOK)
+
+
+PLACE = Place(judge=judge, review=review)
 
 
 class Walk:
@@ -258,6 +271,19 @@ def test_an_overfilled_cylinder_blocks_the_place() -> None:
     assert walk.state.blocked == "overfilled"
 
 
+def test_one_that_is_lighter_after_filling_blocks_the_place_and_a_release_in_vain_does_not() -> (
+    None
+):
+    walk = Walk().ready().say(Pressed("end")).say(Weighed(TARE_KG - 0.7, in_motion=False))
+    walk.say(Tick(), after_ms=3_000)
+    assert walk.entries[-1].faults == ("lighter_than_before",)
+    assert walk.state.blocked == "lighter_than_before"
+    walk = Walk().ready().say(Pressed("end")).say(Weighed(TARE_KG - 0.02, in_motion=False))
+    walk.say(Tick(), after_ms=3_000)
+    assert walk.entries[-1].faults == ()
+    assert walk.state.phase == "done"
+
+
 def test_a_cylinder_that_leaks_blocks_the_place_and_one_not_asked_about_is_told() -> None:
     walk = Walk().ready().say(Weighed(25.0, in_motion=True)).say(Pressed("end"))
     walk.say(Weighed(25.1, in_motion=False)).say(Tick(), after_ms=3_000)
@@ -274,7 +300,7 @@ def test_a_cylinder_that_leaves_before_it_was_weighed_again_is_told() -> None:
     walk = Walk().ready().say(Weighed(25.0, in_motion=True)).say(Pressed("end"))
     walk.say(Left("fill-1", b"G1"))
     assert [one.step for one in walk.entries[-2:]] == ["weighed", "checked"]
-    assert walk.entries[-2].faults == ("not_reweighed",)
+    assert walk.entries[-2].faults == ("overfill_untold",)
     assert walk.entries[-2].after_kg is None
 
 
@@ -287,7 +313,10 @@ def test_a_device_that_stops_by_itself_ends_the_filling() -> None:
 def test_a_clean_stop_tells_all_of_a_filling() -> None:
     walk = Walk().ready().say(Weighed(25.0, in_motion=True)).say(Stopping())
     assert walk.steps()[-3:] == ["ended:stopped", "weighed", "checked"]
-    assert [one.faults for one in walk.entries[-2:]] == [("not_reweighed",), ("check_open",)]
+    assert [one.faults for one in walk.entries[-2:]] == [
+        ("overfill_untold",),
+        ("overfill_untold", "check_open"),
+    ]
     assert walk.state.opening is None
 
 

@@ -84,11 +84,14 @@ def judged(
     clock: ClockState = "trusted",
     filled_on: date | None = None,
     passed: bool = True,
+    gas: str = "lpg",
+    components: tuple[str, ...] = (),
     **asked: object,
 ) -> Judged:
     judging = Judging(
         filler="org-7",
-        gas="lpg",
+        gas=gas,
+        components=components,
         facts=lambda: Facts(book=BOOK, known=known, snapshot="41"),
         now=lambda: Moment(clock=clock, now_ms=0, on=date(2026, 3, 15)),
         filled_on=lambda _: filled_on,
@@ -107,7 +110,8 @@ def reasons(found: Judged) -> set[str]:
 def test_a_good_cylinder_is_filled_once_its_checks_are_answered() -> None:
     found = judged(GOOD_TAG)
     assert found.verdict.decision == "fill", found.verdict.reasons
-    assert (found.code, found.snapshot, found.tare_kg) == ("cylinder:GOOD", "41", 16.0)
+    assert (found.code, found.snapshot) == ("cylinder:GOOD", "41")
+    assert found.cylinder == GOOD
     assert found.gross_limit_kg == pytest.approx(30.5, abs=1.0)
     assert found.checks
     assert found.after_checks
@@ -163,8 +167,7 @@ def test_without_a_snapshot_and_with_an_expired_one_nothing_is_filled() -> None:
     assert "snapshot_none" in reasons(judged(GOOD_TAG, known=None))
     expired = judged(GOOD_TAG, known=Registry(GOOD, state="expired"))
     assert reasons(expired) == {"snapshot_expired"}
-    assert expired.overridable("enterprise_manager") == {"snapshot_expired"}
-    assert expired.overridable("operator") == frozenset()
+    assert expired.may_overrule == ("enterprise_manager",)
 
 
 def test_what_was_filled_here_after_the_snapshot_counts() -> None:
@@ -176,6 +179,29 @@ def test_what_was_filled_here_after_the_snapshot_counts() -> None:
 def test_a_full_one_and_one_of_another_tare_are_seen_by_the_scale() -> None:
     assert "full_already" in reasons(judged(GOOD_TAG, weighed_kg=31.0))
     assert "tare_disagrees" in reasons(judged(GOOD_TAG, weighed_kg=14.0))
+
+
+def test_the_tare_on_the_tag_is_compared_with_the_record_and_the_farthest_counts() -> None:
+    assert reasons(judged(replace(GOOD_TAG, tare_kg=16.1))) == set()
+    worn, label = replace(GOOD_TAG, tare_kg=16.1), tag(("cylinder", "GOOD"), key=b"second")
+    found = judged(worn, replace(label, tare_kg=17.0))
+    assert [(one.reason, one.found) for one in found.verdict.reasons] == [
+        ("tare_disagrees", "tag 17 kg, registered 16 kg")
+    ]
+
+
+def test_a_mixture_is_filled_into_cylinders_of_the_very_same_one() -> None:
+    mixed = replace(
+        GOOD, kind="steel_seamless", gas="mixture", components=("argon", "carbon_dioxide")
+    )
+    known = Registry(mixed)
+
+    def filled_with(gas: str, *components: str) -> set[str]:
+        return reasons(judged(GOOD_TAG, known=known, gas=gas, components=components))
+
+    assert "wrong_gas" not in filled_with("mixture", "carbon_dioxide", "argon")
+    assert "wrong_gas" in filled_with("mixture", "argon", "oxygen")
+    assert "wrong_gas" in filled_with("argon")
 
 
 def test_nothing_here_names_nothing() -> None:
