@@ -32,7 +32,10 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=200_000)
     parser.add_argument("--traces", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--sql", action="store_true", help="SQLite and PostgreSQL beside it")
+    databases = ("all", "postgresql")
+    parser.add_argument(
+        "--sql", nargs="?", const="all", choices=databases, help="databases beside it"
+    )
     options = parser.parse_args()
     big = max(1, options.batches // 200_000)
     made = city(options.batches, big=big, seed=options.seed)
@@ -43,7 +46,8 @@ def main() -> None:
         _report("index, 250,000 items", index, large(made))
         print(f"memory: {anonymous_mib():.0f} MiB of its own, {_peak_mib():.0f} MiB at most")
         if options.sql:
-            beside(made, [*starts[:50], *large(made)[:1]], index, Path(folder))
+            asked = [*starts[:50], *large(made)[:1]]
+            beside(made, asked, index, Path(folder), sqlite=options.sql == "all")
 
 
 def _index(made: City, folder: Path) -> Index:
