@@ -53,7 +53,10 @@ class TrustedPlatform:
         await self.start_service()
 
     async def start_service(self, prefix: Sequence[str] = ()) -> tuple[Child, Child]:
-        """Start broker and service, and wait until both work; `prefix` comes before each command.
+        """Start broker and service, and wait until both work.
+
+        `prefix` comes before the service's command: another clock. The broker knows no time but
+        that of certificates.
 
         Raises:
             StopService: they do not in time, or have ended.
@@ -61,7 +64,7 @@ class TrustedPlatform:
         """
         http, _, service = self._ports
         told = ("--data", str(self.data))
-        broker = self._start("broker", ("cloud", "broker", *told), prefix=prefix)
+        broker = self._start("broker", ("cloud", "broker", *told))
         cloud = self._start(
             "cloud",
             (
