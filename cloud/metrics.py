@@ -31,6 +31,12 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
+        self._fills = Counter(
+            "suyuan_cylinder_fill_records",
+            "Records of filling places since this process started, by what they told",
+            ["outcome"],
+            registry=self._registry,
+        )
         self._retention_rows = Counter(
             "suyuan_retention_rows",
             "Rows that the rules of data ended since this process started",
@@ -63,6 +69,10 @@ class Metrics:
     def count_field(self, outcome: str) -> None:
         """Count a scan that became an event or did not, or a code that was left out."""
         self._field.labels(outcome).inc()
+
+    def count_fill(self, outcome: str) -> None:
+        """Count a record of a filling place by its step, or a cylinder that nobody registered."""
+        self._fills.labels(outcome).inc()
 
     def count_retention(self, rule: str, action: str, rows: int) -> None:
         """Count rows that were deleted, pseudonymised or emptied by a rule of data."""

@@ -77,6 +77,23 @@ class Wanted(Struct, frozen=True, kw_only=True):
     limit: int = 100
 
 
+class WantedFills(Struct, frozen=True, kw_only=True):
+    """Which fillings are asked for; None: any."""
+
+    asset_id: str | None = None
+    filler: str | None = None
+    gateway: str | None = None
+    state: str | None = None
+    fault: str | None = None
+    known: bool | None = None
+    """Whether the registry has the cylinder's file."""
+    since: int | None = None
+    """Begun then or later, ms since 1970."""
+    before: tuple[int, int] | None = None
+    """`began_at` and `id` of the last one of the page before."""
+    limit: int = 100
+
+
 class Cylinders(Protocol):
     """The files. What is outside a scope is not told from what does not exist: `not_found`."""
 

@@ -4,6 +4,7 @@ from cloud.model import (
     cylinder_tables,
     exchange_tables,
     field_tables,
+    fill_tables,
     handheld_tables,
     link_tables,
     people_tables,
@@ -16,6 +17,7 @@ FILES = (
     *(tables, people_tables, trace_tables, trace_delivery_tables, link_tables, field_tables),
     cylinder_tables,
     exchange_tables,
+    fill_tables,
     handheld_tables,
 )
 """Each adds its tables to the metadata when it is imported."""

@@ -8,11 +8,13 @@ from zoneinfo import ZoneInfo
 from cloud.cylinders.base import CylinderDesks
 from cloud.cylinders.book import Cylinders
 from cloud.cylinders.facts import Changes, changed_since
+from cloud.cylinders.fills import MARK, NAME, FillKeeper
 from cloud.cylinders.imports import Imports
 from cloud.cylinders.inspections import Inspections
 from cloud.cylinders.permits import Permits
 from cloud.cylinders.snapshots import SnapshotBook
 from cloud.cylinders.vehicles import Vehicles
+from cloud.model.follower import LogFollower
 from cloud.roles.common import Common
 from cloud.trust import signing
 from protocols.catalog.files import data_root
@@ -60,3 +62,15 @@ class CylindersPart:
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""
         return {"import cylinders": self._imports.run()}
+
+
+def fills_follower(common: Common) -> LogFollower:
+    """Return what keeps the fillings that gateways tell of, inside the consuming part."""
+    zone, count = ZoneInfo(common.settings.time_zone), common.metrics.count_fill
+    return LogFollower(
+        name=NAME,
+        log=common.log,
+        database=common.state_db,
+        mark=MARK,
+        keep=FillKeeper(common.clock, zone=zone, count=count).keep,
+    )
