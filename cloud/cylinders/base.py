@@ -18,6 +18,7 @@ from cloud.model.cylinder import (
     PermitKind,
     Step,
 )
+from cloud.model.cylinder_fill import CylinderFill
 from cloud.model.cylinder_records import (
     Import,
     Inspection,
@@ -45,6 +46,10 @@ class Registry(Protocol):
 
     def add_finding(self, asset_id: str, reason: str, detail: str, at: int) -> None:
         """Count a finding on an asset."""
+        ...
+
+    def resolve_finding(self, asset_id: str, reason: str, at: int) -> None:
+        """Say that somebody dealt with a finding."""
         ...
 
 
@@ -87,6 +92,8 @@ class WantedFills(Struct, frozen=True, kw_only=True):
     fault: str | None = None
     known: bool | None = None
     """Whether the registry has the cylinder's file."""
+    permitted: bool | None = None
+    """Whether its filler had a permit for the gas on that day."""
     since: int | None = None
     """Begun then or later, ms since 1970."""
     before: tuple[int, int] | None = None
@@ -291,6 +298,14 @@ class Imports(Protocol):
         ...
 
 
+class Fills(Protocol):
+    """What gates filled."""
+
+    async def find(self, scope: Scope, wanted: WantedFills) -> list[CylinderFill]:
+        """Return fillings, the latest begun first."""
+        ...
+
+
 class CylinderDesks(Struct, frozen=True):
     """One desk for each kind of thing."""
 
@@ -299,3 +314,4 @@ class CylinderDesks(Struct, frozen=True):
     vehicles: Vehicles
     permits: Permits
     imports: Imports
+    fills: Fills

@@ -4,11 +4,24 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
 
 from cloud.cylinders.base import WantedFills
 from cloud.model.cylinder_fill import CylinderFill, OverruledBy
-from cloud.model.cylinder_tables import cylinder
+from cloud.model.cylinder_tables import cylinder, permit
+from cloud.model.database import Database
 from cloud.model.fill_tables import cylinder_fill
 from cloud.model.principal import Scope
 from cloud.model.visible import sees_asset, sees_organisation
@@ -22,7 +35,30 @@ _JSON: Mapping[str, Any] = {
     "faults": tuple[str, ...],
 }
 _FILL = cylinder_fill.c
+_PERMITTED = exists(
+    select(permit.c.number).where(
+        permit.c.organisation == _FILL.filler,
+        permit.c.kind == "filling",
+        permit.c.state == "valid",
+        permit.c.valid_from <= _FILL.filled_on,
+        permit.c.valid_until >= _FILL.filled_on,
+        # a JSON list of words holds the gas where taking it out changes the list
+        func.replace(permit.c["items"], literal('"').concat(_FILL.gas).concat('"'), "")
+        != permit.c["items"],
+    )
+)
 _FILED = exists(select(cylinder.c.asset_id).where(cylinder.c.asset_id == _FILL.asset_id))
+
+
+class Fills:
+    """All fillings, for whoever asks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, scope: Scope, wanted: WantedFills) -> list[CylinderFill]:
+        """Return fillings within a scope, the latest begun first."""
+        return await self._database.read(lambda c: find_fills(c, scope, wanted))
 
 
 def find_fills(connection: Connection, scope: Scope, wanted: WantedFills) -> list[CylinderFill]:
@@ -44,7 +80,8 @@ def fills_changed(connection: Connection, after: int, limit: int) -> list[Cylind
 
 def fills_query() -> Select[Any]:
     """Return what reads fillings, each with whether its cylinder has a file."""
-    return select(cylinder_fill, _FILED.label("known"))
+    permitted = case((_FILL.filled_on.is_not(None), _PERMITTED))
+    return select(cylinder_fill, _FILED.label("known"), permitted.label("permitted"))
 
 
 def fill_of(row: dict[str, Any]) -> CylinderFill:
@@ -66,6 +103,9 @@ def _of(query: Select[Any], wanted: WantedFills) -> Select[Any]:
             query = query.where(_FILL[name] == value)
     if wanted.known is not None:
         query = query.where(_FILED if wanted.known else ~_FILED)
+    if wanted.permitted is not None:
+        held = _PERMITTED if wanted.permitted else ~_PERMITTED
+        query = query.where(_FILL.filled_on.is_not(None), held)
     if wanted.fault is not None:
         query = query.where(_FILL.faults.contains(f'"{wanted.fault}"', autoescape=True))
     if wanted.since is not None:

@@ -77,6 +77,7 @@ def fold(steps: Iterable[Told], zone: ZoneInfo) -> dict[str, Any]:
         "ended_by": _of(records, "ended", lambda one: one.why),
         "cleared_by": _of(records, "cleared", lambda one: one.operator)[:NAME_MAX],
         "began_at": first.observed_at,
+        "released_at": next((o.observed_at for o in told if o.record.step == "released"), None),
         "ended_at": _ended_at(told),
         "filled_on": _filled_on(state, told, zone),
         "purged": any(told_purged(one) for one in records),

@@ -36,6 +36,9 @@ class CylinderFill(Struct, frozen=True, kw_only=True):
     """The cylinder, as the gateway judged it; empty: nobody knew which."""
     known: bool
     """The registry has its file now."""
+    permitted: bool | None
+    """The filler had a permit for the gas on that day, as they are written now; None: it does not
+    count as a filling."""
     filler: str
     gas: str
     operator: str
@@ -62,6 +65,8 @@ class CylinderFill(Struct, frozen=True, kw_only=True):
     cleared_by: str
     """Who looked at the blocked place afterwards."""
     began_at: int
+    released_at: int | None
+    """When the gun might open; None: that record has not come."""
     ended_at: int | None
     filled_on: str | None
     """Local day that counts as the cylinder's filling; None: it does not count as one."""

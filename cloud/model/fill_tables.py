@@ -64,6 +64,7 @@ cylinder_fill = Table(
     Column("ended_by", String(64), nullable=False),
     Column("cleared_by", String(128), nullable=False),
     Column("began_at", BigInteger, nullable=False),
+    Column("released_at", BigInteger),  # NULL: that record has not come
     Column("ended_at", BigInteger),
     Column("filled_on", String(10)),  # NULL: it does not count as a filling of the cylinder
     Column("purged", Boolean, nullable=False),  # somebody answered that it was

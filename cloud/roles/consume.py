@@ -21,7 +21,7 @@ from cloud.model.ownership import Holding, Watch
 from cloud.remote import outcomes
 from cloud.remote.conductor import Conductor
 from cloud.roles.common import Common
-from cloud.roles.cylinders import fills_follower
+from cloud.roles.cylinders import fills_follower, observer_of_scans
 from cloud.roles.exchange import open_exchange
 from cloud.roles.field import field_follower
 from cloud.roles.retention import RetentionPart
@@ -85,7 +85,7 @@ class ConsumeRole:
             keep=outcomes.take_replies,
             streams=("alarm",),
         )
-        self._fills = fills_follower(common)
+        self._fills, self._observer = fills_follower(common), observer_of_scans(common)
         self._field = field_follower(common)
         self._conductor = Conductor(
             common.state_db,
@@ -176,7 +176,7 @@ class ConsumeRole:
             self._noted = positions
 
     def _followers(self) -> list[LogFollower]:
-        found = [self._replies, self._scans, self._fills]
+        found = [self._replies, self._scans, self._fills, self._observer]
         return found if self._field is None else [*found, self._field]
 
     async def _run(self) -> None:

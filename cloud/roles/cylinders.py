@@ -1,14 +1,17 @@
 """The registry of cylinders inside the service: what the HTTP side asks, and imports behind it."""
 
+import asyncio
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cloud.cylinders import observed
 from cloud.cylinders.base import CylinderDesks
 from cloud.cylinders.book import Cylinders
 from cloud.cylinders.facts import Changes, changed_since
 from cloud.cylinders.fills import MARK, NAME, FillKeeper
+from cloud.cylinders.find_fills import Fills
 from cloud.cylinders.imports import Imports
 from cloud.cylinders.inspections import Inspections
 from cloud.cylinders.permits import Permits
@@ -28,16 +31,17 @@ class CylindersPart:
     """The desks, and the imports that wait."""
 
     def __init__(self, common: Common) -> None:
+        rules = load_rules(data_root() / "cylinders", common.overlay())
         self.cylinders = cylinders = Cylinders(
             common.state_db,
             common.clock,
             common.registry,
             common.organisations,
             zone=ZoneInfo(common.settings.time_zone),
+            rules=rules,
         )
         self._imports = Imports(cylinders, common.clock)
         self._common = common
-        rules = load_rules(data_root() / "cylinders", common.overlay())
         self.snapshots = SnapshotBook(
             common.data / "snapshots",
             self._changed,
@@ -51,6 +55,7 @@ class CylindersPart:
             Vehicles(cylinders),
             Permits(common.state_db, common.clock),
             self._imports,
+            Fills(common.state_db),
         )
 
     def _changed(self, filler: str, cursor: int) -> Changes:
@@ -62,6 +67,22 @@ class CylindersPart:
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""
         return {"import cylinders": self._imports.run()}
+
+
+def observer_of_scans(common: Common) -> LogFollower:
+    """Return what looks whether codes on one cylinder disagree, inside the consuming part."""
+    loop = asyncio.get_running_loop()
+
+    def find(*finding: Any) -> None:
+        loop.call_soon_threadsafe(common.registry.add_finding, *finding)
+
+    return LogFollower(
+        name=observed.NAME,
+        log=common.log,
+        database=common.state_db,
+        mark=observed.MARK,
+        keep=observed.ScanObserver(common.clock, find=find).keep,
+    )
 
 
 def fills_follower(common: Common) -> LogFollower:

@@ -23,11 +23,13 @@ from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app
 from cloud.api.epcis.base import Trace
 from cloud.api.guard import SAFE_METHODS, calls_of, guarded_routes
+from cloud.cylinders.fold import Told, fold
 from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
 from cloud.model import tables
 from cloud.model.audit import open_head
 from cloud.model.cylinder_records import PermitBody, VehicleFile
+from cloud.model.fill_tables import cylinder_fill
 from cloud.model.granting import OPEN, grant
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
@@ -42,8 +44,9 @@ from cloud.web.pages import mount
 from protocols.clock import ManualClock
 from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
-from tests.support.cylinders import file_of
+from tests.support.cylinders import ZONE, file_of
 from tests.support.epcis_bodies import ITEM, document, event
+from tests.support.fills import step
 from tests.support.firms import (
     DISTRICT,
     PASSWORD,
@@ -323,6 +326,8 @@ async def _fill_trace(trace: Trace) -> Mapping[str, str]:
 
 
 def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
+    filled = f"cylinder:{CYLINDER}"
+    told: Any = {"observed_at": now_ms, "received_at": now_ms, "time_unknown": False}
     scan = {
         "gateway": GATEWAY,
         "spool": "0" * 32,
@@ -336,6 +341,13 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
         "codes": "[]",
         "findings": "[]",
         "operator": MARK,
+    }
+    fill = {
+        **fold([Told(record=step("released", 1, operator=MARK, asset=filled), **told)], ZONE),
+        "change": 1,
+        "gateway": GATEWAY,
+        "gate": "hall-1",
+        "opening": 1,
     }
     command = {
         "id": "c" * 32,
@@ -384,7 +396,7 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
         *((device, one) for one in held),
         (identity, linked),
     ]
-    return [(tables.scan, scan), (tables.command, command), *accounts]
+    return [(tables.scan, scan), (cylinder_fill, fill), (tables.command, command), *accounts]
 
 
 async def _other_session(people: People) -> str:

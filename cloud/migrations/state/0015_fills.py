@@ -13,6 +13,7 @@ def upgrade() -> None:
     """Make the tables."""
     _steps()
     _fills()
+    op.add_column("finding", sa.Column("resolved_at", sa.BigInteger(), nullable=True))
 
 
 def _steps() -> None:
@@ -66,6 +67,7 @@ def _fills() -> None:
         sa.Column("decision", sa.String(length=16), nullable=True),
         sa.Column("judged_on", sa.String(length=10), nullable=True),
         sa.Column("began_at", sa.BigInteger(), nullable=False),
+        sa.Column("released_at", sa.BigInteger(), nullable=True),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("filled_on", sa.String(length=10), nullable=True),
         sa.Column("purged", sa.Boolean(), nullable=False),

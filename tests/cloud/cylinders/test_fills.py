@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from cloud.cylinders.base import WantedFills
 from cloud.cylinders.fills import FillKeeper
+from cloud.cylinders.find_fills import Fills, fills_changed
 from cloud.model.cylinder_records import InspectionReport, PermitBody
 from cloud.model.cylinder_tables import cylinder
 from cloud.model.fill_tables import cylinder_fill, cylinder_fill_step
 from cloud.model.logged import LoggedBatch
+from cloud.model.principal import EVERYTHING, Granted
 from protocols.records import Fill
 from tests.support.cylinders import CODE, ZONE, Yard, file_of
 from tests.support.fills import day_of, step, visit
@@ -153,6 +156,53 @@ async def test_texts_too_long_are_cut_and_stop_nothing(yard: Yard, keeper: Keepe
     keeper.take(batch(*visit(10, operator=long, filler=long, gas="\0" + long, rules_version=long)))
     (fill,) = keeper.fills()
     assert len(fill["operator"]) == 128
+
+
+async def seen(yard: Yard, granted: Granted, **asked: Any) -> list[tuple[str, int]]:
+    found = await Fills(yard.database).find(granted.scope, WantedFills(**asked))
+    return [(one.filler, one.opening) for one in found]
+
+
+async def test_a_filling_is_seen_with_its_cylinder_and_by_who_filled(
+    yard: Yard, keeper: Keeper
+) -> None:
+    await yard.cylinders.register(yard.filler(), CODE, file_of(), DISTRICT)
+    keeper.take(batch(*visit(10), *visit(20, filler="gas-b", at=NOON_MS - DAY_MS)))
+    keeper.take(batch(*visit(30, asset="cylinder:NOBODYS", filler="gas-b"), seq=2))
+    own, foreign, unknown = ("gas-a", 11), ("gas-b", 21), ("gas-b", 31)
+    read = "cylinders.read"
+    assert await seen(yard, yard.filler(call=read)) == [own, foreign]
+    assert await seen(yard, yard.filler("gas-b", read)) == [unknown, foreign]
+    assert await seen(yard, yard.filler("shop", read)) == []
+    assert await seen(yard, yard.office(read)) == [unknown, own, foreign]
+    elsewhere = yard.who(read, "office", "regulator", districts=frozenset({"220203"}))
+    assert await seen(yard, elsewhere) == []
+    assert await seen(yard, yard.root(read), known=False) == [unknown]
+    assert await seen(yard, yard.root(read), asset_id=CODE, filler="gas-b") == [foreign]
+    assert await seen(yard, yard.root(read), since=NOON_MS, limit=1) == [unknown]
+    (last,) = await Fills(yard.database).find(EVERYTHING, WantedFills(limit=1))
+    assert await seen(yard, yard.root(read), before=(last.began_at, last.id)) == [own, foreign]
+    assert await seen(yard, yard.root(read), fault="overfilled") == []
+
+
+async def test_a_filling_without_a_permit_is_found(yard: Yard, keeper: Keeper) -> None:
+    keeper.take(batch(*visit(10)), batch(*visit(20)[:2], seq=2))
+    read = "cylinders.read"
+    assert await seen(yard, yard.root(read), permitted=False) == [("gas-a", 11)]
+    body = PermitBody(items=("dme", "lpg"), valid_from="2020-01-01", valid_until="2030-01-01")
+    await yard.permits.put(yard.root("permits.write"), "gas-a", "filling", "1", body)
+    found = await Fills(yard.database).find(EVERYTHING, WantedFills())
+    assert {one.opening: one.permitted for one in found} == {11: True, 21: None}
+    assert await seen(yard, yard.root(read), permitted=False) == []
+
+
+async def test_what_changed_is_read_on_from_a_number(yard: Yard, keeper: Keeper) -> None:
+    keeper.take(batch(*visit(10)[:2]), batch(*visit(20), seq=2))
+    first = yard.database.read_now(lambda c: fills_changed(c, 0, 10))
+    assert [(one.opening, one.state) for one in first] == [(11, "open"), (21, "filled")]
+    keeper.take(batch(*visit(10)[2:], seq=3))
+    (again,) = yard.database.read_now(lambda c: fills_changed(c, first[-1].change, 10))
+    assert (again.opening, again.state, again.known) == (11, "filled", False)
 
 
 async def inspected(yard: Yard, on: str) -> None:
