@@ -37,6 +37,12 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
+        self._cylinder_events = Counter(
+            "suyuan_cylinder_events",
+            "Entries of the registry of cylinders since this process started, by what they became",
+            ["outcome"],
+            registry=self._registry,
+        )
         self._retention_rows = Counter(
             "suyuan_retention_rows",
             "Rows that the rules of data ended since this process started",
@@ -73,6 +79,10 @@ class Metrics:
     def count_fill(self, outcome: str) -> None:
         """Count a record of a filling place by its step, or a cylinder that nobody registered."""
         self._fills.labels(outcome).inc()
+
+    def count_cylinder_event(self, outcome: str) -> None:
+        """Count an entry of the registry that became an event or did not."""
+        self._cylinder_events.labels(outcome).inc()
 
     def count_retention(self, rule: str, action: str, rows: int) -> None:
         """Count rows that were deleted, pseudonymised or emptied by a rule of data."""

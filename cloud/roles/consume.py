@@ -23,7 +23,7 @@ from cloud.remote.conductor import Conductor
 from cloud.roles.common import Common
 from cloud.roles.cylinders import fills_follower, observer_of_scans
 from cloud.roles.exchange import open_exchange
-from cloud.roles.field import field_follower
+from cloud.roles.field import cylinder_events, field_follower
 from cloud.roles.retention import RetentionPart
 from cloud.roles.trace_delivery import open_deliveries
 from cloud.rules.consumer import RulesConsumer
@@ -87,6 +87,7 @@ class ConsumeRole:
         )
         self._fills, self._observer = fills_follower(common), observer_of_scans(common)
         self._field = field_follower(common)
+        self._cylinder_events = cylinder_events(common)
         self._conductor = Conductor(
             common.state_db,
             common.clock,
@@ -189,6 +190,7 @@ class ConsumeRole:
             group.create_task(self._telemetry.run(), name="telemetry")
             for follower in self._followers():
                 group.create_task(follower.run(), name=follower.name)
+            group.create_task(self._cylinder_events.run(), name="cylinder events")
             group.create_task(self._retention.run(), name="retention")
             group.create_task(self._deliveries.run(), name="subscriptions")
             group.create_task(self._exchange.run(), name="exchange")
