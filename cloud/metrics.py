@@ -43,6 +43,12 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
+        self._reports = Counter(
+            "suyuan_cylinder_reports",
+            "Messages to the regulator since this process started, by what became of them",
+            ["outcome"],
+            registry=self._registry,
+        )
         self._retention_rows = Counter(
             "suyuan_retention_rows",
             "Rows that the rules of data ended since this process started",
@@ -83,6 +89,10 @@ class Metrics:
     def count_cylinder_event(self, outcome: str) -> None:
         """Count an entry of the registry that became an event or did not."""
         self._cylinder_events.labels(outcome).inc()
+
+    def count_report(self, outcome: str) -> None:
+        """Count a message that was made, sent, refused or put off."""
+        self._reports.labels(outcome).inc()
 
     def count_retention(self, rule: str, action: str, rows: int) -> None:
         """Count rows that were deleted, pseudonymised or emptied by a rule of data."""

@@ -28,6 +28,7 @@ from cloud.model.cylinder_records import (
     VehicleFile,
     VehicleRecord,
 )
+from cloud.model.cylinder_report import CylinderReport
 from cloud.model.database import Work
 from cloud.model.organisation import Organisation, Quota
 from cloud.model.principal import Granted, Scope
@@ -306,6 +307,22 @@ class Fills(Protocol):
         ...
 
 
+class Reports(Protocol):
+    """What the regulator was told."""
+
+    async def find(
+        self,
+        scope: Scope,
+        *,
+        state: str | None = None,
+        kind: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[CylinderReport]:
+        """Return messages, the latest made first."""
+        ...
+
+
 class CylinderDesks(Struct, frozen=True):
     """One desk for each kind of thing."""
 
@@ -315,3 +332,4 @@ class CylinderDesks(Struct, frozen=True):
     permits: Permits
     imports: Imports
     fills: Fills
+    reports: Reports

@@ -8,6 +8,7 @@ from cloud.model import (
     handheld_tables,
     link_tables,
     people_tables,
+    report_tables,
     tables,
     trace_delivery_tables,
     trace_tables,
@@ -19,6 +20,7 @@ FILES = (
     exchange_tables,
     fill_tables,
     handheld_tables,
+    report_tables,
 )
 """Each adds its tables to the metadata when it is imported."""
 state_metadata = tables.state_metadata

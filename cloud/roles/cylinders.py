@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,13 +16,18 @@ from cloud.cylinders.find_fills import Fills
 from cloud.cylinders.imports import Imports
 from cloud.cylinders.inspections import Inspections
 from cloud.cylinders.permits import Permits
+from cloud.cylinders.reports.find import ReportDesk
+from cloud.cylinders.reports.mapping import load_mappings
+from cloud.cylinders.reports.send import Reports
 from cloud.cylinders.snapshots import SnapshotBook
 from cloud.cylinders.vehicles import Vehicles
 from cloud.model.follower import LogFollower
 from cloud.roles.common import Common
+from cloud.roles.sign_on import open_caller
 from cloud.trust import signing
 from protocols.catalog.files import data_root
 from protocols.cylinders.load import load_rules
+from protocols.errors import RetryLater
 
 PAGE = 2_000
 """So many cylinders are read at a time for a snapshot."""
@@ -56,6 +62,7 @@ class CylindersPart:
             Permits(common.state_db, common.clock),
             self._imports,
             Fills(common.state_db),
+            ReportDesk(common.state_db),
         )
 
     def _changed(self, filler: str, cursor: int) -> Changes:
@@ -82,6 +89,34 @@ def observer_of_scans(common: Common) -> LogFollower:
         database=common.state_db,
         mark=observed.MARK,
         keep=observed.ScanObserver(common.clock, find=find).keep,
+    )
+
+
+def reports_of(common: Common) -> Reports | None:
+    """Return what tells the regulator, None where the settings name none.
+
+    Raises:
+        FixConfiguration: with all faults of the message files.
+
+    """
+    settings = common.settings.regulator
+    if not settings.url:
+        return None
+
+    def token() -> str:
+        try:
+            return Path(settings.token_file).read_text().strip() if settings.token_file else ""
+        except OSError as error:
+            raise RetryLater(f"the regulator's token: {error}") from error
+
+    return Reports(
+        common.state_db,
+        load_mappings(common.overlay()),
+        outbound=open_caller(common.settings.outbound),
+        url=settings.url,
+        token=token,
+        clock=common.clock,
+        count=common.metrics.count_report,
     )
 
 

@@ -30,6 +30,7 @@ from cloud.cylinders.find_fills import Fills
 from cloud.cylinders.imports import Imports
 from cloud.cylinders.inspections import Inspections
 from cloud.cylinders.permits import Permits
+from cloud.cylinders.reports.find import ReportDesk
 from cloud.cylinders.vehicles import Vehicles
 from cloud.handheld.book import HandheldBook
 from cloud.model.alarm import Alarm
@@ -342,6 +343,7 @@ def open_cylinders(
         Permits(database, clock),
         Imports(cylinders, clock),
         Fills(database),
+        ReportDesk(database),
     )
 
 

@@ -123,6 +123,7 @@ QUERIES = {
     "/api/v1/cylinders/{code}/fills": (
         *("filler", "gateway", "state", "fault", "known", "permitted", "since", "before", "limit"),
     ),
+    "/api/v1/cylinder-reports": ("state", "kind", "before", "limit"),
     "/api/v1/cylinder-imports": ("before", "limit"),
     "/api/v1/cylinder-imports/{import_id}": ("after_line",),
     "/api/v1/permits": ("organisation", "kind"),

@@ -1,4 +1,4 @@
-"""Fillings of cylinders."""
+"""Fillings of cylinders, and what the regulator is told of them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,6 +13,7 @@ def upgrade() -> None:
     """Make the tables."""
     _steps()
     _fills()
+    _reports()
     op.add_column("finding", sa.Column("resolved_at", sa.BigInteger(), nullable=True))
 
 
@@ -85,3 +86,31 @@ def _fills() -> None:
         "fill_by_receipt": ["received_at"],
     }.items():
         op.create_index(name, "cylinder_fill", columns)
+
+
+def _reports() -> None:
+    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        "cylinder_report",
+        sa.Column("id", number, autoincrement=True, nullable=False),
+        sa.Column("key", sa.String(length=36), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("version", sa.String(length=16), nullable=False),
+        sa.Column("asset_id", sa.String(length=128), nullable=False),
+        sa.Column("filler", sa.String(length=128), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("retry_at", sa.BigInteger(), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("key"),
+    )
+    for name, columns in {
+        "report_by_state": ["state", "id"],
+        "report_of_cylinder": ["asset_id", "id"],
+        "report_by_making": ["made_at"],
+    }.items():
+        op.create_index(name, "cylinder_report", columns)
