@@ -325,9 +325,14 @@ async def _fill_trace(trace: Trace) -> Mapping[str, str]:
     }
 
 
+def _fill(now_ms: int) -> dict[str, Any]:
+    record = step("released", 1, operator=MARK, asset=f"cylinder:{SCRAPPED}")
+    told = Told(record=record, observed_at=now_ms, received_at=now_ms, time_unknown=False)
+    named = {"change": 1, "gateway": GATEWAY, "gate": record.gate, "opening": 1}
+    return {**fold([told], ZONE), **named}
+
+
 def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
-    filled = f"cylinder:{CYLINDER}"
-    told: Any = {"observed_at": now_ms, "received_at": now_ms, "time_unknown": False}
     scan = {
         "gateway": GATEWAY,
         "spool": "0" * 32,
@@ -341,13 +346,6 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
         "codes": "[]",
         "findings": "[]",
         "operator": MARK,
-    }
-    fill = {
-        **fold([Told(record=step("released", 1, operator=MARK, asset=filled), **told)], ZONE),
-        "change": 1,
-        "gateway": GATEWAY,
-        "gate": "hall-1",
-        "opening": 1,
     }
     command = {
         "id": "c" * 32,
@@ -396,7 +394,12 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
         *((device, one) for one in held),
         (identity, linked),
     ]
-    return [(tables.scan, scan), (cylinder_fill, fill), (tables.command, command), *accounts]
+    return [
+        (tables.scan, scan),
+        (cylinder_fill, _fill(now_ms)),
+        (tables.command, command),
+        *accounts,
+    ]
 
 
 async def _other_session(people: People) -> str:

@@ -334,7 +334,7 @@ def open_cylinders(
     database: Database, clock: Clock, registry: AssetRegistry, organisations: OrganisationBook
 ) -> CylinderDesks:
     """Open the registry of cylinders."""
-    rules = load_rules(data_root() / "cylinders")
+    rules = _cylinder_rules()
     cylinders = Cylinders(database, clock, registry, organisations, zone=ZONE, rules=rules)
     return CylinderDesks(
         cylinders,

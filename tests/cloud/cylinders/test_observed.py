@@ -1,6 +1,7 @@
 """Codes that a gateway read together: the cylinders that they name are blocked, once."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,7 @@ async def test_a_lifted_block_resolves_its_finding_and_old_scans_block_no_more(
     ],
 )
 async def test_what_no_rule_can_judge_is_not_registered(
-    yard: Yard, fields: dict[str, object], field: str
+    yard: Yard, fields: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(RefuseInput, match=f"{field}.*expected .*found"):
         await yard.cylinders.register(yard.filler(), CODE, file_of(**fields))
