@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, func, select
 
 from cloud.model.cursors import load_positions, save_positions
 from cloud.model.cylinder_tables import cylinder, cylinder_change
@@ -67,7 +67,8 @@ class CylinderEvents:
         """Go on until cancelled."""
         while True:
             try:
-                more = await self._database.write(self.take)
+                behind = await self._database.read(is_behind)
+                more = behind and await self._database.write(self.take)
             except RetryLater as error:
                 logger.warning("%s wait %.0f s: %s", NAME, BACKOFF_S, error)
                 await asyncio.sleep(BACKOFF_S)
@@ -106,6 +107,16 @@ class CylinderEvents:
         )
         for one in outcomes:
             self._count("event_id_taken" if one.outcome == "conflict" else one.outcome)
+
+
+def is_behind(connection: Connection) -> bool:
+    """Tell whether there is anything new; it is asked once a second, and writes nothing."""
+    done = load_positions(connection, NAME)
+    heads = ((CHANGE, cylinder_change.c.change), (FILL, cylinder_fill.c.change))
+    return any(
+        (connection.execute(select(func.max(column))).scalar() or 0) > done.get(name, 0)
+        for name, column in heads
+    )
 
 
 def _changes(connection: Connection, after: int) -> Iterator[tuple[int, Entry | None]]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from sqlalchemy import func, select
@@ -10,7 +11,7 @@ from cloud.cylinders.fills import FillKeeper
 from cloud.model.cursors import save_positions
 from cloud.model.trace_tables import trace_event
 from cloud.trace.cylinders.event import CylinderMapper
-from cloud.trace.cylinders.keep import NAME, CylinderEvents
+from cloud.trace.cylinders.keep import NAME, CylinderEvents, is_behind
 from cloud.trace.cylinders.steps import load_cylinder_steps
 from protocols.clock import ManualClock
 from tests.support.cylinders import CODE, ZONE, Yard, file_of, open_yard
@@ -58,7 +59,8 @@ async def test_a_life_becomes_events_once_each(yard: Yard) -> None:
     events = Events(yard)
     records = visit(10)
     for number, record in enumerate(reversed(records), 1):
-        yard.database.write_now(lambda c, r=record, n=number: keeper.keep(c, [batch(r, seq=n)]))
+        one = [batch(record, seq=number)]
+        yard.database.write_now(partial(keeper.keep, batches=one))
         events.take()
     await yard.cylinders.scrap(
         yard.filler(call="cylinders.scrap"), CODE, "crushed", "2025-11-20", "x", "old"
@@ -66,6 +68,8 @@ async def test_a_life_becomes_events_once_each(yard: Yard) -> None:
     assert events.take() == 3
     assert events.counted["stored"] == 3
     assert events.counted["event_id_taken"] == 0
+    assert not yard.database.read_now(is_behind)
     events.forget()
+    assert yard.database.read_now(is_behind)
     assert events.take() == 3
     assert events.counted["duplicate"] >= 3
