@@ -4,7 +4,7 @@ Each has a key that depends on its step alone, so a registry that is read again 
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cloud.cylinders.reports.mapping import From, MessageKind, Scalar, body_of, moment
-from cloud.cylinders.rows import find_row
+from cloud.cylinders.rows import Row, find_row
 from cloud.cylinders.steps import told_by
 from cloud.model.cursors import load_positions, save_positions
 from cloud.model.cylinder import SCHEME, FurtherCode
@@ -125,7 +125,7 @@ def _scans(connection: Connection, after: int) -> Iterator[tuple[int, list[Step]
         yield row["id"], [_scanned(connection, row, one) for one in _cylinders(connection, row)]
 
 
-def _scanned(connection: Connection, row: Mapping[str, Any], asset_id: str) -> Step:
+def _scanned(connection: Connection, row: Row, asset_id: str) -> Step:
     told: Facts = {**_file(connection, asset_id), **_named(asset_id)}
     told |= {"at": moment(row["observed_at"]), "step": row["step"], "operator": row["operator"]}
     told |= {"reader": f"{row['gateway']}/{row['reader']}"}
@@ -133,7 +133,7 @@ def _scanned(connection: Connection, row: Mapping[str, Any], asset_id: str) -> S
     return Step(asset_id, "scanned", "/".join([*record, asset_id]), told)
 
 
-def _cylinders(connection: Connection, row: Mapping[str, Any]) -> list[str]:
+def _cylinders(connection: Connection, row: Row) -> list[str]:
     codes = [
         FurtherCode(one.scheme, one.value.upper() if one.scheme == "tag_uid" else one.value)
         for one in _CODES.decode(row["codes"])

@@ -7,6 +7,7 @@ Whoever does not answer is asked again ever more rarely, and given up after abou
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, or_, select, update
@@ -82,7 +83,7 @@ class Reports:
         for row in due:
             values = await self._send(row)
             self._count(values["state"])
-            await self._database.write(lambda c, r=row, v=values: _write(c, r["id"], v))
+            await self._database.write(partial(_write, id_=row["id"], values=values))
             if values["state"] == "waiting":  # who does not answer one waits for none
                 return more
         return more or len(due) == SENT_A_TURN

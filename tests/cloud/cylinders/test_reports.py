@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -105,8 +106,8 @@ async def test_every_step_is_told_once(desk: Desk) -> None:
     database = desk.yard.database
     keeper = FillKeeper(desk.yard.clock, zone=ZONE, count=lambda _: None)
     for number, record in enumerate(reversed(visit(10)), 1):
-        one = batch(record, seq=number)
-        database.write_now(lambda c, b=one: keeper.keep(c, [b]))
+        one = [batch(record, seq=number)]
+        database.write_now(partial(keeper.keep, batches=one))
         await desk.reports.look()
     scans = [scan(step) for step in ("receiving", "delivery", "counting")]
     database.write_now(lambda c: keep_scans(c, [batch(*scans, seq=9)]))
