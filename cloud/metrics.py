@@ -31,6 +31,24 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
+        self._fills = Counter(
+            "suyuan_cylinder_fill_records",
+            "Records of filling places since this process started, by what they told",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._cylinder_events = Counter(
+            "suyuan_cylinder_events",
+            "Entries of the registry of cylinders since this process started, by what they became",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._reports = Counter(
+            "suyuan_cylinder_reports",
+            "Messages to the regulator since this process started, by what became of them",
+            ["outcome"],
+            registry=self._registry,
+        )
         self._retention_rows = Counter(
             "suyuan_retention_rows",
             "Rows that the rules of data ended since this process started",
@@ -63,6 +81,18 @@ class Metrics:
     def count_field(self, outcome: str) -> None:
         """Count a scan that became an event or did not, or a code that was left out."""
         self._field.labels(outcome).inc()
+
+    def count_fill(self, outcome: str) -> None:
+        """Count a record of a filling place by its step, or a cylinder that nobody registered."""
+        self._fills.labels(outcome).inc()
+
+    def count_cylinder_event(self, outcome: str) -> None:
+        """Count an entry of the registry that became an event or did not."""
+        self._cylinder_events.labels(outcome).inc()
+
+    def count_report(self, outcome: str) -> None:
+        """Count a message that was made, sent, refused or put off."""
+        self._reports.labels(outcome).inc()
 
     def count_retention(self, rule: str, action: str, rows: int) -> None:
         """Count rows that were deleted, pseudonymised or emptied by a rule of data."""

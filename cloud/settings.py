@@ -118,6 +118,15 @@ class AuditSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Its key; empty: audit.key in the data folder. Processes that share a database share it."""
 
 
+class RegulatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The regulator's platform for gas cylinders; see docs/cylinders-events.md."""
+
+    url: str = ""
+    """The kind of a message is added to it; empty: nothing is made or sent."""
+    token_file: str = ""
+    """Proves who sends; read at each message, so that it may be changed."""
+
+
 class OutboundSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the service may call out to over HTTP, beyond public addresses, and how far."""
 
@@ -206,6 +215,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: TlsSettings = TlsSettings()
     http: HttpSettings = HttpSettings()
     outbound: OutboundSettings = OutboundSettings()
+    regulator: RegulatorSettings = RegulatorSettings()
     oidc: tuple[Provider, ...] = ()
     """Sign-ons of departments; see docs/access.md."""
 

@@ -8,8 +8,10 @@ from cloud.api import (
     alarms,
     assets,
     audit,
+    cylinder_fills,
     cylinder_imports,
     cylinder_records,
+    cylinder_reports,
     cylinders,
     data_rules,
     devices,
@@ -53,7 +55,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(accounts.keys_router(services, guard))
     for resource in (*resources, feed, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
-    things = (cylinders, cylinder_imports, cylinder_records)
+    things = (cylinders, cylinder_fills, cylinder_imports, cylinder_records, cylinder_reports)
     for resource in (data_rules, lineage, links, partners, handheld, *things):
         app.include_router(resource.router(services, guard))
     app.include_router(resolver.router(services))

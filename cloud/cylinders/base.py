@@ -18,6 +18,7 @@ from cloud.model.cylinder import (
     PermitKind,
     Step,
 )
+from cloud.model.cylinder_fill import CylinderFill
 from cloud.model.cylinder_records import (
     Import,
     Inspection,
@@ -27,6 +28,7 @@ from cloud.model.cylinder_records import (
     VehicleFile,
     VehicleRecord,
 )
+from cloud.model.cylinder_report import CylinderReport
 from cloud.model.database import Work
 from cloud.model.organisation import Organisation, Quota
 from cloud.model.principal import Granted, Scope
@@ -45,6 +47,10 @@ class Registry(Protocol):
 
     def add_finding(self, asset_id: str, reason: str, detail: str, at: int) -> None:
         """Count a finding on an asset."""
+        ...
+
+    def resolve_finding(self, asset_id: str, reason: str, at: int) -> None:
+        """Say that somebody dealt with a finding."""
         ...
 
 
@@ -74,6 +80,25 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """Whose next inspection, as its body wrote it, is due before this day."""
     after: str = ""
     """Asset id of the last one of the page before."""
+    limit: int = 100
+
+
+class WantedFills(Struct, frozen=True, kw_only=True):
+    """Which fillings are asked for; None: any."""
+
+    asset_id: str | None = None
+    filler: str | None = None
+    gateway: str | None = None
+    state: str | None = None
+    fault: str | None = None
+    known: bool | None = None
+    """Whether the registry has the cylinder's file."""
+    permitted: bool | None = None
+    """Whether its filler had a permit for the gas on that day."""
+    since: int | None = None
+    """Begun then or later, ms since 1970."""
+    before: tuple[int, int] | None = None
+    """`began_at` and `id` of the last one of the page before."""
     limit: int = 100
 
 
@@ -274,6 +299,30 @@ class Imports(Protocol):
         ...
 
 
+class Fills(Protocol):
+    """What gates filled."""
+
+    async def find(self, scope: Scope, wanted: WantedFills) -> list[CylinderFill]:
+        """Return fillings, the latest begun first."""
+        ...
+
+
+class Reports(Protocol):
+    """What the regulator was told."""
+
+    async def find(
+        self,
+        scope: Scope,
+        *,
+        state: str | None = None,
+        kind: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[CylinderReport]:
+        """Return messages, the latest made first."""
+        ...
+
+
 class CylinderDesks(Struct, frozen=True):
     """One desk for each kind of thing."""
 
@@ -282,3 +331,5 @@ class CylinderDesks(Struct, frozen=True):
     vehicles: Vehicles
     permits: Permits
     imports: Imports
+    fills: Fills
+    reports: Reports

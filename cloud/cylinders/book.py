@@ -39,6 +39,7 @@ from cloud.model.principal import Granted, Scope
 from cloud.model.registering import FILLER
 from protocols.clock import Clock
 from protocols.cylinders.base import Cylinder
+from protocols.cylinders.book import RuleBook
 from protocols.errors import RefuseInput
 
 CHANGES_MAX = 5_000
@@ -58,7 +59,10 @@ class Cylinders:
         organisations: Organisations,
         *,
         zone: ZoneInfo,
+        rules: RuleBook,
     ) -> None:
+        """Make the registry; `rules`: which kinds and gases there are."""
+        self._rules = rules
         self.database, self._clock, self._zone = database, clock, zone
         self._registry, self._organisations = registry, organisations
 
@@ -151,7 +155,7 @@ class Cylinders:
 
         """
         check_may_register(earlier, after, file, scope)
-        for fault in file_faults(file):
+        for fault in file_faults(file, self._rules):
             raise FieldRefused("bad_request", fault)
         if earlier is None or earlier.parties.get(FILLER) != file.filler:
             check_filler(self._organisations, file.filler)
@@ -259,7 +263,11 @@ class Cylinders:
             reason=reason,
             any_cause=any_cause,
         )
-        return await self.on_one(granted, asset_id, work, also)
+        record = await self.on_one(granted, asset_id, work, also)
+        cause = next(one.cause for one in record.blocks if one.id == block_id)
+        if not any(one.cause == cause for one in record.blocks if one.lifted_at is None):
+            self._registry.resolve_finding(asset_id, cause, self._clock.wall_ms())
+        return record
 
     async def read_together(
         self, granted: Granted, codes: Sequence[FurtherCode], *, also: Sequence[Work] = ()
@@ -274,7 +282,7 @@ class Cylinders:
         mine, blocked = list[str](), list[str]()
 
         def work(taken: Turn) -> Sequence[Asset]:
-            told.update(steps.told_by(taken, codes))
+            told.update(steps.told_by(taken.connection, codes))
             mine.extend(one for one in told if self._admits(granted.scope, one))
             if len(told) > 1:
                 blocked.extend(steps.block_disagreeing(taken, told, mine))

@@ -1,15 +1,18 @@
 """What can be told wrong of a cylinder's file by itself."""
 
 import re
+from collections.abc import Iterator
 
 from cloud.cylinders.facts import TAG_UID
 from cloud.model.cylinder import CylinderFile, FieldFault, date_faults
+from protocols.cylinders.book import RuleBook, may_hold
+from protocols.cylinders.due import MIXTURE
 
 _UID = re.compile(r"(?:[0-9A-F]{2}){4,32}")
 
 
-def file_faults(file: CylinderFile) -> list[FieldFault]:
-    """Return every fault of a file that needs no look at anything else."""
+def file_faults(file: CylinderFile, book: RuleBook) -> list[FieldFault]:
+    """Return every fault of a file that needs no look at anything but the rules."""
     faults = date_faults(
         file, "manufactured_on", "inspected_on", "inspection_due_on", "last_filled_on"
     )
@@ -19,15 +22,37 @@ def file_faults(file: CylinderFile) -> list[FieldFault]:
         if code.scheme == TAG_UID and not _UID.fullmatch(code.value):
             expected = "4 to 32 bytes in capital hexadecimal digits"
             faults.append(FieldFault(field="codes", expected=expected, found=str(code)))
-    if (file.gas == "mixture") != bool(file.components):
+    if (file.gas == MIXTURE) != bool(file.components):
         expected = "the gases of a mixture, and of a mixture alone"
         found = ", ".join(file.components) or "none"
         faults.append(FieldFault(field="components", expected=expected, found=found))
+    faults += _unruled(file, book)
     if not faults and _before(file.inspected_on, file.manufactured_on):
         expected = f"{file.manufactured_on} or later, when it was made"
         found = str(file.inspected_on)
         faults.append(FieldFault(field="inspected_on", expected=expected, found=found))
     return faults
+
+
+def _unruled(file: CylinderFile, book: RuleBook) -> Iterator[FieldFault]:
+    """Find what no rule can judge: it would be refused at every gun, and nobody would know why."""
+    kind = book.kind.get(file.kind)
+    if kind is None:
+        expected = f"one of {', '.join(sorted(book.kind))}"
+        yield FieldFault(field="kind", expected=expected, found=file.kind)
+    for field, gas in _gases(file):
+        known = book.gas.get(gas)
+        if known is None:
+            expected = f"one of {', '.join(sorted(book.gas))}"
+            yield FieldFault(field=field, expected=expected, found=gas)
+        elif kind is not None and not may_hold(kind, known):
+            yield FieldFault(field=field, expected=f"a gas for {file.kind}", found=gas)
+
+
+def _gases(file: CylinderFile) -> Iterator[tuple[str, str]]:
+    if file.gas != MIXTURE:
+        yield "gas", file.gas
+    yield from (("components", one) for one in file.components)
 
 
 def _before(one: str | None, other: str | None) -> bool:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from cloud.cylinders.blocks import add_block, lift_cause
 from cloud.cylinders.changes import Turn, existing
+from cloud.cylinders.filled import settle_fillings
 from cloud.cylinders.permits import permits_of
 from cloud.cylinders.rows import Row
 from cloud.model.cylinder import Document, json_text
@@ -96,6 +97,7 @@ def _settle(
     if inspected_on != row["inspected_on"] and what == "inspected":
         columns["purged"] = False  # the first filling after it must find it purged
     turn.change(asset_id, what, columns, told=(before, after), reason=reason)
+    settle_fillings(turn, asset_id)  # gates may have told of a purge since its day
     if counting and counting[0].result == "failed":
         add_block(turn, asset_id, "inspection_failed", counting[0].inspected_on)
     else:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 
 from cloud.cylinders.changes import Turn
+from cloud.cylinders.filled import settle_fillings
 from cloud.cylinders.inspected import stamped
 from cloud.cylinders.rows import FILE, Row, codes_of, columns_of, file_of, find_row
 from cloud.model.cylinder import CylinderFile, FieldFault, FurtherCode, Outcome
@@ -160,6 +161,7 @@ def _insert(turn: Turn, asset_id: str, file: CylinderFile) -> None:
     )
     if file.inspected_on:
         stamped(turn, asset_id, file.inspected_on, file.inspection_due_on)
+    settle_fillings(turn, asset_id)  # gates may have filled it before
 
 
 def _check(

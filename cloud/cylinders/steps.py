@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import Connection, select, tuple_
 
 from cloud.cylinders.blocks import add_block
 from cloud.cylinders.changes import Turn, existing
@@ -66,13 +66,13 @@ def scrap(turn: Turn, asset_id: str, how: Destroyed, on: str, by: str, reason: s
     end_codes(turn, asset_id)
 
 
-def told_by(turn: Turn, codes: Sequence[FurtherCode]) -> dict[str, list[FurtherCode]]:
+def told_by(connection: Connection, codes: Sequence[FurtherCode]) -> dict[str, list[FurtherCode]]:
     """Return of which cylinders codes tell, or once told; codes nobody knows are left out."""
     code = cylinder_code.c
     named = tuple_(code.scheme, code.value).in_([(one.scheme, one.value) for one in codes])
     query = select(code.scheme, code.value, code.asset_id).where(named).order_by(code.asset_id)
     found: dict[str, list[FurtherCode]] = {}
-    for scheme, value, asset_id in turn.connection.execute(query):
+    for scheme, value, asset_id in connection.execute(query):
         found.setdefault(asset_id, []).append(FurtherCode(scheme, value))
     return found
 

@@ -42,6 +42,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     first_at: int
     last_at: int
+    resolved_at: int | None = None
+    """When somebody had dealt with it; None: not yet, or it was found again since."""
 
 
 class LatestValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):

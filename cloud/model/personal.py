@@ -11,6 +11,7 @@ from cloud.model.account import Account, Handheld
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset
 from cloud.model.cylinder import CylinderRecord
+from cloud.model.cylinder_fill import CylinderFill
 from cloud.model.cylinder_records import VehicleRecord
 from cloud.model.handheld import HandheldRecord
 from cloud.model.organisation import Organisation
@@ -46,6 +47,7 @@ def load_personal() -> Mapping[str, tuple[str, ...]]:
 THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     Asset: ("asset", lambda one: f"asset:{one.asset_id}"),
     CylinderRecord: ("cylinder", lambda one: f"asset:{one.asset_id}"),
+    CylinderFill: ("cylinder_fill", lambda one: f"gateway:{one.gateway}"),
     VehicleRecord: ("cylinder_vehicle", lambda one: f"cylinder-vehicle:{one.id}"),
     Alarm: ("alarm", lambda one: f"asset:{one.asset}"),
     KeptScan: ("scan", lambda one: f"gateway:{one.gateway}"),

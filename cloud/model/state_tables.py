@@ -4,9 +4,11 @@ from cloud.model import (
     cylinder_tables,
     exchange_tables,
     field_tables,
+    fill_tables,
     handheld_tables,
     link_tables,
     people_tables,
+    report_tables,
     tables,
     trace_delivery_tables,
     trace_tables,
@@ -16,7 +18,9 @@ FILES = (
     *(tables, people_tables, trace_tables, trace_delivery_tables, link_tables, field_tables),
     cylinder_tables,
     exchange_tables,
+    fill_tables,
     handheld_tables,
+    report_tables,
 )
 """Each adds its tables to the metadata when it is imported."""
 state_metadata = tables.state_metadata

@@ -167,6 +167,7 @@ finding = Table(
     Column("count", BigInteger, nullable=False),
     Column("first_at", BigInteger, nullable=False),
     Column("last_at", BigInteger, nullable=False),
+    Column("resolved_at", BigInteger),
 )
 
 gateway = Table(

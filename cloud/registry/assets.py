@@ -10,7 +10,7 @@ from sys import intern
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, or_, select
 
 from cloud.model import tables
 from cloud.model.asset import Asset, Finding
@@ -77,7 +77,7 @@ class AssetRegistry:
         parties = _parties(connection, since_ms)
         for row in connection.execute(select(asset).where(asset.c.updated_at >= since_ms)):
             self._remember(_asset(row, parties.get(row.asset_id, {})))
-        for row in connection.execute(select(finding).where(finding.c.last_at >= since_ms)):
+        for row in connection.execute(select(finding).where(_since(finding, since_ms))):
             fields = dict(row._mapping)  # noqa: SLF001  # SQLAlchemy's public way to a row's names
             found = Finding(**{name: fields[name] for name in Finding.__struct_fields__})
             if (row.asset_id, found.reason) in self._findings_dirty:
@@ -133,6 +133,13 @@ class AssetRegistry:
         )
         of_asset[found.reason] = found
         self._findings_dirty[asset_id, found.reason] = found
+
+    def resolve_finding(self, asset_id: str, reason: str, at: int) -> None:
+        """Say that somebody dealt with a finding; found again, it is open again."""
+        found = self._findings.get(asset_id, {}).get(reason)
+        if found is not None:
+            found = msgspec.structs.replace(found, resolved_at=at)
+            self._findings[asset_id][reason] = self._findings_dirty[asset_id, reason] = found
 
     async def flush(self) -> None:
         """Write what changed since the last call, in one transaction; on an error keep it."""
@@ -259,6 +266,10 @@ class AssetRegistry:
             self._findings.get(asset.asset_id, {}).values(), key=lambda found: -found.last_at
         )
         return msgspec.structs.replace(asset, findings=findings)
+
+
+def _since(finding: Table, since_ms: int) -> ColumnElement[bool]:
+    return or_(finding.c.last_at >= since_ms, finding.c.resolved_at >= since_ms)
 
 
 def _write(connection: Connection, assets: Sequence[Asset]) -> None:

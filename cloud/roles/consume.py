@@ -21,8 +21,9 @@ from cloud.model.ownership import Holding, Watch
 from cloud.remote import outcomes
 from cloud.remote.conductor import Conductor
 from cloud.roles.common import Common
+from cloud.roles.cylinders import fills_follower, observer_of_scans, reports_of
 from cloud.roles.exchange import open_exchange
-from cloud.roles.field import field_follower
+from cloud.roles.field import cylinder_events, field_follower
 from cloud.roles.retention import RetentionPart
 from cloud.roles.trace_delivery import open_deliveries
 from cloud.rules.consumer import RulesConsumer
@@ -84,7 +85,9 @@ class ConsumeRole:
             keep=outcomes.take_replies,
             streams=("alarm",),
         )
+        self._fills, self._observer = fills_follower(common), observer_of_scans(common)
         self._field = field_follower(common)
+        self._cylinder_events, self._reports = cylinder_events(common), reports_of(common)
         self._conductor = Conductor(
             common.state_db,
             common.clock,
@@ -174,7 +177,7 @@ class ConsumeRole:
             self._noted = positions
 
     def _followers(self) -> list[LogFollower]:
-        found = [self._replies, self._scans]
+        found = [self._replies, self._scans, self._fills, self._observer]
         return found if self._field is None else [*found, self._field]
 
     async def _run(self) -> None:
@@ -187,6 +190,9 @@ class ConsumeRole:
             group.create_task(self._telemetry.run(), name="telemetry")
             for follower in self._followers():
                 group.create_task(follower.run(), name=follower.name)
+            group.create_task(self._cylinder_events.run(), name="cylinder events")
+            if self._reports is not None:
+                group.create_task(self._reports.run(), name="reports")
             group.create_task(self._retention.run(), name="retention")
             group.create_task(self._deliveries.run(), name="subscriptions")
             group.create_task(self._exchange.run(), name="exchange")

@@ -11,7 +11,7 @@ from msgspec import Struct
 from starlette.datastructures import QueryParams
 
 from cloud.api.base import Services
-from cloud.cylinders.base import Wanted
+from cloud.cylinders.base import Wanted, WantedFills
 from cloud.model.cylinder import SCHEME, Change, CylinderRecord, FurtherCode, Step
 from cloud.web.refused import refused_text
 from cloud.web.texts import Texts
@@ -19,7 +19,7 @@ from cloud.web.visit import SignedIn, Visit
 from protocols.cylinders.base import State
 from protocols.errors import RefuseInput
 
-SHOWN, HISTORY = 50, 50
+SHOWN, HISTORY, FILLS = 50, 50, 20
 STATES: tuple[State, ...] = get_args(State)
 STEPS: Mapping[State, tuple[Step, ...]] = {
     "in_use": ("lose", "take-out"),
@@ -147,11 +147,12 @@ async def _page(
     try:
         one = await desks.cylinders.get(asset_id, scope)
         inspections = await desks.inspections.of(asset_id, scope)
+        fills = await desks.fills.find(scope, WantedFills(asset_id=asset_id, limit=FILLS))
         history = await desks.cylinders.history(asset_id, scope, limit=HISTORY + 1)
     except RefuseInput:
         return visit.render("not_found.html", status=404)
     asset = await services.registry.get(asset_id)
-    await services.shown(visit.granted, one)
+    await services.shown(visit.granted, one, *fills)
     return visit.render(
         "cylinder.html",
         status=status,
@@ -159,10 +160,13 @@ async def _page(
         code=code,
         marks=MARKS,
         inspections=inspections,
+        fills=fills,
         history=[_change_view(change, visit.t) for change in history[:HISTORY]],
         more=len(history) > HISTORY,
         findings=asset.findings if asset else [],
-        names=_names(services, [one], {each.body for each in inspections}),
+        names=_names(
+            services, [one], {each.body for each in inspections} | {each.filler for each in fills}
+        ),
         steps=[step for step in STEPS.get(one.state, ()) if visit.may(CALLS[step])],
         today=_today(visit),
         error=error,

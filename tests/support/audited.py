@@ -23,11 +23,13 @@ from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app
 from cloud.api.epcis.base import Trace
 from cloud.api.guard import SAFE_METHODS, calls_of, guarded_routes
+from cloud.cylinders.fold import Told, fold
 from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
 from cloud.model import tables
 from cloud.model.audit import open_head
 from cloud.model.cylinder_records import PermitBody, VehicleFile
+from cloud.model.fill_tables import cylinder_fill
 from cloud.model.granting import OPEN, grant
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
@@ -42,8 +44,9 @@ from cloud.web.pages import mount
 from protocols.clock import ManualClock
 from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
-from tests.support.cylinders import file_of
+from tests.support.cylinders import ZONE, file_of
 from tests.support.epcis_bodies import ITEM, document, event
+from tests.support.fills import step
 from tests.support.firms import (
     DISTRICT,
     PASSWORD,
@@ -322,6 +325,13 @@ async def _fill_trace(trace: Trace) -> Mapping[str, str]:
     }
 
 
+def _fill(now_ms: int) -> dict[str, Any]:
+    record = step("released", 1, operator=MARK, asset=f"cylinder:{SCRAPPED}")
+    told = Told(record=record, observed_at=now_ms, received_at=now_ms, time_unknown=False)
+    named = {"change": 1, "gateway": GATEWAY, "gate": record.gate, "opening": 1}
+    return {**fold([told], ZONE), **named}
+
+
 def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
     scan = {
         "gateway": GATEWAY,
@@ -384,7 +394,12 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
         *((device, one) for one in held),
         (identity, linked),
     ]
-    return [(tables.scan, scan), (tables.command, command), *accounts]
+    return [
+        (tables.scan, scan),
+        (cylinder_fill, _fill(now_ms)),
+        (tables.command, command),
+        *accounts,
+    ]
 
 
 async def _other_session(people: People) -> str:

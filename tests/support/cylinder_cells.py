@@ -36,7 +36,7 @@ async def read(city: City, caller: Caller) -> set[int]:
     """List them, and look at each and at all that belongs to it."""
     answer = await city.get(caller, BASE)
     found = {int(one["code"]) for one in answer.json()} if answer.status_code == 200 else set()
-    for path in ("", "/history", "/inspections"):
+    for path in ("", "/history", "/inspections", "/fills"):
         assert found == await each("GET", path, None, 200)(city, caller), path
     return found
 

@@ -16,11 +16,14 @@ from cloud.model.permissions import Reach, permissions
 from cloud.model.principal import Granted, Principal
 from cloud.organisations.book import OrganisationBook
 from cloud.registry.assets import AssetRegistry
+from protocols.catalog.files import data_root
 from protocols.clock import ManualClock
+from protocols.cylinders.load import load_rules
 from tests.support.firms import DISTRICT, ROOT, firm_details
 from tests.support.state_database import open_state
 
 ZONE = ZoneInfo("Asia/Shanghai")
+RULES = load_rules(data_root() / "cylinders")
 CODE = "cylinder:23102299920240017"
 FIRMS = {
     "gas-a": "filling_station",
@@ -84,7 +87,7 @@ async def open_yard(url: str, clock: ManualClock) -> Yard:
     for number, (name, kind) in enumerate(FIRMS.items()):
         details = firm_details(number, kind=kind, categories=("special_equipment",))
         await organisations.put(name, details, by=ROOT)
-    cylinders = Cylinders(database, clock, registry, organisations, zone=ZONE)
+    cylinders = Cylinders(database, clock, registry, organisations, zone=ZONE, rules=RULES)
     return Yard(
         database,
         clock,

@@ -26,9 +26,11 @@ from cloud.audit.base import Audit
 from cloud.audit.book import AuditBook
 from cloud.cylinders.base import CylinderDesks
 from cloud.cylinders.book import Cylinders
+from cloud.cylinders.find_fills import Fills
 from cloud.cylinders.imports import Imports
 from cloud.cylinders.inspections import Inspections
 from cloud.cylinders.permits import Permits
+from cloud.cylinders.reports.find import ReportDesk
 from cloud.cylinders.vehicles import Vehicles
 from cloud.handheld.book import HandheldBook
 from cloud.model.alarm import Alarm
@@ -332,13 +334,16 @@ def open_cylinders(
     database: Database, clock: Clock, registry: AssetRegistry, organisations: OrganisationBook
 ) -> CylinderDesks:
     """Open the registry of cylinders."""
-    cylinders = Cylinders(database, clock, registry, organisations, zone=ZONE)
+    rules = _cylinder_rules()
+    cylinders = Cylinders(database, clock, registry, organisations, zone=ZONE, rules=rules)
     return CylinderDesks(
         cylinders,
         Inspections(cylinders),
         Vehicles(cylinders),
         Permits(database, clock),
         Imports(cylinders, clock),
+        Fills(database),
+        ReportDesk(database),
     )
 
 

@@ -116,6 +116,14 @@ QUERIES = {
         *("due_before", "after", "limit"),
     ),
     "/api/v1/cylinders/{code}/history": ("before", "limit"),
+    "/api/v1/cylinder-fills": (
+        *("cylinder", "filler", "gateway", "state", "fault", "known", "permitted"),
+        *("since", "before", "limit"),
+    ),
+    "/api/v1/cylinders/{code}/fills": (
+        *("filler", "gateway", "state", "fault", "known", "permitted", "since", "before", "limit"),
+    ),
+    "/api/v1/cylinder-reports": ("state", "kind", "before", "limit"),
     "/api/v1/cylinder-imports": ("before", "limit"),
     "/api/v1/cylinder-imports/{import_id}": ("after_line",),
     "/api/v1/permits": ("organisation", "kind"),

@@ -358,7 +358,9 @@ EXAMPLES = {
         {"anchor": f"/id/{LIFT.replace(':', '/')}", "links": []},
     ),
     "PUT /api/v1/cylinders/{code}": Example(
-        f"{CYLINDERS}/A9", "asset:cylinder:A9", {"kind": "a", "gas": "b", "maker": MARK}
+        f"{CYLINDERS}/A9",
+        "asset:cylinder:A9",
+        {"kind": "lpg_household", "gas": "lpg", "maker": MARK},
     ),
     "POST /api/v1/cylinders/{code}/transfer": Example(
         f"{CYLINDERS}/{CYLINDER}/transfer", A1, {"to": "unit-8", **WHY}
@@ -432,7 +434,7 @@ EXAMPLES = {
     "POST /api/v1/cylinder-imports": Example(
         "/api/v1/cylinder-imports",
         "cylinders",
-        {"code": "A8", "kind": "a", "gas": "b"},
+        {"code": "A8", "kind": "lpg_household", "gas": "lpg"},
         media="application/jsonl",
     ),
     "PUT /api/v1/prefixes/{prefix}": Example(
@@ -593,8 +595,10 @@ async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: 
         "/api/v1/assets/{asset_id}",
         "/api/v1/audit",
         "/api/v1/cylinder-vehicles/{vehicle_id}",
+        "/api/v1/cylinder-fills",
         "/api/v1/cylinders",
         "/api/v1/cylinders/{code}",
+        "/api/v1/cylinders/{code}/fills",
         "/api/v1/feed",
         "/api/v1/gateways/{gateway_id}/commands",
         "/api/v1/gateways/{gateway_id}/config",

@@ -280,7 +280,7 @@ async def test_change_of_a_vehicle_is_a_change_of_its_tanks(yard: Yard) -> None:
     root, file = yard.root("cylinders.write"), VehicleFile(plate="吉B12345", taxi=True)
     _, new = await yard.vehicles.put(root, "LFV2A21K", file)
     assert new
-    tank = file_of(1, vehicle="LFV2A21K", kind="cng_steel", gas="cng", use_registration="")
+    tank = file_of(1, vehicle="LFV2A21K", kind="vehicle_cng_steel", gas="cng", use_registration="")
     await yard.cylinders.register(root, code_of(1), tank, DISTRICT)
     found = await facts(yard, code_of(1))
     assert found.vehicle == Vehicle(taxi=True)

@@ -4,10 +4,13 @@ from typing import get_args
 
 import pytest
 
+from cloud.cylinders.reports.mapping import load_mappings
 from cloud.model.account import AccountState
 from cloud.model.alarm import SEVERITIES, AlarmState
 from cloud.model.cylinder import Cause, CylinderFile, Destroyed, InspectionKind, Result
+from cloud.model.cylinder_fill import FillState
 from cloud.model.cylinder_records import AS_REGISTERED
+from cloud.model.cylinder_report import ReportState
 from cloud.model.organisation import OrganisationState, Quota
 from cloud.model.remote import CommandState, ConfigState, MemberState, RolloutState
 from cloud.organisations.base import Progress
@@ -24,6 +27,7 @@ from protocols.catalog.tags import Finding as TagFinding
 from protocols.codes.recognise import Sure
 from protocols.cylinders.base import State as CylinderState
 from protocols.readings import Quality
+from protocols.records import FillFault
 from tests.support.retention import shipped_rules
 
 PAGES = FOLDER.parent
@@ -73,6 +77,7 @@ def test_every_text_is_there_and_used() -> None:
     families |= {
         f"cylinder_{name}" for name in ("state", "cause", "step", "how", "change", "field")
     }
+    families |= {"fill_state", "fill_fault", "report_state", "report_kind"}
     families |= {"trace_type", "trace_role", "trace_reason"}
     assert used - keys == set()
     assert {key for key in keys - used if key.partition(".")[0] not in families} == set()
@@ -113,6 +118,10 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"account_done.{name}" for name in DONE}
     wanted |= {f"cylinder_state.{name}" for name in get_args(CylinderState)}
     wanted |= {f"cylinder_cause.{name}" for name in get_args(Cause)}
+    wanted |= {f"fill_state.{name}" for name in get_args(FillState)}
+    wanted |= {f"fill_fault.{name}" for name in get_args(FillFault)}
+    wanted |= {f"report_state.{name}" for name in get_args(ReportState)}
+    wanted |= {f"report_kind.{one.id}" for one in load_mappings()}
     wanted |= {f"cylinder_how.{name}" for name in get_args(Destroyed)}
     wanted |= {f"cylinder_step.{step.replace('-', '_')}" for step in CALLS}
     wanted |= {f"inspection_kind.{name}" for name in (*get_args(InspectionKind), AS_REGISTERED)}

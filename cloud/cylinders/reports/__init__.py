@@ -1,0 +1,1 @@
+"""Messages to the regulator, made of what the registry holds, and sent with receipts."""

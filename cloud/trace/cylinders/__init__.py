@@ -1,0 +1,1 @@
+"""Steps in the lives of gas cylinders, as the registry knows them, as EPCIS events."""
