@@ -14,6 +14,7 @@ from cloud.api.sockets import Sockets
 from cloud.ingest.subscriber import BrokerAddress
 from cloud.model.permissions import load_roles
 from cloud.oidc.settings import Provider, check_providers
+from cloud.outbound.mail import MailSettings
 from cloud.outbound.policy import read_policy
 from cloud.trust.setup import SERVICE_FILES, ca_folder, has_authority
 from protocols.border import load_toml
@@ -216,6 +217,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpSettings = HttpSettings()
     outbound: OutboundSettings = OutboundSettings()
     regulator: RegulatorSettings = RegulatorSettings()
+    mail: MailSettings = MailSettings()
     oidc: tuple[Provider, ...] = ()
     """Sign-ons of departments; see docs/access.md."""
 

@@ -8,8 +8,10 @@ from cloud.api import (
     alarms,
     assets,
     audit,
+    cylinder_cases,
     cylinder_fills,
     cylinder_imports,
+    cylinder_notices,
     cylinder_records,
     cylinder_reports,
     cylinders,
@@ -55,8 +57,9 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(accounts.keys_router(services, guard))
     for resource in (*resources, feed, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
-    things = (cylinders, cylinder_fills, cylinder_imports, cylinder_records, cylinder_reports)
-    for resource in (data_rules, lineage, links, partners, handheld, *things):
+    things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
+    records = (cylinder_notices, cylinder_records, cylinder_reports)
+    for resource in (data_rules, lineage, links, partners, handheld, *things, *records):
         app.include_router(resource.router(services, guard))
     app.include_router(resolver.router(services))
     app.include_router(rollouts.files(services))

@@ -32,6 +32,7 @@ def router(services: Services) -> APIRouter:
         if not services.registry.admits_gateway(own, gateway):
             raise RefuseInput("forbidden", f"{gateway} is at no station of {filler[:64]!r}")
         book = _book(services)
+        await services.cylinders.cases.note_snapshot(gateway, filler, have)
         signed = await asyncio.to_thread(book.offer, filler, have, whole=wants_whole)
         return Response(signed, media_type="application/json")
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from msgspec import Struct
 from sqlalchemy import Connection
 
+from cloud.cylinders.watch.base import Addresses, Cases
 from cloud.model.asset import Asset
 from cloud.model.cylinder import (
     Change,
@@ -333,3 +334,5 @@ class CylinderDesks(Struct, frozen=True):
     imports: Imports
     fills: Fills
     reports: Reports
+    cases: Cases
+    addresses: Addresses

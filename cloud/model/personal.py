@@ -11,7 +11,9 @@ from cloud.model.account import Account, Handheld
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset
 from cloud.model.cylinder import CylinderRecord
+from cloud.model.cylinder_case import CylinderCase
 from cloud.model.cylinder_fill import CylinderFill
+from cloud.model.cylinder_notice import NoticeTo
 from cloud.model.cylinder_records import VehicleRecord
 from cloud.model.handheld import HandheldRecord
 from cloud.model.organisation import Organisation
@@ -48,6 +50,8 @@ THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     Asset: ("asset", lambda one: f"asset:{one.asset_id}"),
     CylinderRecord: ("cylinder", lambda one: f"asset:{one.asset_id}"),
     CylinderFill: ("cylinder_fill", lambda one: f"gateway:{one.gateway}"),
+    CylinderCase: ("cylinder_case", lambda one: f"cylinder-case:{one.id}"),
+    NoticeTo: ("cylinder_notice", lambda one: f"organisation:{one.organisation}"),
     VehicleRecord: ("cylinder_vehicle", lambda one: f"cylinder-vehicle:{one.id}"),
     Alarm: ("alarm", lambda one: f"asset:{one.asset}"),
     KeptScan: ("scan", lambda one: f"gateway:{one.gateway}"),

@@ -12,6 +12,7 @@ from cloud.model import (
     tables,
     trace_delivery_tables,
     trace_tables,
+    watch_tables,
 )
 
 FILES = (
@@ -21,6 +22,7 @@ FILES = (
     fill_tables,
     handheld_tables,
     report_tables,
+    watch_tables,
 )
 """Each adds its tables to the metadata when it is imported."""
 state_metadata = tables.state_metadata

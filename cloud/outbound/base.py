@@ -59,3 +59,17 @@ class Outbound(Protocol):
 
         """
         ...
+
+
+class Mail(Protocol):
+    """Sends mail through the site's server."""
+
+    async def send(self, to: str, subject: str, text: str, *, message_id: str) -> None:
+        """Send one mail; returns when the server has taken it.
+
+        Raises:
+            RefuseInput: `bad_address`: the server will never take it.
+            RetryLater: it is away, or would rather have it later.
+
+        """
+        ...

@@ -26,6 +26,7 @@ from cloud.roles.exchange import open_exchange
 from cloud.roles.field import cylinder_events, field_follower
 from cloud.roles.retention import RetentionPart
 from cloud.roles.trace_delivery import open_deliveries
+from cloud.roles.watch import open_notices, open_watch
 from cloud.rules.consumer import RulesConsumer
 from cloud.scans import store as scans
 from cloud.telemetry.base import TelemetryStore
@@ -88,6 +89,8 @@ class ConsumeRole:
         self._fills, self._observer = fills_follower(common), observer_of_scans(common)
         self._field = field_follower(common)
         self._cylinder_events, self._reports = cylinder_events(common), reports_of(common)
+        self._cylinders = open_watch(common, desk)
+        self._notices = open_notices(common)
         self._conductor = Conductor(
             common.state_db,
             common.clock,
@@ -196,6 +199,8 @@ class ConsumeRole:
             group.create_task(self._retention.run(), name="retention")
             group.create_task(self._deliveries.run(), name="subscriptions")
             group.create_task(self._exchange.run(), name="exchange")
+            group.create_task(self._cylinders.run(), name="watch over cylinders")
+            group.create_task(self._notices.run(), name="notices on cylinders")
             group.create_task(self._beat(self._epoch), name="beat")
 
     async def _try_to_begin(self) -> Holding:

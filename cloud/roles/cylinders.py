@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cloud.alarms.desk import AlarmDesk
 from cloud.cylinders import observed
 from cloud.cylinders.base import CylinderDesks
 from cloud.cylinders.book import Cylinders
@@ -24,6 +25,7 @@ from cloud.cylinders.vehicles import Vehicles
 from cloud.model.follower import LogFollower
 from cloud.roles.common import Common
 from cloud.roles.sign_on import open_caller
+from cloud.roles.watch import open_addresses, open_cases
 from cloud.trust import signing
 from protocols.catalog.files import data_root
 from protocols.cylinders.load import load_rules
@@ -36,7 +38,7 @@ PAGE = 2_000
 class CylindersPart:
     """The desks, and the imports that wait."""
 
-    def __init__(self, common: Common) -> None:
+    def __init__(self, common: Common, desk: AlarmDesk) -> None:
         rules = load_rules(data_root() / "cylinders", common.overlay())
         self.cylinders = cylinders = Cylinders(
             common.state_db,
@@ -63,6 +65,8 @@ class CylindersPart:
             self._imports,
             Fills(common.state_db),
             ReportDesk(common.state_db),
+            open_cases(common, desk),
+            open_addresses(common),
         )
 
     def _changed(self, filler: str, cursor: int) -> Changes:

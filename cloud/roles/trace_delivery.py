@@ -104,7 +104,7 @@ class Writer:
         return b"".join(chunks)
 
 
-def rights_of(common: Common, principal: str, account: int | None) -> Scope:
+def rights_of(common: Common, principal: str, account: int | None, call: str = CALL) -> Scope:
     """Return how far somebody's reading reaches now; of a key that was revoked, nowhere."""
     if account is None:
         return Scope(everything=True) if principal.startswith("token:") else NOTHING
@@ -116,8 +116,8 @@ def rights_of(common: Common, principal: str, account: int | None) -> Scope:
         now_ms = common.clock.wall_ms()
         keys = [one for one in common.access.keys.of(now.organisation) if str(one.id) == number]
         good = any(one.revoked_at is None and one.expires_at > now_ms for one in keys)
-        return now.only(keys[0].calls).scope(CALL) if good else NOTHING
-    return now.scope(CALL)
+        return now.only(keys[0].calls).scope(call) if good else NOTHING
+    return now.scope(call)
 
 
 def key_file(common: Common) -> Path:

@@ -4,7 +4,7 @@ Terms rest on few different facts: years are judged once for each group of cylin
 gas, standard and so on, by the same functions as a verdict's; days are counted once for each date.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -14,126 +14,148 @@ from protocols.cylinders.base import Cylinder, MarkedDate
 from protocols.cylinders.book import MonthEnds, RuleBook
 from protocols.cylinders.due import anniversary, interval_years, life_years
 
-KEPT_MAX = 500_000
-"""So many groups, and so many days, are kept at most; then all are made anew."""
-Group = tuple[object, ...]
-"""What the terms rest on beside dates, as it is stored: kind, gas, standard, …"""
+GROUPS_MAX, KEPT_MAX = 10_000, 50_000
+"""So many groups, and so many days of each, are kept at most; then all are made anew."""
+Group = str
+"""What the terms rest on beside dates, as the reader wrote it: kind, gas, standard, …"""
 
 
 class Facts(NamedTuple):
     """What the terms of one cylinder rest on, dates as `MarkedDate` writes them."""
 
     code: str
-    group: Group
     manufactured_on: str | None
     inspected_on: str | None
     inspection_due_on: str | None
+    group: Group
+    standing: str | None = None
+    """What its reader wants back, whatever its days: of a line that stands already."""
+
+
+Columns = tuple[str, str | None, str | None, str | None, Group, str | None]
+"""`Facts` as a database gives them."""
 
 
 class Due(NamedTuple):
     """One line of a work list."""
 
-    first_ends_on: date
-    """The sooner of the two days below; `date.min`: the inspection's cannot be told."""
     code: str
+    standing: str | None
     due_on: date | None
+    """None: it cannot be told."""
     life_ends_on: date | None
 
 
-def due_list(
-    cylinders: Iterable[Facts],
-    read: Callable[[Group], Cylinder],
-    book: RuleBook,
-    on: date,
-    within_days: int,
-) -> list[Due]:
-    """List what must be inspected or scrapped within so many days, and what is overdue.
+class DueList:
+    """Judges pages of cylinders, each group of like ones once for all pages.
 
     Args:
-        cylinders: those that are in use; read once.
         read: makes a cylinder of a group, without dates.
         book: the rules.
         on: the day on which one judges.
-        within_days: 0: only what ends today or has ended.
-
-    Returns:
-        Those whose inspection cannot be told, then the most overdue first.
-
-    Raises:
-        RefuseInput: `bad_date`.
 
     """
-    until, groups = on + timedelta(days=within_days), _Groups(read, book, on)
-    found = []
-    for code, group, made, inspected, marked in cylinders:
-        of_group = groups[group]
-        ends_on, lives_until = (
-            of_group.due_on(inspected or made, marked),
-            of_group.life_ends_on(made),
-        )
-        first = date.min if ends_on is None else ends_on
-        if lives_until is not None and lives_until < first:
-            first = lives_until
-        if first <= until:
-            found.append(Due(first, code, ends_on, lives_until))
-    found.sort(key=lambda line: (line.first_ends_on, line.code))
-    return found
+
+    def __init__(self, read: Callable[[Group], Cylinder], book: RuleBook, on: date) -> None:
+        self._groups, self._on = _Groups(read, book, on), on
+
+    def lines(self, cylinders: Iterable[Columns], within_days: int) -> Iterator[Due]:
+        """Tell what must be inspected or scrapped within so many days, and what is overdue.
+
+        Args:
+            cylinders: those that are in use, each as the columns of `Facts`.
+            within_days: 0: only what ends today or has ended.
+
+        Yields:
+            In the order of the cylinders; those whose inspection cannot be told, too, and those
+            with something standing.
+
+        Raises:
+            RefuseInput: `bad_date`.
+
+        """
+        until, groups = self._on + timedelta(days=within_days), self._groups
+        for code, made, inspected, marked, group, standing in cylinders:
+            known, due, life = groups[group]
+            since = inspected or made
+            ends_on = due[since] if since and due is not None else None
+            if marked and known:
+                day = groups.marked[marked]
+                if ends_on is None or day < ends_on:
+                    ends_on = day
+            lives_until = life[made] if made else None
+            if (
+                ends_on is None
+                or ends_on <= until
+                or standing
+                or (lives_until is not None and lives_until <= until)
+            ):
+                yield Due(code, standing, ends_on, lives_until)
 
 
-class _Days(dict[tuple[str, int], date]):
-    """Days so many years after a date."""
+class _Days(dict[str, date]):
+    """Last good days so many years after a date."""
 
-    def __init__(self, month: MonthEnds) -> None:
+    def __init__(self, years: int, month: MonthEnds) -> None:
         super().__init__()
-        self._month = month
+        self._years, self._month = years, month
 
-    def __missing__(self, key: tuple[str, int]) -> date:
+    def __missing__(self, text: str) -> date:
         if len(self) >= KEPT_MAX:
             self.clear()
-        text, years = key
-        self[key] = day = anniversary(MarkedDate.parse(text), years, self._month)
+        self[text] = day = anniversary(MarkedDate.parse(text), self._years, self._month)
         return day
 
 
-class _OfGroup:
+class _Lives(dict[str, date | None]):
+    """Last days of design lives in a group, by manufacture: the rules may make years depend on it.
+
+    They do so by its month, and by no day.
+    """
+
+    def __init__(self, years: Callable[[MarkedDate], int | None], month: MonthEnds) -> None:
+        super().__init__()
+        self._years, self._month = years, month
+
+    def __missing__(self, text: str) -> date | None:
+        if len(self) >= KEPT_MAX:
+            self.clear()
+        made = MarkedDate.parse(text)
+        years = self._years(MarkedDate(made.year, made.month))
+        self[text] = day = anniversary(made, years, self._month) if years else None
+        return day
+
+
+class _OfGroup(NamedTuple):
     """Terms of the cylinders of one group."""
 
-    __slots__ = ("_cylinder", "_days", "_interval", "_judged", "_lives")
-
-    def __init__(self, cylinder: Cylinder, days: _Days, book: RuleBook, on: date) -> None:
-        self._cylinder, self._days, self._judged = cylinder, days, (book, on)
-        self._interval = interval_years(cylinder, book, on)
-        self._lives: dict[str, int | None] = {}
-        """By month of manufacture, on which the rules may make it depend, and on no day."""
-
-    def due_on(self, since: str | None, marked: str | None) -> date | None:
-        if self._interval is None:
-            return None
-        counted = self._days[since, self._interval] if since and self._interval else None
-        if marked is None:
-            return counted
-        day = self._days[marked, 0]
-        return day if counted is None or day < counted else counted
-
-    def life_ends_on(self, made: str | None) -> date | None:
-        if made is None:
-            return None
-        month = made[:7]
-        if month not in self._lives:
-            one = replace(self._cylinder, manufactured_on=MarkedDate.parse(month))
-            self._lives[month] = life_years(one, *self._judged)
-        years = self._lives[month]
-        return self._days[made, years] if years else None
+    known: bool
+    """The rules have an interval for it, or say that none is fixed."""
+    due: _Days | None
+    life: _Lives
 
 
 class _Groups(dict[Group, _OfGroup]):
     def __init__(self, read: Callable[[Group], Cylinder], book: RuleBook, on: date) -> None:
         super().__init__()
         self._read, self._book, self._on = read, book, on
-        self._days = _Days(book.dates.month)
+        self._days: dict[int, _Days] = {}
+        self.marked = self._after(0)
 
     def __missing__(self, group: Group) -> _OfGroup:
-        if len(self) >= KEPT_MAX:
+        if len(self) >= GROUPS_MAX:
             self.clear()
-        self[group] = found = _OfGroup(self._read(group), self._days, self._book, self._on)
+        cylinder, book, on = self._read(group), self._book, self._on
+        interval = interval_years(cylinder, book, on)
+        self[group] = found = _OfGroup(
+            interval is not None,
+            self._after(interval) if interval else None,
+            _Lives(
+                lambda made: life_years(replace(cylinder, manufactured_on=made), book, on),
+                book.dates.month,
+            ),
+        )
         return found
+
+    def _after(self, years: int) -> _Days:
+        return self._days.setdefault(years, _Days(years, self._book.dates.month))

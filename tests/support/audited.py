@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -24,15 +25,18 @@ from cloud.api.app import create_app
 from cloud.api.epcis.base import Trace
 from cloud.api.guard import SAFE_METHODS, calls_of, guarded_routes
 from cloud.cylinders.fold import Told, fold
+from cloud.cylinders.watch.cases import Raised, raise_cases
 from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
 from cloud.model import tables
 from cloud.model.audit import open_head
+from cloud.model.cylinder_notice import NoticeToBody
 from cloud.model.cylinder_records import PermitBody, VehicleFile
 from cloud.model.fill_tables import cylinder_fill
 from cloud.model.granting import OPEN, grant
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
+from cloud.model.permissions import administrator
 from cloud.model.principal import Principal
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
 from cloud.model.transition import Transition
@@ -42,6 +46,7 @@ from cloud.trace.exchange.base import Push, Wanted
 from cloud.trust.signing import sign
 from cloud.web.pages import mount
 from protocols.clock import ManualClock
+from protocols.cylinders.watch import Entry
 from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
 from tests.support.cylinders import ZONE, file_of
@@ -77,6 +82,8 @@ PARAMETERS = {
     "code": SCRAPPED,
     "vehicle_id": VEHICLE,
     "import_id": "1",
+    "case_id": "2",
+    "address_id": "1",
     "asset_id": LIFT,
     "alarm_id": "1",
     "gateway_id": GATEWAY,
@@ -282,6 +289,13 @@ async def _fill_cylinders(world: World) -> None:
     permits = grant(ROOT, "permits.write")
     await desks.permits.put(permits, "unit-9", "inspection", "TS-9", approval)
     await desks.imports.take(write, "csv", b"code,kind,gas\nA1,a,b\n")
+    entry = Entry("overfilled", "1", date(2025, 1, 1))
+    cases = [Raised(f"cylinder:{one}", entry, "unit-7") for one in (CYLINDER, TANK)]
+    world.database.write_now(lambda c: raise_cases(c, cases, 1))
+    marked = administrator("account", "account:1", MARK)
+    await desks.cases.close(grant(marked, "cylinders.resolve"), 2, MARK)
+    told = NoticeToBody(channel="mail", address=f"{MARK}@city.test")
+    await desks.addresses.add(grant(ROOT, "notices.write"), told)
 
 
 async def _fill_trace(trace: Trace) -> Mapping[str, str]:

@@ -2,9 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import date
 from itertools import product
 
+from cloud.cylinders.watch.cases import Raised, raise_cases
 from cloud.model.granting import grant
+from protocols.cylinders.watch import Entry
 from tests.support.cells import DISTRICTS, OWNERS, Caller, City, Thing, may_see
 from tests.support.cylinders import file_of
 from tests.support.firms import ROOT
@@ -30,6 +33,9 @@ async def settle_cylinders(world: World) -> None:
         file = file_of(one.number, filler=one.owner)
         desk = world.services.cylinders.cylinders
         await desk.register(granted, one.asset, file, one.district or None)
+    entry = Entry("overfilled", "1", date(2026, 1, 1))
+    cases = [Raised(one.asset, entry) for one in cylinders()]
+    world.database.write_now(lambda c: raise_cases(c, cases, 1))
 
 
 async def read(city: City, caller: Caller) -> set[int]:
@@ -38,6 +44,9 @@ async def read(city: City, caller: Caller) -> set[int]:
     found = {int(one["code"]) for one in answer.json()} if answer.status_code == 200 else set()
     for path in ("", "/history", "/inspections", "/fills"):
         assert found == await each("GET", path, None, 200)(city, caller), path
+    answer = await city.get(caller, "/api/v1/cylinder-cases")
+    listed = answer.json() if answer.status_code == 200 else []
+    assert found == {int(one["subject"].partition(":")[2]) for one in listed}
     return found
 
 
@@ -65,6 +74,30 @@ async def permits(city: City, caller: Caller) -> set[str]:
         assert answer.status_code in (200, 403, 404), answer.text
         found |= {name} if answer.status_code == 200 else set()
     return found
+
+
+async def closed(city: City, caller: Caller) -> set[int]:
+    """Close the case of every cylinder; they are numbered from 1 on."""
+    found = set()
+    for one in cylinders():
+        path = f"/api/v1/cylinder-cases/{one.number + 1}/close"
+        answer = await city.send(caller, "POST", path, {"note": "done"})
+        assert answer.status_code in (200, 403, 404, 409), answer.text
+        found |= {one.number} if answer.status_code in (200, 409) else set()
+    return found
+
+
+async def told(city: City, caller: Caller) -> set[str]:
+    """Ask to be told, see whose addresses one sees, and ask no more."""
+    body = {"channel": "mail", "address": "who@city.test"}
+    made = await city.send(caller, "POST", "/api/v1/cylinder-notices", body)
+    assert made.status_code in (201, 403), made.text
+    if made.status_code == 403:
+        return set()
+    seen = (await city.get(caller, "/api/v1/cylinder-notices")).json()
+    path = f"/api/v1/cylinder-notices/{made.json()['id']}"
+    assert (await city.send(caller, "DELETE", path, None)).status_code == 204
+    return {one["organisation"] for one in seen}
 
 
 def expected(call: str, caller: Caller) -> set[int]:

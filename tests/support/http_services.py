@@ -32,6 +32,9 @@ from cloud.cylinders.inspections import Inspections
 from cloud.cylinders.permits import Permits
 from cloud.cylinders.reports.find import ReportDesk
 from cloud.cylinders.vehicles import Vehicles
+from cloud.cylinders.watch.addresses import AddressBook
+from cloud.cylinders.watch.alarms import CaseAlarms
+from cloud.cylinders.watch.desk import CaseDesk
 from cloud.handheld.book import HandheldBook
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
@@ -61,12 +64,13 @@ from protocols.catalog.files import data_root
 from protocols.clock import Clock, ManualClock, SystemClock
 from protocols.cylinders.book import RuleBook
 from protocols.cylinders.load import load_rules
+from protocols.cylinders.watch import load_watch
 from protocols.errors import RefuseInput
 from protocols.readings import Value
 from tests.support.retention import shipped_rules
 from tests.support.shipped import shipped_schemes
 from tests.support.state_database import open_state
-from tests.support.trace_world import check_address, open_trace
+from tests.support.trace_world import OpenSeal, check_address, open_trace
 
 TOKEN = "token-of-the-tests"
 AUDIT_KEY = bytes(32)
@@ -336,6 +340,7 @@ def open_cylinders(
     """Open the registry of cylinders."""
     rules = _cylinder_rules()
     cylinders = Cylinders(database, clock, registry, organisations, zone=ZONE, rules=rules)
+    watch = load_watch()
     return CylinderDesks(
         cylinders,
         Inspections(cylinders),
@@ -344,6 +349,15 @@ def open_cylinders(
         Imports(cylinders, clock),
         Fills(database),
         ReportDesk(database),
+        CaseDesk(
+            database,
+            clock,
+            zone=ZONE,
+            watch=watch,
+            alarms=CaseAlarms(watch, lambda _connection, _transitions: None),
+            on_commit=lambda: None,
+        ),
+        AddressBook(database, clock, check=check_address, seal=OpenSeal(), mail=True),
     )
 
 

@@ -20,7 +20,7 @@ NAMES = ["", "王五", "op-7", "张三 (admin)", "account:3", "pseudonym:me", "'
 STATES = ["normal", "unacknowledged", "left", "refused", "active", "gone", "done", "stopped"]
 STATES += ["running", "replaced", "rolled_back", "applied", "waiting"]
 IDS_MAX = 40
-IN_KEYS = ("alert", "credit_code", "word", "sha256", "asset_id")
+IN_KEYS = ("alert", "credit_code", "word", "sha256", "asset_id", "key")
 """Columns that are one of several in a key: made by the row's number."""
 
 Row = dict[str, Any]

@@ -228,7 +228,7 @@ async def test_every_call_that_is_served_has_a_probe_here(city: City) -> None:
     for route in guarded_routes(city.app.routes):
         served |= calls_of(route)
     probed = {*PROBES, *ORGANISATION_PROBES, *ACCOUNT_PROBES, *TRACE_PROBES}
-    probed |= {*CYLINDER_PROBES, "permits.write"}
+    probed |= {*CYLINDER_PROBES, "permits.write", "notices.write"}
     probed |= set(HANDHELD_PROBES)
     assert served - {OPEN} == probed
     assert probed <= set(load_calls())

@@ -9,13 +9,15 @@ from protocols.clock import ManualClock
 from tests.support.cells import City, callers, open_city
 from tests.support.cylinder_cells import (
     CYLINDER_PROBES,
+    closed,
     expected,
     expected_permits,
     permits,
     settle_cylinders,
+    told,
 )
 from tests.support.http_services import open_world
-from tests.support.organisation_cells import settle
+from tests.support.organisation_cells import may_reach, settle
 
 
 @pytest.fixture
@@ -38,3 +40,14 @@ async def test_every_cell_is_open_or_shut_as_the_table_says(city: City, call: st
 async def test_permits_are_written_by_the_office_that_looks_after_the_firm(city: City) -> None:
     for caller in callers():
         assert await permits(city, caller) == expected_permits(caller), caller.token
+
+
+async def test_cases_are_closed_by_those_who_may_settle_them(city: City) -> None:
+    for caller in callers():
+        assert await closed(city, caller) == expected("cylinders.resolve", caller), caller.token
+
+
+async def test_each_says_for_its_own_organisation_who_is_told(city: City) -> None:
+    for caller in callers():
+        own = may_reach("notices.write", caller) & {caller.organisation}
+        assert await told(city, caller) == own, caller.token

@@ -423,6 +423,20 @@ EXAMPLES = {
         form=True,
         before=(f"{CYLINDERS}/{CYLINDER}/block", WHY),
     ),
+    "POST /api/v1/cylinder-cases/{case_id}/close": Example(
+        "/api/v1/cylinder-cases/1/close", "cylinder-case:1", {"note": MARK}
+    ),
+    "POST /cylinder-cases/{case_id}/close": Example(
+        "/cylinder-cases/1/close", "cylinder-case:1", {"note": MARK}, form=True
+    ),
+    "POST /api/v1/cylinder-notices": Example(
+        "/api/v1/cylinder-notices",
+        "cylinder-notices organisation:platform",
+        {"channel": "mail", "address": f"{MARK}@city.test"},
+    ),
+    "DELETE /api/v1/cylinder-notices/{address_id}": Example(
+        "/api/v1/cylinder-notices/1", "cylinder-notices"
+    ),
     "PUT /api/v1/cylinder-vehicles/{vehicle_id}": Example(
         f"/api/v1/cylinder-vehicles/{VEHICLE}",
         f"cylinder-vehicle:{VEHICLE}",

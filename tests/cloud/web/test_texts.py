@@ -8,12 +8,14 @@ from cloud.cylinders.reports.mapping import load_mappings
 from cloud.model.account import AccountState
 from cloud.model.alarm import SEVERITIES, AlarmState
 from cloud.model.cylinder import Cause, CylinderFile, Destroyed, InspectionKind, Result
+from cloud.model.cylinder_case import CaseState, FiguresBy
 from cloud.model.cylinder_fill import FillState
 from cloud.model.cylinder_records import AS_REGISTERED
 from cloud.model.cylinder_report import ReportState
 from cloud.model.organisation import OrganisationState, Quota
 from cloud.model.remote import CommandState, ConfigState, MemberState, RolloutState
 from cloud.organisations.base import Progress
+from cloud.web.cylinder_cases import FACTS
 from cloud.web.cylinders import CALLS, MARKS
 from cloud.web.first_steps import THINGS
 from cloud.web.organisations import DECISIONS
@@ -26,6 +28,7 @@ from protocols.catalog.points import kinds, load_points
 from protocols.catalog.tags import Finding as TagFinding
 from protocols.codes.recognise import Sure
 from protocols.cylinders.base import State as CylinderState
+from protocols.cylinders.watch import KINDS
 from protocols.readings import Quality
 from protocols.records import FillFault
 from tests.support.retention import shipped_rules
@@ -75,9 +78,10 @@ def test_every_text_is_there_and_used() -> None:
     families |= {"account_state", "account_done", "wrong_account"}
     families |= {"inspection_kind", "inspection_result", "wrong_cylinder"}
     families |= {
-        f"cylinder_{name}" for name in ("state", "cause", "step", "how", "change", "field")
+        f"cylinder_{name}" for name in ("state", "cause", "step", "how", "change", "field", "place")
     }
     families |= {"fill_state", "fill_fault", "report_state", "report_kind"}
+    families |= {"case_state", "case_fact", "case_short", "wrong_case", "figures_by", "calendar"}
     families |= {"trace_type", "trace_role", "trace_reason"}
     assert used - keys == set()
     assert {key for key in keys - used if key.partition(".")[0] not in families} == set()
@@ -128,6 +132,10 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"inspection_result.{name}" for name in get_args(Result)}
     wanted |= {f"cylinder_field.{name}" for name in (*CylinderFile.__struct_fields__, *MARKS)}
     wanted |= {f"quota.{name}" for name in get_args(Quota)}
+    wanted |= {f"case_fact.{name}" for name in FACTS}
+    wanted |= {f"case_state.{name}" for name in get_args(CaseState)}
+    wanted |= {f"case_short.{kind}" for kind in KINDS if kind not in ("due", "life_ending")}
+    wanted |= {f"figures_by.{name}" for name in get_args(FiguresBy)}
     wanted |= {f"thing.{name}" for name in THINGS}
     wanted |= {f"code_doubt.{name}" for name in get_args(Doubt)}
     wanted |= {f"code_sure.{name}" for name in get_args(Sure) if name != "told"}
