@@ -32,6 +32,11 @@ class Sender(Protocol):
         """Of the account."""
         ...
 
+    @property
+    def store(self) -> str:
+        """Of the device."""
+        ...
+
 
 Judge = Callable[[Connection, Record, Sender], Settled | None]
 """Carries a record out elsewhere, in the transaction that keeps it; a word when it cannot be."""

@@ -35,6 +35,7 @@ class _Person(msgspec.Struct, frozen=True):
     id: str
     account: int | None
     organisation: str
+    store: str
 
 
 class _Came(msgspec.Struct, frozen=True):
@@ -96,8 +97,9 @@ class Settling:
         if judge is not None or isinstance(record.what, Inspection | Tag):
             self._write()
         word = conflict_of(self._connection, record, self._store, self._now_ms, self._people)
-        if word is None and judge is not None:
-            word = self._carry_out(judge, record, sender)
+        if judge is not None and (word is None or _stops(record, word)):
+            carried = self._carry_out(judge, record, sender)
+            word = word or carried
         return word or Settled(number=record.number, outcome="taken"), sender
 
     def _carry_out(self, judge: Judge, record: Record, sender: _Person) -> Settled | None:
@@ -127,7 +129,7 @@ class Settling:
             mine = self._granted.principal.organisation
             query = query.where(device.c.organisation == mine)
         rows = self._connection.execute(query)
-        return {row.id: _Person(row.id, row.account, row.organisation) for row in rows}
+        return {row.id: _Person(row.id, row.account, row.organisation, self._store) for row in rows}
 
     def _find_earlier(self) -> dict[int, dict[str, Settled]]:
         """Return what is here of these numbers, each content with the word to be told again."""
@@ -166,6 +168,12 @@ class Settling:
         if self._unwritten:
             self._connection.execute(insert(table), self._unwritten)
             self._unwritten = []
+
+
+def _stops(record: Record, word: Settled) -> bool:
+    """Tell whether it is carried out for safety: who stopped a cylinder, when two looked apart."""
+    stopped = isinstance(record.what, Inspection) and record.what.outcome == "stopped"
+    return stopped and word.reason == "inspected_elsewhere"
 
 
 def again(word: Settled) -> Settled:

@@ -10,6 +10,7 @@ from cloud.cylinders.book import Cylinders
 from cloud.cylinders.facts import Changes, changed_since
 from cloud.cylinders.imports import Imports
 from cloud.cylinders.inspections import Inspections
+from cloud.cylinders.on_the_spot import OnTheSpot, judges
 from cloud.cylinders.permits import Permits
 from cloud.cylinders.snapshots import SnapshotBook
 from cloud.cylinders.vehicles import Vehicles
@@ -43,6 +44,9 @@ class CylindersPart:
             sign=partial(signing.sign, common.data),
             rules=lambda: rules,
         )
+        spot = OnTheSpot(common.registry, common.access.principal, common.clock)
+        self.judges = judges(spot)
+        """Carry out what handhelds send, by its kind."""
         self.desks = CylinderDesks(
             cylinders,
             Inspections(cylinders),

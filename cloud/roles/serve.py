@@ -11,6 +11,7 @@ from cloud.access.passwords import hash_password
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
 from cloud.feed.sse import stream
+from cloud.handheld.base import Judge
 from cloud.handheld.book import HandheldBook
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
@@ -97,7 +98,7 @@ class ServeRole:
             access=common.access,
             accounts=common.accounts,
             devices=common.devices,
-            handhelds=_handhelds(common),
+            handhelds=_handhelds(common, self._cylinders.judges),
             own=OwnAccount(common.clock, common.access),
             audit=self._audit.book,
             sign_on=self._sign_on,
@@ -184,10 +185,12 @@ def _sign_ups(common: Common) -> SignUpDesk:
     )
 
 
-def _handhelds(common: Common) -> HandheldBook:
+def _handhelds(common: Common, judges: Mapping[str, Judge]) -> HandheldBook:
     grace_s = common.settings.accounts.offline_grace_s
     rules = load_rules(data_root() / "cylinders", common.overlay())
-    return HandheldBook(common.state_db, common.clock, offline_grace_s=grace_s, rules=rules)
+    return HandheldBook(
+        common.state_db, common.clock, offline_grace_s=grace_s, judges=judges, rules=rules
+    )
 
 
 def _rules_of_data(common: Common) -> RulesOfData:

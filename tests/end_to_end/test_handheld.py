@@ -42,6 +42,7 @@ async def two_on(folder: Path, office: Office, clock: ManualClock | None = None)
 
 
 async def test_two_devices_two_days_apart_then_together(tmp_path: Path, office: Office) -> None:
+    office.register(BOTTLE, "cylinder:JL2B0000001")
     clock = ManualClock(wall_ms=SystemClock().wall_ms() - 2 * 86_400_000)
     first = await two_on(tmp_path / "a", office)
     second = switch_on(tmp_path / "b", office.address, clock=clock)
@@ -67,6 +68,8 @@ async def test_two_devices_two_days_apart_then_together(tmp_path: Path, office: 
     assert {one["outcome"] for one in kept} == {"taken", "conflict"}
     assert len({(one["store"], one["number"]) for one in kept}) == 34
     assert (await second.run()).sent == 0
+    history = [one["what"] for one in office.cylinder(BOTTLE, "/history")]
+    assert history == ["inspected_on_spot", "registered"], "the first alone took effect, once"
     await first.off()
     await second.off()
 

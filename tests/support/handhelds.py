@@ -50,6 +50,16 @@ class Office:
         body = {"account": self.accounts[name]}
         return str(self._call("POST", "/api/v1/devices/codes", body)["code"])
 
+    def register(self, *assets: str) -> None:
+        """Register cylinders of the office's district."""
+        for asset in assets:
+            file = {"kind": "lpg_household", "gas": "lpg", "manufactured_on": "2024-03"}
+            self._call("PUT", f"/api/v1/cylinders/{asset.partition(':')[2]}", file | {"district": DISTRICT})
+
+    def cylinder(self, asset: str, what: str = "") -> Any:
+        """Return a cylinder as the registry has it, or what belongs to it."""
+        return self._call("GET", f"/api/v1/cylinders/{asset.partition(':')[2]}{what}")
+
     def revoke(self, device: str) -> None:
         """Report a handheld lost."""
         self._call("DELETE", f"/api/v1/devices/{device}")
