@@ -3,7 +3,9 @@
 import asyncio
 import os
 import random
+import signal
 import ssl
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,6 +24,7 @@ from edge.handheld.pages import first_page
 from edge.handheld.session import Session
 from edge.handheld.store import Store
 from edge.handheld.sync import Report, Sync
+from edge.handheld.terminal import until_gone
 from edge.handheld.timing import HandTime
 from edge.lock import only_one
 from edge.setup import Setup, load_setup
@@ -112,11 +115,21 @@ async def _run(
                     group.create_task(source.run(partial(heard, hand)))
                     for source in ([] if setup is None else readers_of(setup))
                 ]
+                watching = group.create_task(_leave_with_terminal(hand))
                 await hand.run_async()
-                for one in reading:
+                for one in (watching, *reading):
                     one.cancel()
         finally:
             desk.store.close()
+
+
+async def _leave_with_terminal(hand: HandApp) -> None:
+    """End the screens when there is no terminal any more; what was done is on the disk."""
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGHUP, signal.SIGTERM):
+        loop.add_signal_handler(one, hand.exit)
+    await until_gone(sys.stdin.fileno())
+    hand.exit()
 
 
 def readers_of(setup: Setup) -> list[Source]:

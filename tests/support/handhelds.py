@@ -54,11 +54,13 @@ class Office:
         """Register cylinders of the office's district."""
         for asset in assets:
             file = {"kind": "lpg_household", "gas": "lpg", "manufactured_on": "2024-03"}
-            self._call("PUT", f"/api/v1/cylinders/{asset.partition(':')[2]}", file | {"district": DISTRICT})
+            code = asset.partition(":")[2]
+            self._call("PUT", f"/api/v1/cylinders/{code}", file | {"district": DISTRICT})
 
     def cylinder(self, asset: str, what: str = "") -> Any:
         """Return a cylinder as the registry has it, or what belongs to it."""
-        return self._call("GET", f"/api/v1/cylinders/{asset.partition(':')[2]}{what}")
+        code = asset.partition(":")[2]
+        return self._call("GET", f"/api/v1/cylinders/{code}{what}")
 
     def revoke(self, device: str) -> None:
         """Report a handheld lost."""

@@ -175,8 +175,9 @@ async def test_stop_counts_also_where_two_looked_apart(spot: Spot) -> None:
 @pytest.mark.parametrize("asset", [ELSEWHERE, "cylinder:99"])
 async def test_what_is_out_of_reach_is_a_conflict(spot: Spot, asset: str) -> None:
     before = spot.changes()
-    for number, what in enumerate((inspection("stopped", asset=asset), Tag(asset=asset, uid=UID))):
-        word = await spot.take(number + 1, what)
+    whats: tuple[What, ...] = (inspection("stopped", asset=asset), Tag(asset=asset, uid=UID))
+    for number, what in enumerate(whats, 1):
+        word = await spot.take(number, what)
         assert (word.outcome, word.reason) == ("conflict", "not_found")
     assert spot.changes() == before
 
