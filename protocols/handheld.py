@@ -171,6 +171,8 @@ class Contact(Struct, frozen=True, kw_only=True):
     """Of the person, for the screen."""
     organisation: str
     offline_grace_s: int
+    fills: bool = False
+    """Whether the organisation is a filling unit: its people judge for its own gates."""
 
 
 class _Numbered(Struct, frozen=True):

@@ -350,6 +350,8 @@ class Services:
     """None: this service has no authority."""
     snapshots: Snapshots | None = None
     """None: this service has no registry of cylinders."""
+    signing_keys: Callable[[], Sequence[bytes]] = tuple
+    """The raw public keys that sign snapshots; none: nothing is signed here."""
     sign_on: SignOn | None = None
     """None: nobody signs on elsewhere."""
     clock: Clock

@@ -1,5 +1,6 @@
 """Handhelds at work: who am I, and here is what was done. Issuing them is in `devices`."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -8,11 +9,13 @@ from fastapi import APIRouter, Depends, Request, Response
 from cloud.api.base import Services
 from cloud.api.bodies import read_body
 from cloud.api.guard import Guard
-from cloud.api.parameters import check_names, whole
+from cloud.api.parameters import check_names, flag, whole
 from cloud.api.render import answer, page, timed_fields
 from cloud.model.database import Work
 from cloud.model.principal import Granted
+from protocols.errors import RefuseInput
 from protocols.handheld import Batch
+from protocols.limits import SEQ_MAX
 
 LIMIT = 500
 ID_MAX = 10**15
@@ -23,18 +26,11 @@ def router(services: Services, guard: Guard) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/handheld")
     user, reader = Depends(guard("handheld.use")), Depends(guard("handheld.read"))
 
+    _add_what_it_knows(routes, services, guard)
+
     @routes.get("")
     async def contact(granted: Annotated[Granted, user]) -> Response:
         return answer(await services.handhelds.contact(granted))
-
-    @routes.get("/rules")
-    async def rules(request: Request, _granted: Annotated[Granted, user]) -> Response:
-        check_names(request.query_params, ())
-        raw, version = services.handhelds.rules()
-        etag = f'"{version}"'
-        if request.headers.get("if-none-match") == etag:
-            return Response(status_code=304, headers={"ETag": etag})
-        return Response(raw, media_type="application/json", headers={"ETag": etag})
 
     @routes.post("/records")
     async def take(request: Request, granted: Annotated[Granted, user]) -> Response:
@@ -62,3 +58,39 @@ def router(services: Services, guard: Guard) -> APIRouter:
         return page([timed_fields(one) for one in found[:limit]], request=request, next_page=more)
 
     return routes
+
+
+def _add_what_it_knows(routes: APIRouter, services: Services, guard: Guard) -> None:
+    """Add what a handheld keeps to decide without asking."""
+    user = Depends(guard("handheld.use"))
+
+    @routes.get("/rules")
+    async def rules(request: Request, _granted: Annotated[Granted, user]) -> Response:
+        check_names(request.query_params, ())
+        raw, version = services.handhelds.rules()
+        etag = f'"{version}"'
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers={"ETag": etag})
+        return Response(raw, media_type="application/json", headers={"ETag": etag})
+
+    @routes.get("/keys")
+    async def keys(request: Request, _granted: Annotated[Granted, user]) -> Response:
+        check_names(request.query_params, ())
+        found = await asyncio.to_thread(services.signing_keys)
+        if not found:
+            raise RefuseInput("not_found", "nothing is signed here")
+        return answer({"keys": [key.hex() for key in found]})
+
+    @routes.get("/snapshot")
+    async def snapshot(
+        request: Request, granted: Annotated[Granted, Depends(guard("cylinders.read"))]
+    ) -> Response:
+        check_names(request.query_params, ("have", "whole"))
+        have = whole(request.query_params, "have", 0, low=0, high=SEQ_MAX)
+        wants_whole = flag(request.query_params, "whole")
+        organisation = granted.principal.organisation
+        if services.snapshots is None or organisation is None:
+            raise RefuseInput("not_found", "no cylinders are registered here")
+        offer = services.snapshots.offer
+        signed = await asyncio.to_thread(offer, organisation, have, whole=wants_whole)
+        return Response(signed, media_type="application/json")

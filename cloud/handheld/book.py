@@ -1,7 +1,7 @@
 """Takes what handhelds send: once, whatever they say, with the service's word on each."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -36,6 +36,7 @@ class HandheldBook:
         offline_grace_s: int,
         judges: Mapping[str, Judge] | None = None,
         rules: RuleBook | None = None,
+        fills: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """Take records.
 
@@ -45,10 +46,11 @@ class HandheldBook:
             offline_grace_s: so long a handheld may go on without reaching the service.
             judges: by kind of record, what else is done with one that is taken.
             rules: by which a handheld judges cylinders; None: by those that it has.
+            fills: whether an organisation is a filling unit.
 
         """
         self._database, self._clock = database, clock
-        self._rules = rules
+        self._rules, self._fills = rules, fills
         self._grace_s, self._judges = offline_grace_s, dict(judges or {})
 
     async def contact(self, granted: Granted) -> Contact:
@@ -63,6 +65,7 @@ class HandheldBook:
             name=str(name or ""),
             organisation=principal.organisation or "",
             offline_grace_s=self._grace_s,
+            fills=self._fills(principal.organisation or ""),
         )
 
     def rules(self) -> tuple[bytes, str]:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,6 @@ from cloud.access.passwords import hash_password
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
 from cloud.feed.sse import stream
-from cloud.handheld.base import Judge
 from cloud.handheld.book import HandheldBook
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
@@ -36,6 +36,7 @@ from cloud.settings import Settings
 from cloud.telemetry.base import TelemetryStore
 from cloud.trace.resolver.base import Codes
 from cloud.trace.resolver.book import LinkBook
+from cloud.trust import signing
 from cloud.web import pages
 from protocols.catalog.files import data_root
 from protocols.cylinders.load import load_rules
@@ -98,7 +99,7 @@ class ServeRole:
             access=common.access,
             accounts=common.accounts,
             devices=common.devices,
-            handhelds=_handhelds(common, self._cylinders.judges),
+            handhelds=_handhelds(common, self._cylinders),
             own=OwnAccount(common.clock, common.access),
             audit=self._audit.book,
             sign_on=self._sign_on,
@@ -109,6 +110,7 @@ class ServeRole:
             codes=Codes(common.schemes(), LinkBook(common.state_db, common.clock)),
             cylinders=self._cylinders.desks,
             snapshots=self._cylinders.snapshots,
+            signing_keys=partial(signing.anchors, common.data),
             trust=self._trust.desk,
             clock=common.clock,
             **_as_set(common.settings),
@@ -185,11 +187,16 @@ def _sign_ups(common: Common) -> SignUpDesk:
     )
 
 
-def _handhelds(common: Common, judges: Mapping[str, Judge]) -> HandheldBook:
+def _handhelds(common: Common, cylinders: CylindersPart) -> HandheldBook:
     grace_s = common.settings.accounts.offline_grace_s
     rules = load_rules(data_root() / "cylinders", common.overlay())
     return HandheldBook(
-        common.state_db, common.clock, offline_grace_s=grace_s, judges=judges, rules=rules
+        common.state_db,
+        common.clock,
+        offline_grace_s=grace_s,
+        judges=cylinders.judges,
+        rules=rules,
+        fills=cylinders.fills,
     )
 
 

@@ -69,6 +69,10 @@ class Link:
             raise RefuseInput("too_large", path)
         return answer.content, answer.headers.get("etag", "")
 
+    def url(self, path: str) -> str:
+        """Return the address of a path of the service."""
+        return self._server + path
+
     async def _ask(
         self, method: str, path: str, token: str = "", *, headers: Any = None, **more: Any
     ) -> httpx.Response:

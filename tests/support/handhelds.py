@@ -50,12 +50,13 @@ class Office:
         body = {"account": self.accounts[name]}
         return str(self._call("POST", "/api/v1/devices/codes", body)["code"])
 
-    def register(self, *assets: str) -> None:
+    def register(self, *assets: str, **fields: Any) -> None:
         """Register cylinders of the office's district."""
+        file = {"kind": "lpg_household", "gas": "lpg", "manufactured_on": "2024-03"}
         for asset in assets:
-            file = {"kind": "lpg_household", "gas": "lpg", "manufactured_on": "2024-03"}
             code = asset.partition(":")[2]
-            self._call("PUT", f"/api/v1/cylinders/{code}", file | {"district": DISTRICT})
+            body = {**file, "district": DISTRICT, **fields}
+            self._call("PUT", f"/api/v1/cylinders/{code}", body)
 
     def cylinder(self, asset: str, what: str = "") -> Any:
         """Return a cylinder as the registry has it, or what belongs to it."""
