@@ -179,7 +179,7 @@ def build_desk(
         await rules.fetch(token)
         await snapshots.fetch(token)
 
-    sync = Sync(store, session, time, link, fetch)
+    sync = Sync(store, session, time, link, fetch, state)
 
     async def synchronise() -> Report:
         report = await sync.run()

@@ -18,7 +18,7 @@ from cloud.api.rates import Rates
 from cloud.api.sockets import Sockets
 from cloud.audit.base import Audit
 from cloud.cylinders.base import CylinderDesks
-from cloud.handheld.base import Handhelds
+from cloud.handheld.base import Handhelds, Photos
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.audit import Entry, entry_of
@@ -338,6 +338,7 @@ class Services:
     accounts: Accounts
     devices: Devices
     handhelds: Handhelds
+    photos: Photos
     own: OwnAccount
     audit: Audit
     organisations: Organisations

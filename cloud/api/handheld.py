@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import FileResponse
 
 from cloud.api.base import Services
 from cloud.api.bodies import read_body
@@ -57,6 +58,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
         more = {"before_id": found[limit - 1].id} if len(found) > limit else {}
         return page([timed_fields(one) for one in found[:limit]], request=request, next_page=more)
 
+    _add_photos(routes, services, guard)
     return routes
 
 
@@ -94,3 +96,21 @@ def _add_what_it_knows(routes: APIRouter, services: Services, guard: Guard) -> N
         offer = services.snapshots.offer
         signed = await asyncio.to_thread(offer, organisation, have, whole=wants_whole)
         return Response(signed, media_type="application/json")
+
+
+def _add_photos(routes: APIRouter, services: Services, guard: Guard) -> None:
+    """Add the photos of inspections, each under its SHA-256."""
+
+    @routes.put("/photos/{sha256}")
+    async def take_photo(
+        sha256: str, request: Request, granted: Annotated[Granted, Depends(guard("handheld.use"))]
+    ) -> Response:
+        new = await services.photos.take(granted, sha256, await request.body())
+        return answer({"sha256": sha256}, status=201 if new else 200)
+
+    @routes.get("/photos/{sha256}")
+    async def get_photo(
+        sha256: str, granted: Annotated[Granted, Depends(guard("handheld.read"))]
+    ) -> Response:
+        found = await services.photos.find(granted.scope, sha256)
+        return FileResponse(found.path, media_type=found.media_type)

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud.api.problems import problem
 from protocols.errors import RefuseInput
+from protocols.handheld import PHOTO_BYTES_MAX
 
 BODY_BYTES_MAX = 64 * 1024
 CONFIG_BYTES_MAX = 512 * 1024
@@ -19,6 +20,7 @@ CAPTURE_BYTES_MAX = 32 * 1024 * 1024
 """A document of events."""
 IMPORT_BYTES_MAX = 16 * 1024 * 1024
 """A file of cylinders."""
+PHOTOS = "/api/v1/handheld/photos/"
 PARTNER_EVENTS = "/api/v1/partner-events/"
 PARTNER_EVENTS_BYTES_MAX = 4 * 1024 * 1024
 """What a subscription at a partner brings; who is told that it is too large sends less."""
@@ -111,6 +113,8 @@ def _bounds(path: str) -> tuple[int, float]:
         return CAPTURE_BYTES_MAX, CAPTURE_S
     if path == "/api/v1/cylinder-imports":
         return IMPORT_BYTES_MAX, CAPTURE_S
+    if path.startswith(PHOTOS):
+        return PHOTO_BYTES_MAX, CAPTURE_S
     if path.startswith(PARTNER_EVENTS):
         return PARTNER_EVENTS_BYTES_MAX, BODY_S
     if path == "/api/v1/handheld/records":

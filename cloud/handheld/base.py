@@ -1,6 +1,7 @@
 """What the HTTP side and the composition root need of the records of handhelds."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -67,4 +68,30 @@ class Handhelds(Protocol):
         limit: int = 100,
     ) -> Sequence[HandheldRecord]:
         """Return records of the organisations in scope, the latest received first."""
+        ...
+
+
+class KeptPhoto(Protocol):
+    """A photo that is here."""
+
+    @property
+    def path(self) -> Path:
+        """Of its file."""
+        ...
+
+    @property
+    def media_type(self) -> str:
+        """`image/jpeg`, `image/png`."""
+        ...
+
+
+class Photos(Protocol):
+    """The photos that records name."""
+
+    async def take(self, granted: Granted, sha256: str, raw: bytes) -> bool:
+        """Keep a photo, tell whether it is new; RefuseInput `not_found`, `bad_hash`, …."""
+        ...
+
+    async def find(self, scope: Scope, sha256: str) -> KeptPhoto:
+        """Return a photo of the organisations in scope; RefuseInput `not_found`."""
         ...

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, insert, select
 
 from cloud.handheld.base import Judge
 from cloud.handheld.judge import conflict_of
+from cloud.handheld.photos import name_photos
 from cloud.model.handheld_tables import handheld_record as table
 from cloud.model.people_tables import device
 from cloud.model.principal import Granted
@@ -78,6 +79,7 @@ class Settling:
             return before[came.sha256]
         word, sender = self._judge(came, taken=bool(before))
         self._unwritten.append(self._row(came, word, sender))
+        self._expect_photos(came.record, sender)
         before[came.sha256] = again(word)
         return word
 
@@ -101,6 +103,20 @@ class Settling:
             carried = self._carry_out(judge, record, sender)
             word = word or carried
         return word or Settled(number=record.number, outcome="taken"), sender
+
+    def _expect_photos(self, record: Record | Settled, sender: _Person | None) -> None:
+        """Let the photos of an inspection be sent; also of one that clashes: it is kept."""
+        if sender is None or isinstance(record, Settled):
+            return
+        what = record.what
+        if isinstance(what, Inspection) and what.photos:
+            name_photos(
+                self._connection,
+                what.photos,
+                organisation=sender.organisation,
+                asset=what.asset,
+                now_ms=self._now_ms,
+            )
 
     def _carry_out(self, judge: Judge, record: Record, sender: _Person) -> Settled | None:
         """Do elsewhere what the record asks for; what is refused there leaves nothing behind."""

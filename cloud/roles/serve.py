@@ -13,6 +13,7 @@ from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
 from cloud.feed.sse import stream
 from cloud.handheld.book import HandheldBook
+from cloud.handheld.photos import PhotoBook
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
@@ -81,6 +82,7 @@ class ServeRole:
         self._trust, self._audit = TrustPart(common), AuditPart(common)
         self._cylinders = CylindersPart(common)
         self._trace, self._sign_on = TracePart(common), open_sign_on(common, self._audit.book)
+        self._photos = PhotoBook(common.state_db, common.clock, common.data / "photos")
         self.services = Services(
             registry=common.registry,
             gateways=common.gateways,
@@ -100,6 +102,7 @@ class ServeRole:
             accounts=common.accounts,
             devices=common.devices,
             handhelds=_handhelds(common, self._cylinders),
+            photos=self._photos,
             own=OwnAccount(common.clock, common.access),
             audit=self._audit.book,
             sign_on=self._sign_on,
@@ -129,6 +132,7 @@ class ServeRole:
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""
         parts = {"watch broker": self._trust.run(), "keep audit heads": self._audit.run()}
+        parts |= {"sweep photos": self._photos.run()}
         parts |= self._trace.parts()
         parts |= self._cylinders.parts()
         if self._follower is not None:

@@ -59,6 +59,10 @@ class Link:
         answer = await self._ask("POST", "/api/v1/handheld/records", token, content=content)
         return _read(answer, Answer)
 
+    async def send_photo(self, token: str, sha256: str, raw: bytes) -> None:
+        """Send a photo that a record names; sent again it counts once."""
+        await self._ask("PUT", f"/api/v1/handheld/photos/{sha256}", token, content=raw)
+
     async def fetch(self, token: str, path: str, etag: str = "") -> tuple[bytes, str] | None:
         """Fetch a document; None when it is still the one of this entity tag."""
         headers = {"If-None-Match": etag} if etag else {}

@@ -107,6 +107,30 @@ async def test_broken_off_again_and_again_each_counts_once(
     await device.off()
 
 
+async def test_photos_follow_their_record_once_and_what_is_gone_is_told(
+    tmp_path: Path, office: Office, service: ServiceProcess
+) -> None:
+    office.register(BOTTLE)
+    device = await two_on(tmp_path / "a", office)
+    raw = b"\xff\xd8\xff" + bytes(300_000)
+    good, gone = device.photo("a.jpg", raw), device.photo("b.jpg", raw + b"b")
+    changed = device.photo("c.jpg", raw + b"c")
+    (device.folder / "photos" / "b.jpg").unlink()
+    (device.folder / "photos" / "c.jpg").write_bytes(raw + b"another")
+    device.inspect(BOTTLE, photos=(good, gone, changed))
+    service.child.kill()
+    assert (await device.run()).ended == "away"
+    service.start()
+    assert (await device.run()).ended == "done"
+    assert device.store.lost_photos == 2
+    assert office.photo(good.sha256) == (200, raw, "image/jpeg")
+    assert office.photo(gone.sha256)[0] == office.photo(changed.sha256)[0] == 404
+    assert device.store.unsent_photos() == []
+    kept = [path.name for path in (service.data / "photos").rglob("*") if path.is_file()]
+    assert kept == [good.sha256]
+    await device.off()
+
+
 async def test_lost_device_is_locked_and_its_records_come_in_after_a_new_code(
     tmp_path: Path, office: Office
 ) -> None:

@@ -31,6 +31,7 @@ from cloud.cylinders.inspections import Inspections
 from cloud.cylinders.permits import Permits
 from cloud.cylinders.vehicles import Vehicles
 from cloud.handheld.book import HandheldBook
+from cloud.handheld.photos import PhotoBook
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
@@ -305,6 +306,7 @@ async def open_world(
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
         **_desks(database, clock, access, organisations),
+        photos=PhotoBook(database, clock, folder / "photos"),
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
