@@ -64,7 +64,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
 
 def _add_what_it_knows(routes: APIRouter, services: Services, guard: Guard) -> None:
     """Add what a handheld keeps to decide without asking."""
-    user = Depends(guard("handheld.use"))
+    user, reader = Depends(guard("handheld.use")), Depends(guard("cylinders.read"))
 
     @routes.get("/rules")
     async def rules(request: Request, _granted: Annotated[Granted, user]) -> Response:
@@ -75,6 +75,11 @@ def _add_what_it_knows(routes: APIRouter, services: Services, guard: Guard) -> N
             return Response(status_code=304, headers={"ETag": etag})
         return Response(raw, media_type="application/json", headers={"ETag": etag})
 
+    @routes.get("/forms")
+    async def forms(request: Request, _granted: Annotated[Granted, user]) -> Response:
+        check_names(request.query_params, ())
+        return answer(services.handhelds.forms())
+
     @routes.get("/keys")
     async def keys(request: Request, _granted: Annotated[Granted, user]) -> Response:
         check_names(request.query_params, ())
@@ -83,10 +88,23 @@ def _add_what_it_knows(routes: APIRouter, services: Services, guard: Guard) -> N
             raise RefuseInput("not_found", "nothing is signed here")
         return answer({"keys": [key.hex() for key in found]})
 
+    @routes.get("/sheets")
+    async def sheets(request: Request, granted: Annotated[Granted, reader]) -> Response:
+        query = request.query_params
+        check_names(query, ("text", "after", "limit"))
+        limit = whole(query, "limit", 100, low=1, high=LIMIT)
+        own = granted.principal.organisation or ""
+        found = await services.cylinders.sheets.find(
+            granted.scope,
+            own if services.handhelds.fills(own) else "",
+            text=query.get("text"),
+            after=query.get("after", ""),
+            limit=limit,
+        )
+        return answer(found)
+
     @routes.get("/snapshot")
-    async def snapshot(
-        request: Request, granted: Annotated[Granted, Depends(guard("cylinders.read"))]
-    ) -> Response:
+    async def snapshot(request: Request, granted: Annotated[Granted, reader]) -> Response:
         check_names(request.query_params, ("have", "whole"))
         have = whole(request.query_params, "have", 0, low=0, high=SEQ_MAX)
         wants_whole = flag(request.query_params, "whole")

@@ -41,6 +41,13 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+HAND = "/hand"
+HAND_HEADERS = {
+    "Content-Security-Policy": HEADERS["Content-Security-Policy"]
+    + "; worker-src 'self'; manifest-src 'self'",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(self)",
+}
+"""Of the page for phones, which reads codes by the camera and keeps itself for days offline."""
 HSTS = "max-age=31536000"
 
 
@@ -92,7 +99,8 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                more = HAND_HEADERS if scope["path"] == HAND else {}
+                for name, value in {**HEADERS, **more}.items():
                     headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
                 if scope.get("scheme") in ("https", "wss"):

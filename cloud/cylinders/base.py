@@ -274,6 +274,16 @@ class Imports(Protocol):
         ...
 
 
+class Sheets(Protocol):
+    """What devices without rules of their own show of cylinders."""
+
+    async def find(
+        self, scope: Scope, filler: str, *, text: str | None, after: str, limit: int
+    ) -> Sequence[Struct]:
+        """Return sheets by asset ids, those after `after`; `text`: a code, whole."""
+        ...
+
+
 class CylinderDesks(Struct, frozen=True):
     """One desk for each kind of thing."""
 
@@ -282,3 +292,4 @@ class CylinderDesks(Struct, frozen=True):
     vehicles: Vehicles
     permits: Permits
     imports: Imports
+    sheets: Sheets

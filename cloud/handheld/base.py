@@ -54,6 +54,15 @@ class Handhelds(Protocol):
         """Return the bytes of the rule book, and its version; RefuseInput `not_found`."""
         ...
 
+    @property
+    def fills(self) -> Callable[[str], bool]:
+        """Tells whether an organisation is a filling unit."""
+        ...
+
+    def forms(self) -> Mapping[str, object]:
+        """Return the forms of inspections and the calendar."""
+        ...
+
     async def take(self, batch: Batch, granted: Granted, noting: Noting) -> Answer:
         """Settle each record of a batch; durable on return."""
         ...

@@ -16,8 +16,10 @@ from cloud.cylinders.inspections import Inspections
 from cloud.cylinders.on_the_spot import OnTheSpot, judges
 from cloud.cylinders.permits import Permits
 from cloud.cylinders.rights import FILLING_STATION
+from cloud.cylinders.sheets import Sheets
 from cloud.cylinders.snapshots import SnapshotBook
 from cloud.cylinders.vehicles import Vehicles
+from cloud.handheld.photos import PhotoBook
 from cloud.model.permissions import Reach, permissions
 from cloud.model.principal import NOTHING, Scope
 from cloud.roles.common import Common
@@ -55,12 +57,14 @@ class CylindersPart:
         spot = OnTheSpot(common.registry, common.access.principal, common.clock)
         self.judges = judges(spot)
         """Carry out what handhelds send, by its kind."""
+        self.photos = PhotoBook(common.state_db, common.clock, common.data / "photos")
         self.desks = CylinderDesks(
             cylinders,
             Inspections(cylinders),
             Vehicles(cylinders),
             Permits(common.state_db, common.clock),
             self._imports,
+            Sheets(cylinders, rules),
         )
 
     def fills(self, organisation: str) -> bool:
@@ -101,4 +105,4 @@ class CylindersPart:
 
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""
-        return {"import cylinders": self._imports.run()}
+        return {"import cylinders": self._imports.run(), "sweep photos": self.photos.run()}

@@ -13,7 +13,6 @@ from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
 from cloud.feed.sse import stream
 from cloud.handheld.book import HandheldBook
-from cloud.handheld.photos import PhotoBook
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
@@ -40,6 +39,7 @@ from cloud.trace.resolver.book import LinkBook
 from cloud.trust import signing
 from cloud.web import pages
 from protocols.catalog.files import data_root
+from protocols.catalog.inspections import load_forms
 from protocols.cylinders.load import load_rules
 
 Latest = Callable[[str], Mapping[str, LatestValue]]
@@ -82,7 +82,6 @@ class ServeRole:
         self._trust, self._audit = TrustPart(common), AuditPart(common)
         self._cylinders = CylindersPart(common)
         self._trace, self._sign_on = TracePart(common), open_sign_on(common, self._audit.book)
-        self._photos = PhotoBook(common.state_db, common.clock, common.data / "photos")
         self.services = Services(
             registry=common.registry,
             gateways=common.gateways,
@@ -102,7 +101,7 @@ class ServeRole:
             accounts=common.accounts,
             devices=common.devices,
             handhelds=_handhelds(common, self._cylinders),
-            photos=self._photos,
+            photos=self._cylinders.photos,
             own=OwnAccount(common.clock, common.access),
             audit=self._audit.book,
             sign_on=self._sign_on,
@@ -132,7 +131,6 @@ class ServeRole:
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""
         parts = {"watch broker": self._trust.run(), "keep audit heads": self._audit.run()}
-        parts |= {"sweep photos": self._photos.run()}
         parts |= self._trace.parts()
         parts |= self._cylinders.parts()
         if self._follower is not None:
@@ -201,6 +199,7 @@ def _handhelds(common: Common, cylinders: CylindersPart) -> HandheldBook:
         judges=cylinders.judges,
         rules=rules,
         fills=cylinders.fills,
+        forms=load_forms(common.overlay()),
     )
 
 

@@ -113,18 +113,23 @@ class Sync:
         return Report(ended="done", sent=sent, faulty=faulty)
 
     async def _reach(self) -> Member | None:
-        """Return a person whom the service still knows, whoever is signed on first."""
-        on = self._session.who()
+        """Return a person whom the service still knows, whoever is signed on first.
+
+        All are asked for: any one's token that was revoked locks the device, and each is renewed.
+        """
+        on, known = self._session.who(), None
         for member in sorted(self._session.members, key=lambda one: one is not on):
             if member.out:
                 continue
             try:
-                return await self._greet(member)
+                greeted = await self._greet(member)
             except RefuseInput as error:
                 if error.reason not in ("no_token", "forbidden"):
                     raise
                 self._session.shut_out(member)
-        return None
+            else:
+                known = known or greeted
+        return known
 
     async def _greet(self, member: Member) -> Member:
         contact = await self._service.contact(member.token)

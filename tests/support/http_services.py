@@ -29,6 +29,7 @@ from cloud.cylinders.book import Cylinders
 from cloud.cylinders.imports import Imports
 from cloud.cylinders.inspections import Inspections
 from cloud.cylinders.permits import Permits
+from cloud.cylinders.sheets import Sheets
 from cloud.cylinders.vehicles import Vehicles
 from cloud.handheld.book import HandheldBook
 from cloud.handheld.photos import PhotoBook
@@ -341,6 +342,7 @@ def open_cylinders(
         Vehicles(cylinders),
         Permits(database, clock),
         Imports(cylinders, clock),
+        Sheets(cylinders, load_rules(data_root() / "cylinders")),
     )
 
 
