@@ -28,6 +28,8 @@ FILES = {
     "uplot.min.js": "uplot/dist/uPlot.iife.min.js",
     "uplot.min.css": "uplot/dist/uPlot.min.css",
     "uplot.LICENSE.txt": "uplot/LICENSE",
+    "zxing.min.js": "@zxing/library/umd/index.min.js",
+    "zxing.LICENSE.txt": "@zxing/library/LICENSE",
 }
 """Name in the vendor folder -> path below node_modules."""
 
@@ -83,7 +85,7 @@ def _install(root: Path, scratch: Path) -> Path:
         text=True,
     )
     if done.returncode != 0:
-        raise RuntimeError(f"npm ci failed; the pages need htmx and uPlot:\n{done.stdout!s}")
+        raise RuntimeError(f"npm ci failed; the pages need htmx, uPlot and ZXing:\n{done.stdout!s}")
     return scratch / "node_modules"
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import random
+import signal
 import ssl
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,25 +24,21 @@ from edge.handheld.pages import first_page
 from edge.handheld.session import Session
 from edge.handheld.store import Store
 from edge.handheld.sync import Report, Sync
+from edge.handheld.terminal import until_gone
 from edge.handheld.timing import HandTime
 from edge.lock import only_one
+from edge.scan_known import Rules, Snapshots, first_book
 from edge.setup import Setup, load_setup
 from edge.sources.base import Sample, Scanned, Source
 from edge.uplink.backoff import Backoff
 from protocols.catalog.divisions import load_divisions
-from protocols.catalog.files import data_root
 from protocols.catalog.inspections import load_forms
 from protocols.catalog.schemes import load_schemes
 from protocols.clock import Clock, SystemClock, boot_id
 from protocols.codes.registry import SchemeRegistry
-from protocols.cylinders.book import RuleBook, read_book
-from protocols.cylinders.load import load_rules
-from protocols.durable import PRIVATE, write_durably
-from protocols.errors import FixConfiguration, RefuseInput, RetryLater, StopService
+from protocols.errors import FixConfiguration, RefuseInput, StopService
 
 app = typer.Typer(add_completion=False, help="The handheld: scan, inspect, count, put on tags.")
-RULES = "rules.json"
-"""The rule book as the service sent it last, below the state folder."""
 IDLE_S, BUSY_S = 600.0, 30.0
 """Between two runs: with nothing to send, and with something."""
 
@@ -112,11 +110,21 @@ async def _run(
                     group.create_task(source.run(partial(heard, hand)))
                     for source in ([] if setup is None else readers_of(setup))
                 ]
+                watching = group.create_task(_leave_with_terminal(hand))
                 await hand.run_async()
-                for one in reading:
+                for one in (watching, *reading):
                     one.cancel()
         finally:
             desk.store.close()
+
+
+async def _leave_with_terminal(hand: HandApp) -> None:
+    """End the screens when there is no terminal any more; what was done is on the disk."""
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGHUP, signal.SIGTERM):
+        loop.add_signal_handler(one, hand.exit)
+    await until_gone(sys.stdin.fileno())
+    hand.exit()
 
 
 def readers_of(setup: Setup) -> list[Source]:
@@ -160,11 +168,25 @@ def build_desk(
         raise FixConfiguration(faults)
     forms, calendar = load_forms(overlay)
     known = Known()
-    known.book = _book(state, overlay)
+    known.book = first_book(state, overlay)
     store = Store(state)
     time = HandTime(clock, boot, store.kept("time"))
     session = Session(store, time, os.urandom)
-    sync = Sync(store, session, time, link, Rules(state, link, known).fetch)
+    rules, snapshots = Rules(state, link, known), Snapshots(state, link, known, session, time)
+    snapshots.load()
+
+    async def fetch(token: str) -> None:
+        await rules.fetch(token)
+        await snapshots.fetch(token)
+
+    sync = Sync(store, session, time, link, fetch, state)
+
+    async def synchronise() -> Report:
+        report = await sync.run()
+        if report.ended == "revoked":
+            snapshots.wipe()
+        return report
+
     return Desk(
         state,
         store,
@@ -175,42 +197,9 @@ def build_desk(
         forms=forms,
         calendar=calendar,
         zone=ZoneInfo(time_zone),
-        synchronise=sync.run,
+        synchronise=synchronise,
         redeem=lambda code: link.redeem(code, "suyuan-scan"),
     )
-
-
-class Rules:
-    """Keeps the rule book as the service has it."""
-
-    def __init__(self, state: Path, link: Link, known: Known) -> None:
-        self._file, self._link, self._known = state / RULES, link, known
-        self._etag = ""
-
-    async def fetch(self, token: str) -> None:
-        """Take a newer one; RetryLater, RefuseInput. A service without rules changes nothing."""
-        try:
-            found = await self._link.fetch(token, "/api/v1/handheld/rules", self._etag)
-        except RefuseInput as refused:
-            if refused.reason == "not_found":
-                return
-            raise
-        if found is not None:
-            raw, etag = found
-            self._known.book = read_book(raw)
-            try:
-                await asyncio.to_thread(write_durably, self._file, raw, PRIVATE)
-            except OSError as error:
-                raise RetryLater(f"{self._file}: {error}") from None
-            self._etag = etag
-
-
-def _book(state: Path, overlay: Path | None) -> RuleBook:
-    """Return the book that the service sent last, else the one that was installed."""
-    try:
-        return read_book((state / RULES).read_bytes())
-    except (OSError, RefuseInput):
-        return load_rules(data_root() / "cylinders", overlay)
 
 
 def _waiting(desk: Desk, backoff: Backoff) -> Callable[[Report], float]:

@@ -28,6 +28,8 @@ RECORD_BYTES_MAX = 32 * 1024
 BATCH_BYTES_MAX = 256 * 1024
 COUNT_MAX = 100
 """Things of a shelf, of each of the three kinds: of that many the record keeps its bound."""
+PHOTO_BYTES_MAX = 8 * 1024 * 1024
+"""Of one photo; each is sent by itself."""
 TimeSource = Literal["service", "device", "doubtful"]
 """Counted on from the service's word; the device's clock; that clock was unset or set back."""
 
@@ -41,7 +43,7 @@ class Position(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Photo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A picture that lies on the device; its digest says later whether a file is this one."""
+    """A picture that lies on the device, and is sent by itself under its digest."""
 
     file: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^/\x00-\x1f]+\Z")]
     sha256: Digest
@@ -171,6 +173,8 @@ class Contact(Struct, frozen=True, kw_only=True):
     """Of the person, for the screen."""
     organisation: str
     offline_grace_s: int
+    fills: bool = False
+    """Whether the organisation is a filling unit: its people judge for its own gates."""
 
 
 class _Numbered(Struct, frozen=True):

@@ -18,7 +18,7 @@ from cloud.api.rates import Rates
 from cloud.api.sockets import Sockets
 from cloud.audit.base import Audit
 from cloud.cylinders.base import CylinderDesks
-from cloud.handheld.base import Handhelds
+from cloud.handheld.base import Handhelds, Photos
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.audit import Entry, entry_of
@@ -338,6 +338,7 @@ class Services:
     accounts: Accounts
     devices: Devices
     handhelds: Handhelds
+    photos: Photos
     own: OwnAccount
     audit: Audit
     organisations: Organisations
@@ -350,6 +351,8 @@ class Services:
     """None: this service has no authority."""
     snapshots: Snapshots | None = None
     """None: this service has no registry of cylinders."""
+    signing_keys: Callable[[], Sequence[bytes]] = tuple
+    """The raw public keys that sign snapshots; none: nothing is signed here."""
     sign_on: SignOn | None = None
     """None: nobody signs on elsewhere."""
     clock: Clock

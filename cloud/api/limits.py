@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cloud.api.problems import problem
 from protocols.errors import RefuseInput
+from protocols.handheld import PHOTO_BYTES_MAX
 
 BODY_BYTES_MAX = 64 * 1024
 CONFIG_BYTES_MAX = 512 * 1024
@@ -19,6 +20,7 @@ CAPTURE_BYTES_MAX = 32 * 1024 * 1024
 """A document of events."""
 IMPORT_BYTES_MAX = 16 * 1024 * 1024
 """A file of cylinders."""
+PHOTOS = "/api/v1/handheld/photos/"
 PARTNER_EVENTS = "/api/v1/partner-events/"
 PARTNER_EVENTS_BYTES_MAX = 4 * 1024 * 1024
 """What a subscription at a partner brings; who is told that it is too large sends less."""
@@ -39,6 +41,13 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+HAND = "/hand"
+HAND_HEADERS = {
+    "Content-Security-Policy": HEADERS["Content-Security-Policy"]
+    + "; worker-src 'self'; manifest-src 'self'",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(self)",
+}
+"""Of the page for phones, which reads codes by the camera and keeps itself for days offline."""
 HSTS = "max-age=31536000"
 
 
@@ -90,7 +99,8 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                more = HAND_HEADERS if scope["path"] == HAND else {}
+                for name, value in {**HEADERS, **more}.items():
                     headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
                 if scope.get("scheme") in ("https", "wss"):
@@ -111,6 +121,8 @@ def _bounds(path: str) -> tuple[int, float]:
         return CAPTURE_BYTES_MAX, CAPTURE_S
     if path == "/api/v1/cylinder-imports":
         return IMPORT_BYTES_MAX, CAPTURE_S
+    if path.startswith(PHOTOS):
+        return PHOTO_BYTES_MAX, CAPTURE_S
     if path.startswith(PARTNER_EVENTS):
         return PARTNER_EVENTS_BYTES_MAX, BODY_S
     if path == "/api/v1/handheld/records":

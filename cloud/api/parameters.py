@@ -46,6 +46,14 @@ def whole(query: QueryParams, name: str, default: int, *, low: int, high: int) -
     return int(text)
 
 
+def flag(query: QueryParams, name: str) -> bool:
+    """Read true or false; missing is false. RefuseInput `bad_request`."""
+    found = query.get(name, "false")
+    if found not in ("true", "false"):
+        raise RefuseInput("bad_request", f"{name}: expected true or false, found {found[:20]!r}")
+    return found == "true"
+
+
 def number_in_path(text: str) -> int:
     """Read the number of a thing in a path; what is no number is nothing that exists.
 

@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse
 
 from cloud.api.base import Services, Snapshots
 from cloud.api.guard import open_to_all
-from cloud.api.parameters import check_names, whole
+from cloud.api.parameters import check_names, flag, whole
 from cloud.model.principal import Scope
 from protocols.errors import RefuseInput
 from protocols.gateway_request import AT_HEADER, CERTIFICATE_HEADER, SIGNATURE_HEADER, Proof
@@ -26,7 +26,7 @@ def router(services: Services) -> APIRouter:
     async def offer(filler: str, request: Request) -> Response:
         check_names(request.query_params, ("have", "whole"))
         have = whole(request.query_params, "have", 0, low=0, high=SEQ_MAX)
-        wants_whole = _flag(request, "whole")
+        wants_whole = flag(request.query_params, "whole")
         gateway = await asyncio.to_thread(_gateway, services, request)
         own = Scope(organisations=frozenset({filler}))
         if not services.registry.admits_gateway(own, gateway):
@@ -70,10 +70,3 @@ def _proof(request: Request) -> Proof:
     except (KeyError, ValueError, binascii.Error):
         expected = f"{CERTIFICATE_HEADER}, {AT_HEADER} and {SIGNATURE_HEADER}"
         raise RefuseInput("no_token", f"send {expected} of an enrolled gateway") from None
-
-
-def _flag(request: Request, name: str) -> bool:
-    found = request.query_params.get(name, "false")
-    if found not in ("true", "false"):
-        raise RefuseInput("bad_request", f"{name}: expected true or false, found {found[:20]!r}")
-    return found == "true"

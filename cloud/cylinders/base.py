@@ -324,6 +324,16 @@ class Reports(Protocol):
         ...
 
 
+class Sheets(Protocol):
+    """What devices without rules of their own show of cylinders."""
+
+    async def find(
+        self, scope: Scope, filler: str, *, text: str | None, after: str, limit: int
+    ) -> Sequence[Struct]:
+        """Return sheets by asset ids, those after `after`; `text`: a code, whole."""
+        ...
+
+
 class CylinderDesks(Struct, frozen=True):
     """One desk for each kind of thing."""
 
@@ -336,3 +346,4 @@ class CylinderDesks(Struct, frozen=True):
     reports: Reports
     cases: Cases
     addresses: Addresses
+    sheets: Sheets

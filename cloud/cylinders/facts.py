@@ -52,6 +52,13 @@ def read_facts(connection: Connection, asset_id: str) -> Cylinder | None:
     return None if row is None else _all_facts(connection, [row])[0]
 
 
+def read_all_facts(connection: Connection, asset_ids: Sequence[str]) -> dict[str, Cylinder]:
+    """Return what bears on filling of several cylinders, by asset id; at most CODES_A_QUERY."""
+    query = select(*(cylinder.c[name] for name in COLUMNS))
+    rows = connection.execute(query.where(cylinder.c.asset_id.in_(asset_ids))).mappings().all()
+    return {one.code: one for one in _all_facts(connection, rows)}
+
+
 def changed_since(
     connection: Connection, cursor: int, filler: str | None, limit: int, *, vehicles: bool = False
 ) -> Changes:

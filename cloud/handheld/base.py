@@ -1,6 +1,7 @@
 """What the HTTP side and the composition root need of the records of handhelds."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -32,6 +33,11 @@ class Sender(Protocol):
         """Of the account."""
         ...
 
+    @property
+    def store(self) -> str:
+        """Of the device."""
+        ...
+
 
 Judge = Callable[[Connection, Record, Sender], Settled | None]
 """Carries a record out elsewhere, in the transaction that keeps it; a word when it cannot be."""
@@ -48,6 +54,15 @@ class Handhelds(Protocol):
         """Return the bytes of the rule book, and its version; RefuseInput `not_found`."""
         ...
 
+    @property
+    def fills(self) -> Callable[[str], bool]:
+        """Tells whether an organisation is a filling unit."""
+        ...
+
+    def forms(self) -> Mapping[str, object]:
+        """Return the forms of inspections and the calendar."""
+        ...
+
     async def take(self, batch: Batch, granted: Granted, noting: Noting) -> Answer:
         """Settle each record of a batch; durable on return."""
         ...
@@ -62,4 +77,30 @@ class Handhelds(Protocol):
         limit: int = 100,
     ) -> Sequence[HandheldRecord]:
         """Return records of the organisations in scope, the latest received first."""
+        ...
+
+
+class KeptPhoto(Protocol):
+    """A photo that is here."""
+
+    @property
+    def path(self) -> Path:
+        """Of its file."""
+        ...
+
+    @property
+    def media_type(self) -> str:
+        """`image/jpeg`, `image/png`."""
+        ...
+
+
+class Photos(Protocol):
+    """The photos that records name."""
+
+    async def take(self, granted: Granted, sha256: str, raw: bytes) -> bool:
+        """Keep a photo, tell whether it is new; RefuseInput `not_found`, `bad_hash`, …."""
+        ...
+
+    async def find(self, scope: Scope, sha256: str) -> KeptPhoto:
+        """Return a photo of the organisations in scope; RefuseInput `not_found`."""
         ...

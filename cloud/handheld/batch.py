@@ -13,6 +13,7 @@ from sqlalchemy import Connection, insert, select
 
 from cloud.handheld.base import Judge
 from cloud.handheld.judge import conflict_of
+from cloud.handheld.photos import name_photos
 from cloud.model.handheld_tables import handheld_record as table
 from cloud.model.people_tables import device
 from cloud.model.principal import Granted
@@ -35,6 +36,7 @@ class _Person(msgspec.Struct, frozen=True):
     id: str
     account: int | None
     organisation: str
+    store: str
 
 
 class _Came(msgspec.Struct, frozen=True):
@@ -77,6 +79,7 @@ class Settling:
             return before[came.sha256]
         word, sender = self._judge(came, taken=bool(before))
         self._unwritten.append(self._row(came, word, sender))
+        self._expect_photos(came.record, sender)
         before[came.sha256] = again(word)
         return word
 
@@ -96,9 +99,24 @@ class Settling:
         if judge is not None or isinstance(record.what, Inspection | Tag):
             self._write()
         word = conflict_of(self._connection, record, self._store, self._now_ms, self._people)
-        if word is None and judge is not None:
-            word = self._carry_out(judge, record, sender)
+        if judge is not None and (word is None or _stops(record, word)):
+            carried = self._carry_out(judge, record, sender)
+            word = word or carried
         return word or Settled(number=record.number, outcome="taken"), sender
+
+    def _expect_photos(self, record: Record | Settled, sender: _Person | None) -> None:
+        """Let the photos of an inspection be sent; also of one that clashes: it is kept."""
+        if sender is None or isinstance(record, Settled):
+            return
+        what = record.what
+        if isinstance(what, Inspection) and what.photos:
+            name_photos(
+                self._connection,
+                what.photos,
+                organisation=sender.organisation,
+                asset=what.asset,
+                now_ms=self._now_ms,
+            )
 
     def _carry_out(self, judge: Judge, record: Record, sender: _Person) -> Settled | None:
         """Do elsewhere what the record asks for; what is refused there leaves nothing behind."""
@@ -127,7 +145,7 @@ class Settling:
             mine = self._granted.principal.organisation
             query = query.where(device.c.organisation == mine)
         rows = self._connection.execute(query)
-        return {row.id: _Person(row.id, row.account, row.organisation) for row in rows}
+        return {row.id: _Person(row.id, row.account, row.organisation, self._store) for row in rows}
 
     def _find_earlier(self) -> dict[int, dict[str, Settled]]:
         """Return what is here of these numbers, each content with the word to be told again."""
@@ -166,6 +184,12 @@ class Settling:
         if self._unwritten:
             self._connection.execute(insert(table), self._unwritten)
             self._unwritten = []
+
+
+def _stops(record: Record, word: Settled) -> bool:
+    """Tell whether it is carried out for safety: who stopped a cylinder, when two looked apart."""
+    stopped = isinstance(record.what, Inspection) and record.what.outcome == "stopped"
+    return stopped and word.reason == "inspected_elsewhere"
 
 
 def again(word: Settled) -> Settled:

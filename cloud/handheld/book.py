@@ -1,7 +1,7 @@
 """Takes what handhelds send: once, whatever they say, with the service's word on each."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from cloud.model.handheld_tables import handheld_record as table
 from cloud.model.people_tables import account
 from cloud.model.principal import Granted, Scope
 from cloud.model.visible import sees_organisation
+from protocols.catalog.inspections import Calendar, Form
 from protocols.clock import Clock
 from protocols.cylinders.book import RuleBook, book_bytes
 from protocols.errors import RefuseInput
@@ -36,6 +37,8 @@ class HandheldBook:
         offline_grace_s: int,
         judges: Mapping[str, Judge] | None = None,
         rules: RuleBook | None = None,
+        fills: Callable[[str], bool] = lambda _: False,
+        forms: tuple[Mapping[str, Form], Calendar] = ({}, Calendar(schema=1)),
     ) -> None:
         """Take records.
 
@@ -45,10 +48,12 @@ class HandheldBook:
             offline_grace_s: so long a handheld may go on without reaching the service.
             judges: by kind of record, what else is done with one that is taken.
             rules: by which a handheld judges cylinders; None: by those that it has.
+            fills: whether an organisation is a filling unit.
+            forms: of inspections, by id, and the calendar of working days.
 
         """
         self._database, self._clock = database, clock
-        self._rules = rules
+        self._rules, self.fills, self._forms = rules, fills, forms
         self._grace_s, self._judges = offline_grace_s, dict(judges or {})
 
     async def contact(self, granted: Granted) -> Contact:
@@ -63,6 +68,7 @@ class HandheldBook:
             name=str(name or ""),
             organisation=principal.organisation or "",
             offline_grace_s=self._grace_s,
+            fills=self.fills(principal.organisation or ""),
         )
 
     def rules(self) -> tuple[bytes, str]:
@@ -70,6 +76,11 @@ class HandheldBook:
         if self._rules is None:
             raise RefuseInput("not_found", "this service has no rules of cylinders")
         return book_bytes(self._rules), self._rules.version
+
+    def forms(self) -> dict[str, Any]:
+        """Return the forms of inspections and the calendar, for devices that have none."""
+        forms, calendar = self._forms
+        return {"forms": list(forms.values()), "calendar": calendar}
 
     async def take(self, batch: Batch, granted: Granted, noting: Noting) -> Answer:
         """Settle each record by itself; what was taken before is answered as it was then."""

@@ -35,7 +35,9 @@ InspectionKind = Literal["periodic", "assessment"]
 Result = Literal["passed", "failed"]
 PermitKind = Literal["filling", "inspection"]
 PermitState = Literal["valid", "suspended", "revoked"]
-Cause = Literal["authority", "codes_disagree", "clone_suspected", "inspection_failed"]
+Cause = Literal[
+    "authority", "codes_disagree", "clone_suspected", "inspection_failed", "stopped_on_spot"
+]
 """Why it is blocked."""
 ImportForm = Literal["csv", "jsonl"]
 Outcome = Literal["registered", "changed", "unchanged"]

@@ -32,3 +32,20 @@ handheld_record = Table(
     Index("handheld_record_of_organisation", "organisation", "id"),
     Index("handheld_record_by_receipt", "received_at"),
 )
+
+handheld_photo = Table(
+    "handheld_photo",  # the files lie beside the database, under their SHA-256
+    state_metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("sha256", String(64), nullable=False),
+    Column("organisation", String(32), nullable=False),  # whose people took it
+    Column("asset", String(97), nullable=False),  # that was inspected
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("named_at", BigInteger, nullable=False),  # when a record first named it
+    Column("media_type", String(32), nullable=False),  # empty: not here yet
+    Column("received_at", BigInteger),
+    Column("carried_by", String(64), nullable=False),  # id of the principal that sent it
+    UniqueConstraint("organisation", "sha256", name="one_handheld_photo"),
+    Index("handheld_photo_by_name", "named_at"),
+    Index("handheld_photo_by_sha256", "sha256"),
+)

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+
+from cloud.access.principals import allowed_roles
 from cloud.alarms.desk import AlarmDesk
 from cloud.cylinders import observed
 from cloud.cylinders.base import CylinderDesks
@@ -16,13 +19,19 @@ from cloud.cylinders.fills import MARK, NAME, FillKeeper
 from cloud.cylinders.find_fills import Fills
 from cloud.cylinders.imports import Imports
 from cloud.cylinders.inspections import Inspections
+from cloud.cylinders.on_the_spot import OnTheSpot, judges
 from cloud.cylinders.permits import Permits
 from cloud.cylinders.reports.find import ReportDesk
 from cloud.cylinders.reports.mapping import load_mappings
 from cloud.cylinders.reports.send import Reports
+from cloud.cylinders.rights import FILLING_STATION
+from cloud.cylinders.sheets import Sheets
 from cloud.cylinders.snapshots import SnapshotBook
 from cloud.cylinders.vehicles import Vehicles
+from cloud.handheld.photos import PhotoBook
 from cloud.model.follower import LogFollower
+from cloud.model.permissions import Reach, permissions
+from cloud.model.principal import NOTHING, Scope
 from cloud.roles.common import Common
 from cloud.roles.sign_on import open_caller
 from cloud.roles.watch import open_addresses, open_cases
@@ -31,6 +40,8 @@ from protocols.catalog.files import data_root
 from protocols.cylinders.load import load_rules
 from protocols.errors import RetryLater
 
+OFFICE_ROLES = frozenset({"regulator", "inspector"})
+"""By which an office looks after cylinders; firms have theirs by being their filler."""
 PAGE = 2_000
 """So many cylinders are read at a time for a snapshot."""
 
@@ -57,6 +68,10 @@ class CylindersPart:
             sign=partial(signing.sign, common.data),
             rules=lambda: rules,
         )
+        spot = OnTheSpot(common.registry, common.access.principal, common.clock)
+        self.judges = judges(spot)
+        """Carry out what handhelds send, by its kind."""
+        self.photos = PhotoBook(common.state_db, common.clock, common.data / "photos")
         self.desks = CylinderDesks(
             cylinders,
             Inspections(cylinders),
@@ -67,17 +82,48 @@ class CylindersPart:
             ReportDesk(common.state_db),
             open_cases(common, desk),
             open_addresses(common),
+            Sheets(cylinders, rules),
         )
 
-    def _changed(self, filler: str, cursor: int) -> Changes:
-        """Return what bears on the stations of a filler; each may fill the tank of any vehicle."""
-        return self._common.state_db.read_now(
-            lambda c: changed_since(c, cursor, filler, PAGE, vehicles=True)
+    def fills(self, organisation: str) -> bool:
+        """Tell whether an organisation is a filling unit."""
+        known = self._common.organisations.peek(organisation)
+        return known is not None and known.kind == FILLING_STATION
+
+    def _changed(self, organisation: str, cursor: int) -> Changes:
+        """Return what bears on the stations of a filler; each may fill the tank of any vehicle.
+
+        An office has on its handhelds what it looks after.
+        """
+        remit, read = self._remit(organisation), self._common.state_db.read_now
+        if not remit:
+            return read(lambda c: changed_since(c, cursor, organisation, PAGE, vehicles=True))
+        found = read(lambda c: changed_since(c, cursor, None, PAGE))
+        mine = {one.code: self._looks_after(remit, one.code) for one in found.cylinders}
+        return msgspec.structs.replace(
+            found,
+            cylinders=tuple(one for one in found.cylinders if mine[one.code]),
+            gone=tuple(code for code, is_mine in mine.items() if not is_mine),
         )
+
+    def _remit(self, organisation: str) -> Scope:
+        """Return what an office looks after; nothing for firms."""
+        known = self._common.organisations.peek(organisation)
+        if known is None or not (held := OFFICE_ROLES & allowed_roles(known.kind)):
+            return NOTHING
+        districts, categories = frozenset(known.districts), frozenset(known.categories)
+        reach = Reach(
+            organisation=organisation, districts=districts or None, categories=categories or None
+        )
+        return permissions(held, reach).get("cylinders.read", NOTHING)
+
+    def _looks_after(self, remit: Scope, asset_id: str) -> bool:
+        asset = self._common.registry.peek(asset_id)
+        return asset is not None and remit.admits(asset)
 
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""
-        return {"import cylinders": self._imports.run()}
+        return {"import cylinders": self._imports.run(), "sweep photos": self.photos.run()}
 
 
 def observer_of_scans(common: Common) -> LogFollower:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,8 +36,10 @@ from cloud.settings import Settings
 from cloud.telemetry.base import TelemetryStore
 from cloud.trace.resolver.base import Codes
 from cloud.trace.resolver.book import LinkBook
+from cloud.trust import signing
 from cloud.web import pages
 from protocols.catalog.files import data_root
+from protocols.catalog.inspections import load_forms
 from protocols.cylinders.load import load_rules
 
 Latest = Callable[[str], Mapping[str, LatestValue]]
@@ -97,7 +100,8 @@ class ServeRole:
             access=common.access,
             accounts=common.accounts,
             devices=common.devices,
-            handhelds=_handhelds(common),
+            handhelds=_handhelds(common, self._cylinders),
+            photos=self._cylinders.photos,
             own=OwnAccount(common.clock, common.access),
             audit=self._audit.book,
             sign_on=self._sign_on,
@@ -108,6 +112,7 @@ class ServeRole:
             codes=Codes(common.schemes(), LinkBook(common.state_db, common.clock)),
             cylinders=self._cylinders.desks,
             snapshots=self._cylinders.snapshots,
+            signing_keys=partial(signing.anchors, common.data),
             trust=self._trust.desk,
             clock=common.clock,
             **_as_set(common.settings),
@@ -184,10 +189,18 @@ def _sign_ups(common: Common) -> SignUpDesk:
     )
 
 
-def _handhelds(common: Common) -> HandheldBook:
+def _handhelds(common: Common, cylinders: CylindersPart) -> HandheldBook:
     grace_s = common.settings.accounts.offline_grace_s
     rules = load_rules(data_root() / "cylinders", common.overlay())
-    return HandheldBook(common.state_db, common.clock, offline_grace_s=grace_s, rules=rules)
+    return HandheldBook(
+        common.state_db,
+        common.clock,
+        offline_grace_s=grace_s,
+        judges=cylinders.judges,
+        rules=rules,
+        fills=cylinders.fills,
+        forms=load_forms(common.overlay()),
+    )
 
 
 def _rules_of_data(common: Common) -> RulesOfData:

@@ -19,6 +19,7 @@ from cloud.web import (
     data_rules,
     first_steps,
     fleet,
+    hand,
     leaving,
     login,
     open_data,
@@ -35,7 +36,7 @@ from cloud.web.visit import STATIC, NotForYou, SignInFirst, login_address, visit
 from protocols.errors import StopService
 
 FOREVER = "public, max-age=31536000, immutable"
-NEEDED = ("htmx.min.js", "htmx-sse.min.js", "uplot.min.js", "uplot.min.css")
+NEEDED = ("htmx.min.js", "htmx-sse.min.js", "uplot.min.js", "uplot.min.css", "zxing.min.js")
 
 
 class Static(StaticFiles):
@@ -61,7 +62,7 @@ def mount(app: FastAPI, services: Services) -> None:
     if missing:
         raise StopService(f"the pages lack {', '.join(missing)}: run python build_assets.py")
     anyone, signed_in = visits(services)
-    for open_pages in (codes, login, open_data, redeem, signup):
+    for open_pages in (codes, hand, login, open_data, redeem, signup):
         app.include_router(open_pages.router(services, anyone))
     app.include_router(leaving.router(services, anyone, signed_in))
     if services.sign_on is not None:

@@ -248,6 +248,9 @@ class HandApp(App[None]):
             found.append(Text(words(key), "bold black on yellow"))
         if self.desk.store.set_aside is not None:
             found.append(Text(words("set_aside"), "bold black on yellow"))
+        if self.desk.store.lost_photos:
+            lost = words("photos_lost", count=self.desk.store.lost_photos)
+            found.append(Text(lost, "bold black on yellow"))
         return lines(found)
 
     def action_send(self) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from edge.handheld.session import Issued, Session
 from edge.handheld.store import KeptRecord, Store
-from edge.handheld.sync import Report
+from edge.handheld.sync import PHOTOS, Report
 from edge.handheld.timing import HandTime
 from edge.handheld.workflow import (
     Identified,
@@ -27,11 +27,7 @@ from protocols.codes.registry import SchemeRegistry
 from protocols.cylinders.base import ClockState
 from protocols.cylinders.book import RuleBook
 from protocols.errors import RefuseInput
-from protocols.handheld import Photo, Record, Scan, What
-
-PHOTOS = "photos"
-"""Below the state folder; the camera's program puts its pictures there."""
-PHOTO_BYTES_MAX = 32 * 1024 * 1024
+from protocols.handheld import PHOTO_BYTES_MAX, Photo, Record, Scan, What
 
 
 class Known:

@@ -59,6 +59,10 @@ class Link:
         answer = await self._ask("POST", "/api/v1/handheld/records", token, content=content)
         return _read(answer, Answer)
 
+    async def send_photo(self, token: str, sha256: str, raw: bytes) -> None:
+        """Send a photo that a record names; sent again it counts once."""
+        await self._ask("PUT", f"/api/v1/handheld/photos/{sha256}", token, content=raw)
+
     async def fetch(self, token: str, path: str, etag: str = "") -> tuple[bytes, str] | None:
         """Fetch a document; None when it is still the one of this entity tag."""
         headers = {"If-None-Match": etag} if etag else {}
@@ -68,6 +72,10 @@ class Link:
         if len(answer.content) > ANSWER_BYTES_MAX:
             raise RefuseInput("too_large", path)
         return answer.content, answer.headers.get("etag", "")
+
+    def url(self, path: str) -> str:
+        """Return the address of a path of the service."""
+        return self._server + path
 
     async def _ask(
         self, method: str, path: str, token: str = "", *, headers: Any = None, **more: Any

@@ -152,6 +152,7 @@ class FaultsPage(Page):
 
     def entered(self, text: str) -> None:
         """Go on to the next."""
+        self.desk.store.look_at_photos()
         faulty = self.desk.store.faulty()
         if text == "1" and faulty:
             self.desk.store.look_at(faulty[0].record.number)

@@ -59,6 +59,9 @@ class _Kept(Struct, frozen=True, kw_only=True):
     """When the service last answered one of these tokens, ms since 1970 by its own clock."""
     offline_grace_s: int = 0
     revoked: bool = False
+    organisation: str = ""
+    """Of whoever the service answered last."""
+    fills: bool = False
 
 
 _kept = msgspec.json.Decoder(_Kept)
@@ -83,6 +86,16 @@ class Session:
     def contact_at(self) -> int:
         """When the service last answered, ms since 1970; 0: never."""
         return self._now.contact_at
+
+    @property
+    def organisation(self) -> str:
+        """Return whose device it is; empty before the first contact, and after it was lost."""
+        return self._now.organisation
+
+    @property
+    def fills(self) -> bool:
+        """Whether that is a filling unit."""
+        return self._now.fills
 
     @property
     def state(self) -> State:
@@ -191,6 +204,8 @@ class Session:
             msgspec.structs.replace(
                 self._with(member.id, **told),
                 contact_at=contact.time,
+                organisation=contact.organisation,
+                fills=contact.fills,
                 offline_grace_s=contact.offline_grace_s,
             )
         )

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from protocols.errors import RefuseInput, RetryLater, StopService
-from protocols.handheld import RECORD_BYTES_MAX, Outcome, Record, Settled
+from protocols.handheld import RECORD_BYTES_MAX, Inspection, Outcome, Record, Settled
 
 FILE = "handheld.db"
 UNSETTLED_MAX = 20_000
@@ -38,6 +38,9 @@ CREATE INDEX IF NOT EXISTS waiting ON record (number) WHERE outcome IS NULL;
 CREATE INDEX IF NOT EXISTS faulty ON record (number)
     WHERE outcome IN ('conflict', 'refused') AND seen = 0;
 CREATE INDEX IF NOT EXISTS of_asset ON record (asset, number);
+CREATE TABLE IF NOT EXISTS photo (
+    sha256 TEXT PRIMARY KEY, file TEXT NOT NULL, number INTEGER NOT NULL, word TEXT
+);
 CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
 
@@ -111,6 +114,9 @@ class Store:
             asset = getattr(record.what, "asset", None)
             change = "UPDATE record SET body = ?, asset = ? WHERE number = ?"
             self._link.execute(change, (body, asset, number))
+            photos = record.what.photos if isinstance(record.what, Inspection) else ()
+            rows = [(one.sha256, one.file, number) for one in photos]
+            self._link.executemany("INSERT OR IGNORE INTO photo VALUES (?, ?, ?, NULL)", rows)
             self._keep(also)
         self.waiting += 1
         self._waiting_bytes += len(body)
@@ -149,6 +155,30 @@ class Store:
         """Return what the service found fault with and nobody has looked at, the oldest first."""
         where = "outcome IN ('conflict', 'refused') AND seen = 0 ORDER BY number LIMIT 500"
         return list(self._find(where, ()))
+
+    def unsent_photos(self) -> list[tuple[str, str]]:
+        """Return (SHA-256, file) of the photos that the service expects, of the oldest records."""
+        query = (
+            "SELECT sha256, file FROM photo WHERE word IS NULL AND number IN "
+            "(SELECT number FROM record WHERE outcome IS NOT NULL) ORDER BY number LIMIT 500"
+        )
+        return self._link.execute(query).fetchall()
+
+    def settle_photo(self, sha256: str, word: str) -> None:
+        """Note what became of a photo: `sent`, or the reason for which it cannot be."""
+        with self._transaction():
+            self._link.execute("UPDATE photo SET word = ? WHERE sha256 = ?", (word, sha256))
+
+    @property
+    def lost_photos(self) -> int:
+        """How many photos could not be sent: their file is gone or was changed."""
+        query = "SELECT count(*) FROM photo WHERE word NOT IN ('sent', 'seen')"
+        return int(self._link.execute(query).fetchone()[0])
+
+    def look_at_photos(self) -> None:
+        """Note that a person has been told of lost photos."""
+        with self._transaction():
+            self._link.execute("UPDATE photo SET word = 'seen' WHERE word != 'sent'")
 
     def look_at(self, number: int) -> None:
         """Note that a person has read the service's word on a record."""
@@ -201,9 +231,14 @@ class Store:
         forget = (
             "DELETE FROM record WHERE outcome IS NOT NULL AND number <= "
             "(SELECT max(number) FROM record) - ? "
-            "AND (outcome IN ('taken', 'known') OR seen = 1)"
+            "AND (outcome IN ('taken', 'known') OR seen = 1) "
+            "AND number NOT IN (SELECT number FROM photo WHERE word IS NULL)"
         )
         self._link.execute(forget, (SETTLED_MAX,))
+        self._link.execute(
+            "DELETE FROM photo WHERE word IN ('sent', 'seen') AND number NOT IN "
+            "(SELECT number FROM record)"
+        )
 
     def _find(self, where: str, values: tuple[object, ...]) -> Iterable[KeptRecord]:
         query = f"SELECT body, outcome, word FROM record WHERE {where}"  # noqa: S608

@@ -4,7 +4,9 @@ A batch is taken out of the store only by its answer; one that broke off is sent
 service knows what it has. Whose token carries it does not matter: each record says who did it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -16,6 +18,7 @@ from protocols.errors import RefuseInput, RetryLater
 from protocols.handheld import (
     BATCH_BYTES_MAX,
     BATCH_RECORDS_MAX,
+    PHOTO_BYTES_MAX,
     Answer,
     Contact,
     Settled,
@@ -26,6 +29,10 @@ ROUNDS_MAX = 1_000
 """Batches of one run; what is left then waits for the next."""
 REFUSED_WHOLE = ("bad_request", "too_large")
 """Reasons for which a batch is divided, to find the record that is meant."""
+PHOTO_LOST = ("gone", "not_found", "too_large", "bad_hash", "bad_photo")
+"""Reasons for which a photo will never be taken."""
+PHOTOS = "photos"
+"""Below the state folder; the camera's program puts its pictures there."""
 Ended = Literal["done", "nobody", "revoked", "away"]
 """All was given; no person has a token; the device was reported lost; tried again later."""
 
@@ -51,6 +58,10 @@ class Service(Protocol):
         """Ask who we are, and what time it is."""
         ...
 
+    async def send_photo(self, token: str, sha256: str, raw: bytes) -> None:
+        """Send a photo that a record names."""
+        ...
+
     async def send(self, token: str, store: str, records: list[bytes]) -> Answer:
         """Send records."""
         ...
@@ -64,10 +75,17 @@ class Sync:
     """Between one store and one service; one run at a time."""
 
     def __init__(
-        self, store: Store, session: Session, time: HandTime, service: Service, fetch: Fetch
+        self,
+        store: Store,
+        session: Session,
+        time: HandTime,
+        service: Service,
+        fetch: Fetch,
+        folder: Path,
     ) -> None:
+        """Make it; `folder`: the state folder, with the photos below it."""
         self._store, self._session, self._time = store, session, time
-        self._service, self._fetch = service, fetch
+        self._service, self._fetch, self._photos = service, fetch, folder / PHOTOS
 
     async def run(self) -> Report:
         """Reach the service by some person's token, give it all records, fetch what is new."""
@@ -82,6 +100,7 @@ class Sync:
                     break
                 sent += len(words)
                 faulty += sum(one.outcome in ("conflict", "refused") for one in words)
+            await self._send_photos(member)
             await self._fetch(member.token)
         except RetryLater as error:
             return Report(ended="away", sent=sent, faulty=faulty, why=str(error))
@@ -94,18 +113,23 @@ class Sync:
         return Report(ended="done", sent=sent, faulty=faulty)
 
     async def _reach(self) -> Member | None:
-        """Return a person whom the service still knows, whoever is signed on first."""
-        on = self._session.who()
+        """Return a person whom the service still knows, whoever is signed on first.
+
+        All are asked for: any one's token that was revoked locks the device, and each is renewed.
+        """
+        on, known = self._session.who(), None
         for member in sorted(self._session.members, key=lambda one: one is not on):
             if member.out:
                 continue
             try:
-                return await self._greet(member)
+                greeted = await self._greet(member)
             except RefuseInput as error:
                 if error.reason not in ("no_token", "forbidden"):
                     raise
                 self._session.shut_out(member)
-        return None
+            else:
+                known = known or greeted
+        return known
 
     async def _greet(self, member: Member) -> Member:
         contact = await self._service.contact(member.token)
@@ -114,6 +138,19 @@ class Sync:
             told = await self._service.renew(member.token)
             self._session.renewed(member, told.token, told.renew_at)
         return next(one for one in self._session.members if one.id == member.id)
+
+    async def _send_photos(self, member: Member) -> None:
+        """Send each photo of the records that the service has; one that cannot be is told of."""
+        for sha256, file in self._store.unsent_photos():
+            try:
+                raw = await asyncio.to_thread(_read_photo, self._photos / file)
+                await self._service.send_photo(member.token, sha256, raw)
+            except RefuseInput as error:
+                if error.reason not in PHOTO_LOST:
+                    raise
+                self._store.settle_photo(sha256, error.reason)
+            else:
+                self._store.settle_photo(sha256, "sent")
 
     async def _send_some(self, member: Member) -> Sequence[Settled]:
         records = self._store.unsettled(BATCH_RECORDS_MAX, BATCH_BYTES_MAX)
@@ -151,3 +188,12 @@ def _refused(record: bytes, error: RefuseInput) -> Settled:
         reason=error.reason,
         found=error.detail[:300],
     )
+
+
+def _read_photo(path: Path) -> bytes:
+    """Read a photo; RefuseInput `gone`."""
+    try:
+        with path.open("rb") as file:
+            return file.read(PHOTO_BYTES_MAX + 1)
+    except OSError as error:
+        raise RefuseInput("gone", str(error)[:200]) from None

@@ -21,6 +21,7 @@ COMPOSITION_ROOTS = {
         "probe",
         "station",
         "scan",
+        "scan_known",
         "status",
         "watch",
     },

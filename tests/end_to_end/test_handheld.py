@@ -42,6 +42,7 @@ async def two_on(folder: Path, office: Office, clock: ManualClock | None = None)
 
 
 async def test_two_devices_two_days_apart_then_together(tmp_path: Path, office: Office) -> None:
+    office.register(BOTTLE, "cylinder:JL2B0000001")
     clock = ManualClock(wall_ms=SystemClock().wall_ms() - 2 * 86_400_000)
     first = await two_on(tmp_path / "a", office)
     second = switch_on(tmp_path / "b", office.address, clock=clock)
@@ -67,6 +68,8 @@ async def test_two_devices_two_days_apart_then_together(tmp_path: Path, office: 
     assert {one["outcome"] for one in kept} == {"taken", "conflict"}
     assert len({(one["store"], one["number"]) for one in kept}) == 34
     assert (await second.run()).sent == 0
+    history = [one["what"] for one in office.cylinder(BOTTLE, "/history")]
+    assert history == ["inspected_on_spot", "registered"], "the first alone took effect, once"
     await first.off()
     await second.off()
 
@@ -101,6 +104,30 @@ async def test_broken_off_again_and_again_each_counts_once(
     kept = office.records()
     assert sorted(one["number"] for one in kept) == list(range(1, 1_501))
     assert {one["outcome"] for one in kept} == {"taken"}
+    await device.off()
+
+
+async def test_photos_follow_their_record_once_and_what_is_gone_is_told(
+    tmp_path: Path, office: Office, service: ServiceProcess
+) -> None:
+    office.register(BOTTLE)
+    device = await two_on(tmp_path / "a", office)
+    raw = b"\xff\xd8\xff" + bytes(300_000)
+    good, gone = device.photo("a.jpg", raw), device.photo("b.jpg", raw + b"b")
+    changed = device.photo("c.jpg", raw + b"c")
+    (device.folder / "photos" / "b.jpg").unlink()
+    (device.folder / "photos" / "c.jpg").write_bytes(raw + b"another")
+    device.inspect(BOTTLE, photos=(good, gone, changed))
+    service.child.kill()
+    assert (await device.run()).ended == "away"
+    service.start()
+    assert (await device.run()).ended == "done"
+    assert device.store.lost_photos == 2
+    assert office.photo(good.sha256) == (200, raw, "image/jpeg")
+    assert office.photo(gone.sha256)[0] == office.photo(changed.sha256)[0] == 404
+    assert device.store.unsent_photos() == []
+    kept = [path.name for path in (service.data / "photos").rglob("*") if path.is_file()]
+    assert kept == [good.sha256]
     await device.off()
 
 

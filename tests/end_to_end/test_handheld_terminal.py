@@ -97,3 +97,16 @@ def test_scanner_on_a_serial_line_is_heard(tmp_path: Path, office: Office) -> No
         raise AssertionError("the scanner is not heard")
     terminal.close()
     scanner.close()
+
+
+@pytest.mark.parametrize("controlling", [True, False])
+def test_terminal_that_vanishes_ends_it(tmp_path: Path, controlling: bool) -> None:
+    state = str(tmp_path / "hand")
+    arguments = ["edge.scan", "--state", state, "--server", "http://127.0.0.1:1"]
+    terminal = Terminal(arguments, controlling=controlling)
+    terminal.wait_for("本机未启用")
+    terminal.vanish()
+    terminal.process.wait(timeout=15)
+    again = Terminal(arguments)
+    again.wait_for("本机未启用")
+    again.close()

@@ -339,7 +339,7 @@ async def _fill_trace(trace: Trace) -> Mapping[str, str]:
     }
 
 
-def _fill(now_ms: int) -> dict[str, Any]:
+def _filling(now_ms: int) -> dict[str, Any]:
     record = step("released", 1, operator=MARK, asset=f"cylinder:{SCRAPPED}")
     told = Told(record=record, observed_at=now_ms, received_at=now_ms, time_unknown=False)
     named = {"change": 1, "gateway": GATEWAY, "gate": record.gate, "opening": 1}
@@ -410,7 +410,7 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
     ]
     return [
         (tables.scan, scan),
-        (cylinder_fill, _fill(now_ms)),
+        (cylinder_fill, _filling(now_ms)),
         (tables.command, command),
         *accounts,
     ]

@@ -48,14 +48,14 @@ async def serve(app: ASGIApp, stopping: asyncio.Event) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Start a browser of the test's own."""
+async def chromium(*more: str) -> AsyncIterator[Browser]:
+    """Start a browser of the test's own, with further arguments."""
     if not CHROMIUM.exists():
         pytest.skip("chromium is not installed (Debian: apt-get install chromium fonts-noto-cjk)")
     os.environ.setdefault("PLAYWRIGHT_SKIP_VALIDATE_HOST_REQUIREMENTS", "1")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=ARGUMENTS, timeout=60_000
+            executable_path=str(CHROMIUM), args=[*ARGUMENTS, *more], timeout=60_000
         )
         try:
             yield browser

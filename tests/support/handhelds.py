@@ -1,11 +1,13 @@
 """An office with inspectors on a real service, and handhelds that reach it."""
 
+import hashlib
 import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
 from edge.handheld.link import Link
 from edge.handheld.session import Member, Session
@@ -13,7 +15,7 @@ from edge.handheld.store import Store
 from edge.handheld.sync import Report, Sync
 from edge.handheld.timing import HandTime
 from protocols.clock import Clock, SystemClock
-from protocols.handheld import Inspection, Record, Scan, What
+from protocols.handheld import Inspection, Photo, Record, Scan, What
 from tests.support.firms import DISTRICT
 from tests.support.stack import TOKEN
 
@@ -50,6 +52,19 @@ class Office:
         body = {"account": self.accounts[name]}
         return str(self._call("POST", "/api/v1/devices/codes", body)["code"])
 
+    def register(self, *assets: str, **fields: Any) -> None:
+        """Register cylinders of the office's district."""
+        file = {"kind": "lpg_household", "gas": "lpg", "manufactured_on": "2024-03"}
+        for asset in assets:
+            code = asset.partition(":")[2]
+            body = {**file, "district": DISTRICT, **fields}
+            self._call("PUT", f"/api/v1/cylinders/{code}", body)
+
+    def cylinder(self, asset: str, what: str = "") -> Any:
+        """Return a cylinder as the registry has it, or what belongs to it."""
+        code = asset.partition(":")[2]
+        return self._call("GET", f"/api/v1/cylinders/{code}{what}")
+
     def revoke(self, device: str) -> None:
         """Report a handheld lost."""
         self._call("DELETE", f"/api/v1/devices/{device}")
@@ -64,6 +79,11 @@ class Office:
             if len(page) < 500:
                 return found
             params["before_id"] = str(page[-1]["id"])
+
+    def photo(self, sha256: str) -> tuple[int, bytes, str]:
+        """Return status, content and media type of a photo."""
+        answer = self._http.get(f"/api/v1/handheld/photos/{sha256}")
+        return answer.status_code, answer.content, answer.headers["content-type"]
 
     def close(self) -> None:
         """Close the connection."""
@@ -112,19 +132,25 @@ class Device:
             )
         )
 
+    def photo(self, name: str, raw: bytes) -> Photo:
+        """Put a picture where the camera's program would."""
+        folder = self.folder / "photos"
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(raw)
+        digest = hashlib.sha256(raw).hexdigest()
+        return Photo(file=name, sha256=digest, size_bytes=len(raw))
+
     def scan(self, text: str) -> Record:
         """Keep a scan."""
         return self.do(Scan(text=text))
 
-    def inspect(self, asset: str, *names: str) -> Record:
+    def inspect(self, asset: str, *names: str, photos: tuple[Photo, ...] = ()) -> Record:
         """Keep an inspection that these have signed."""
-        bare = Inspection(asset=asset, form="cylinder", outcome="passed")
+        bare = Inspection(asset=asset, form="cylinder", outcome="passed", photos=photos)
         signed = tuple(
             self.session.sign(bare, self.person(name), PINS[name]) for name in names or PINS
         )
-        return self.do(
-            Inspection(asset=asset, form="cylinder", outcome="passed", signatures=signed)
-        )
+        return self.do(msgspec.structs.replace(bare, signatures=signed))
 
     async def run(self) -> Report:
         """Synchronise."""
@@ -145,7 +171,7 @@ def switch_on(
     session = Session(store, time, random.Random(1).randbytes)
     client = httpx.AsyncClient()
     link = Link(address, client)
-    sync = Sync(store, session, time, link, nothing)
+    sync = Sync(store, session, time, link, nothing, folder)
     return Device(folder, address, store, time, session, client, sync, link)
 
 

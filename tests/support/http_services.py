@@ -31,11 +31,13 @@ from cloud.cylinders.imports import Imports
 from cloud.cylinders.inspections import Inspections
 from cloud.cylinders.permits import Permits
 from cloud.cylinders.reports.find import ReportDesk
+from cloud.cylinders.sheets import Sheets
 from cloud.cylinders.vehicles import Vehicles
 from cloud.cylinders.watch.addresses import AddressBook
 from cloud.cylinders.watch.alarms import CaseAlarms
 from cloud.cylinders.watch.desk import CaseDesk
 from cloud.handheld.book import HandheldBook
+from cloud.handheld.photos import PhotoBook
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
@@ -311,6 +313,7 @@ async def open_world(
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
         **_desks(database, clock, access, organisations),
+        photos=PhotoBook(database, clock, folder / "photos"),
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),
         exports=Export(database, clock),
@@ -358,6 +361,7 @@ def open_cylinders(
             on_commit=lambda: None,
         ),
         AddressBook(database, clock, check=check_address, seal=OpenSeal(), mail=True),
+        Sheets(cylinders, load_rules(data_root() / "cylinders")),
     )
 
 

@@ -19,7 +19,8 @@ _ESCAPES = re.compile(r"\x1b(\[[0-9;?=<>]*[ -/]*[@-~]|\][^\x07]*\x07|[PX^_].*?\x
 class Terminal:
     """One program, 40 columns by 20 lines."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], *, controlling: bool = False) -> None:
+        """Start it; `controlling`: the kernel tells it by SIGHUP when the terminal is gone."""
         self._screen, child = pty.openpty()
         fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 40, 0, 0))
         self.process = subprocess.Popen(
@@ -29,6 +30,7 @@ class Terminal:
             stderr=child,
             env=os.environ | {"TERM": "xterm-256color", "LANG": "C.UTF-8"},
             start_new_session=True,
+            preexec_fn=_control if controlling else None,  # noqa: PLW1509  # no threads in it yet
         )
         os.close(child)
         self._written = ""
@@ -55,11 +57,17 @@ class Terminal:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def vanish(self) -> None:
+        """Let go of the terminal as a window that is closed, or a connection that broke."""
+        os.close(self._screen)
+        self._screen = -1
+
     def close(self) -> None:
         """Kill it if it still runs, and let go of the terminal."""
         if self.process.poll() is None:
             self.kill()
-        os.close(self._screen)
+        if self._screen >= 0:
+            os.close(self._screen)
 
     def _read(self, wait_s: float) -> bool:
         if not select.select([self._screen], [], [], wait_s)[0]:
@@ -70,3 +78,7 @@ class Terminal:
             return False
         self._written += _ESCAPES.sub("", raw.decode(errors="replace"))
         return bool(raw)
+
+
+def _control() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

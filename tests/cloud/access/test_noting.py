@@ -461,6 +461,7 @@ EXAMPLES = {
 NOT_NOTED = {
     "POST /api/v1/enroll": "a gateway's own doing: the authority's book has every certificate",
     "POST /api/v1/enroll/renew": "the same",
+    "PUT /api/v1/handheld/photos/{sha256}": "named by a record that was noted; its row tells when",
     "POST /api/v1/devices/renew": "a handheld's own doing: its row tells when",
     "POST /api/v1/partner-events/{partner_id}": "a partner's own doing: its receipts tell of it",
     "POST /login": "opens a session in the visitor's cookie and writes nothing here",

@@ -75,6 +75,7 @@ def test_every_text_is_there_and_used() -> None:
         "code_sure",
     }
     families |= {"organisation_state", "organisation_step", "first_step", "quota", "thing", "wrong"}
+    families |= {"hand"}  # in what a phone keeps: tests/cloud/web/test_hand.py
     families |= {"account_state", "account_done", "wrong_account"}
     families |= {"inspection_kind", "inspection_result", "wrong_cylinder"}
     families |= {
@@ -150,7 +151,9 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
 
 
 def test_pages_load_nothing_from_elsewhere_and_run_no_inline_script() -> None:
-    for path in [*PAGES.rglob("*.html"), *STATIC.glob("*.js"), *STATIC.glob("*.css")]:
+    pages = [*PAGES.rglob("*.html"), *STATIC.glob("*.js"), *STATIC.glob("*.css")]
+    pages += [*STATIC.glob("hand/*.js"), *STATIC.glob("hand/*.css")]
+    for path in pages:
         text = path.read_text()
         assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?(https?:)?//", text), path
         assert not re.search(r"<script(?![^>]*\bsrc=)", text), path
