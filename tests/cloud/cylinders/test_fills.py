@@ -106,7 +106,7 @@ async def test_days_move_on_alone_whatever_comes_late(yard: Yard, keeper: Keeper
         ([step("interrupted", 12, opening=11)], "interrupted", False),
         ([step("interrupted", 12, asset="")], "interrupted", False),
         ([step("without_verdict", 12, after_kg=30.0)], "without_verdict", False),
-        ([step("weighed", 12, opening=11, faults=["mass_unknown"])], "filled", True),
+        ([step("weighed", 12, opening=11, faults=["overfill_untold"])], "filled", True),
     ],
 )
 async def test_what_became_of_a_filling(
