@@ -51,7 +51,7 @@ from protocols.clock import Clock
 from protocols.cylinders.book import RuleBook
 from protocols.cylinders.due_list import DueList
 from protocols.cylinders.watch import HOUR_MS, Watch
-from protocols.errors import RetryLater
+from protocols.errors import RefuseInput, RetryLater
 
 logger = logging.getLogger("suyuan.cloud")
 POLL_S, SLOW_MS = 5.0, 300_000
@@ -102,6 +102,8 @@ class CylinderWatch:
                 await self.look()
             except RetryLater as error:
                 logger.warning("the watch over cylinders waits: %s", error)
+            except RefuseInput:  # one file that cannot be read must not end alarms of lifts
+                logger.exception("the watch over cylinders cannot go on")
             await asyncio.sleep(POLL_S)
 
     async def look(self) -> None:

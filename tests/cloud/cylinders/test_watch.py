@@ -1,14 +1,17 @@
 """Each case of the watch is raised once and is on its list; restarts and replays change nothing."""
 
+import asyncio
 import random
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import update
 
 from cloud.model.cylinder import FurtherCode
 from cloud.model.cylinder_records import InspectionReport, PermitBody
+from cloud.model.cylinder_tables import cylinder
 from protocols.records import Verdict
 from tests.support.cylinders import CODE, ZONE, Yard, code_of, file_of
 from tests.support.fills import visit
@@ -152,6 +155,26 @@ async def test_pages_of_many_cylinders_and_a_kill_between_them(
     await post.watch.look()
     assert sorted(post.cases()) == [("overdue", code_of(number)) for number in range(7)]
     assert len(await again(post)) == 7
+
+
+async def test_a_file_that_cannot_be_read_is_told_and_ends_nothing(
+    post: Post, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await register(post)
+    broken = update(cylinder).values(manufactured_on="2024-13")
+    post.yard.database.write_now(lambda c: c.execute(broken))
+    monkeypatch.setattr("cloud.cylinders.watch.runner.POLL_S", 0.01)
+    watching = asyncio.create_task(post.watch.run())
+    async with asyncio.timeout(10):
+        while "cannot go on" not in caplog.text:
+            await asyncio.sleep(0.01)
+    mended = update(cylinder).values(manufactured_on="2020-01")
+    post.yard.database.write_now(lambda c: c.execute(mended))
+    async with asyncio.timeout(10):
+        while not post.cases():
+            await asyncio.sleep(0.01)
+    watching.cancel()
+    assert post.cases() == [("overdue", CODE)]
 
 
 # --- fillings --------------------------------------------------------------------------------

@@ -34,7 +34,10 @@ HOLDS = (
     *("asset:elevator:00000000000000001", "asset:cylinder:JL2B0001234", "gateway:gw-2"),
     *("organisation:firm-1", "organisation:id-7", "account:3"),
 )
-BY_TWO = ("account", "alarm", "api_key", "config_push", "device", "organisation", "rollout", "scan")
+BY_TWO = (
+    *("account", "alarm", "api_key", "config_push", "cylinder_fill", "device", "organisation"),
+    *("rollout", "scan"),
+)
 """Tables of several steps: what the first one ends is not there for the next."""
 NOW_MS = ManualClock().wall_ms()
 
