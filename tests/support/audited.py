@@ -1,5 +1,6 @@
 """The whole application with personal data everywhere in it, to see what the audit tells of."""
 
+import hashlib
 import io
 import zipfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -25,13 +26,15 @@ from cloud.api.epcis.base import Trace
 from cloud.api.guard import SAFE_METHODS, calls_of, guarded_routes
 from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
+from cloud.handheld.photos import name_photos
 from cloud.model import tables
 from cloud.model.audit import open_head
 from cloud.model.cylinder_records import PermitBody, VehicleFile
 from cloud.model.granting import OPEN, grant
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
-from cloud.model.principal import Principal
+from cloud.model.permissions import administrator
+from cloud.model.principal import EVERYTHING, Granted, Principal
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
 from cloud.model.transition import Transition
 from cloud.remote.releases import Releases
@@ -40,6 +43,7 @@ from cloud.trace.exchange.base import Push, Wanted
 from cloud.trust.signing import sign
 from cloud.web.pages import mount
 from protocols.clock import ManualClock
+from protocols.handheld import Photo
 from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
 from tests.support.cylinders import file_of
@@ -55,6 +59,7 @@ from tests.support.firms import (
 )
 from tests.support.http_services import AUDIT_KEY, LIFT, TOKEN, World, open_world
 from tests.support.sign_on import desk_of, provider
+from tests.support.snapshot_station import Station
 from tests.support.wheels import make_release
 
 MARK = "13844440000"
@@ -70,7 +75,9 @@ PREFIX = "6901234"
 CYLINDER, SCRAPPED, TANK = "A1", "A2", "A3"
 """Codes of cylinders of filler gas-a; the last one is a vehicle's."""
 VEHICLE = "LFV2A21K"
+PHOTO = b"\xff\xd8\xff"
 PARAMETERS = {
+    "sha256": hashlib.sha256(PHOTO).hexdigest(),
     "code": SCRAPPED,
     "vehicle_id": VEHICLE,
     "import_id": "1",
@@ -179,9 +186,16 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
     """Build it, with one of each thing."""
     bureau = open_bureau(folder)
     sign_on, _ = desk_of(provider(folder, ISSUER), clock=bureau.clock)
+    station = Station(folder)
     world = await open_world(
-        folder, clock=bureau.clock, trust=bureau.desk, pages=False, sign_on=sign_on
+        folder,
+        clock=bureau.clock,
+        trust=bureau.desk,
+        snapshots=station.book,
+        pages=False,
+        sign_on=sign_on,
     )
+    await _keep_photo(world)
     feed = FeedStore(world.database, world.clock)
     desk = AlarmDesk(
         database=world.database,
@@ -218,6 +232,17 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
         yield stage
     world.database.close()
     bureau.database.close()
+
+
+async def _keep_photo(world: World) -> None:
+    """Keep the photo of an inspection that somebody of the platform made."""
+    photo = Photo(file="a.jpg", sha256=PARAMETERS["sha256"], size_bytes=len(PHOTO))
+    world.database.write_now(
+        lambda c: name_photos(c, [photo], organisation="platform", asset="cylinder:1", now_ms=1)
+    )
+    principal = administrator("account", "account:1", MARK)
+    granted = Granted(principal, "handheld.use", EVERYTHING)
+    assert await world.services.photos.take(granted, photo.sha256, PHOTO)
 
 
 def _client(app: FastAPI) -> httpx.AsyncClient:
