@@ -91,7 +91,7 @@ cylinder_notice = Table(
     Column("made_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("retry_at", BigInteger, nullable=False),
-    Column("state", String(8), nullable=False),  # waiting, sent, given_up
+    Column("state", String(16), nullable=False),  # waiting, sent, given_up
     Column("error", Text, nullable=False),
     Column("ended_at", BigInteger),
     Column("open", String(1)),  # 'y' while waiting
