@@ -1,5 +1,6 @@
 """The whole application with personal data everywhere in it, to see what the audit tells of."""
 
+import hashlib
 import io
 import zipfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -28,6 +29,7 @@ from cloud.cylinders.fold import Told, fold
 from cloud.cylinders.watch.cases import Raised, raise_cases
 from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
+from cloud.handheld.photos import name_photos
 from cloud.model import tables
 from cloud.model.audit import open_head
 from cloud.model.cylinder_notice import NoticeToBody
@@ -37,7 +39,7 @@ from cloud.model.granting import OPEN, grant
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
 from cloud.model.permissions import administrator
-from cloud.model.principal import Principal
+from cloud.model.principal import EVERYTHING, Granted, Principal
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
 from cloud.model.transition import Transition
 from cloud.remote.releases import Releases
@@ -47,6 +49,7 @@ from cloud.trust.signing import sign
 from cloud.web.pages import mount
 from protocols.clock import ManualClock
 from protocols.cylinders.watch import Entry
+from protocols.handheld import Photo
 from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
 from tests.support.cylinders import ZONE, file_of
@@ -63,6 +66,7 @@ from tests.support.firms import (
 )
 from tests.support.http_services import AUDIT_KEY, LIFT, TOKEN, World, open_world
 from tests.support.sign_on import desk_of, provider
+from tests.support.snapshot_station import Station
 from tests.support.wheels import make_release
 
 MARK = "13844440000"
@@ -78,7 +82,9 @@ PREFIX = "6901234"
 CYLINDER, SCRAPPED, TANK = "A1", "A2", "A3"
 """Codes of cylinders of filler gas-a; the last one is a vehicle's."""
 VEHICLE = "LFV2A21K"
+PHOTO = b"\xff\xd8\xff"
 PARAMETERS = {
+    "sha256": hashlib.sha256(PHOTO).hexdigest(),
     "code": SCRAPPED,
     "vehicle_id": VEHICLE,
     "import_id": "1",
@@ -189,9 +195,16 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
     """Build it, with one of each thing."""
     bureau = open_bureau(folder)
     sign_on, _ = desk_of(provider(folder, ISSUER), clock=bureau.clock)
+    station = Station(folder)
     world = await open_world(
-        folder, clock=bureau.clock, trust=bureau.desk, pages=False, sign_on=sign_on
+        folder,
+        clock=bureau.clock,
+        trust=bureau.desk,
+        snapshots=station.book,
+        pages=False,
+        sign_on=sign_on,
     )
+    await _keep_photo(world)
     feed = FeedStore(world.database, world.clock)
     desk = AlarmDesk(
         database=world.database,
@@ -228,6 +241,17 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
         yield stage
     world.database.close()
     bureau.database.close()
+
+
+async def _keep_photo(world: World) -> None:
+    """Keep the photo of an inspection that somebody of the platform made."""
+    photo = Photo(file="a.jpg", sha256=PARAMETERS["sha256"], size_bytes=len(PHOTO))
+    world.database.write_now(
+        lambda c: name_photos(c, [photo], organisation="platform", asset="cylinder:1", now_ms=1)
+    )
+    principal = administrator("account", "account:1", MARK)
+    granted = Granted(principal, "handheld.use", EVERYTHING)
+    assert await world.services.photos.take(granted, photo.sha256, PHOTO)
 
 
 def _client(app: FastAPI) -> httpx.AsyncClient:

@@ -324,6 +324,7 @@ async def open_world(
         sign_on=sign_on and sign_on(access, organisations, audit),
         trust=trust,
         snapshots=snapshots,
+        signing_keys=partial(signing.anchors, folder),
         clock=clock,
         rates=rates or Rates(),
         stopping=asyncio.Event(),

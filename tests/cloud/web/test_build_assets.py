@@ -46,9 +46,17 @@ def test_build_fetches_once_and_again_when_something_changed(
 def test_lock_names_exact_versions_with_checksums_and_no_place() -> None:
     lock = json.loads((ROOT / build_assets.LOCK).read_text())
     wanted = json.loads((ROOT / "package.json").read_text())["dependencies"]
-    packages = {name: one for name, one in lock["packages"].items() if name}
-    assert {name.removeprefix("node_modules/") for name in packages} == set(wanted)
-    for name, package in packages.items():
+    packages = {
+        name.removeprefix("node_modules/"): one for name, one in lock["packages"].items() if name
+    }
+    needed = {
+        name
+        for package in packages.values()
+        for kind in ("dependencies", "optionalDependencies")
+        for name in package.get(kind, {})
+    }
+    assert set(packages) == set(wanted) | needed
+    assert {name: packages[name]["version"] for name in wanted} == wanted
+    for package in packages.values():
         assert "resolved" not in package
         assert package["integrity"].startswith("sha512-")
-        assert package["version"] == wanted[name.removeprefix("node_modules/")]
