@@ -55,8 +55,7 @@ class TrustedPlatform:
     async def start_service(self, prefix: Sequence[str] = ()) -> tuple[Child, Child]:
         """Start broker and service, and wait until both work.
 
-        `prefix` comes before the service's command: another clock. The broker knows no time but
-        that of certificates.
+        `prefix` comes before each command: another clock.
 
         Raises:
             StopService: they do not in time, or have ended.
@@ -64,7 +63,7 @@ class TrustedPlatform:
         """
         http, _, service = self._ports
         told = ("--data", str(self.data))
-        broker = self._start("broker", ("cloud", "broker", *told))
+        broker = self._start("broker", ("cloud", "broker", *told), prefix=prefix)
         cloud = self._start(
             "cloud",
             (

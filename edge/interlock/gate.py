@@ -139,6 +139,7 @@ class Gate:
             self._link.close()
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=CLOSE_WITHIN_S)
+            await asyncio.shield(self._keeper.remember())
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Have a function called at each change; once, however often it is given."""

@@ -87,6 +87,12 @@ class Keeper:
         journal = self._journal
         if journal is not None:
             await self._try(lambda: journal.reserve(place, used))
+        await self.remember()
+
+    async def remember(self) -> None:
+        """Make the latest time durable."""
+        journal = self._journal
+        if journal is not None:
             await self._try(lambda: journal.remember(self.known_ms))
 
     async def stop(self) -> None:

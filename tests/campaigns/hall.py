@@ -9,9 +9,10 @@ Modbus, guns behind Modbus, `suyuan-edge run` with the snapshot that the service
 1. The hall works with the service; the gateway's power is cut (SIGKILL) at random instants, once
    surely between a verdict and the gas.
 2. Service and broker end. The hall works on; the gateway is started again with its clock a day and
-   then 49 hours later (libfaketime): **the two days themselves are not waited for**. By then the
-   snapshot is ageing, and only what was filled here before is filled. From the first restart on
-   only the UHF place works: under libfaketime `time.sleep` fails, which the NFC reader needs.
+   then 49 hours later: **the two days themselves are not waited for**. What is moved is what
+   `time.time` and `time.time_ns` of Python say in gateway and service, and the clock of mosquitto
+   (libfaketime); the clock since boot and the kernel keep the machine's. By then the snapshot is
+   ageing, and only what was filled here before is filled.
 3. It is truncated and forged on the disk; four days later it is expired; then the clock is set back
    to 49 hours, which nobody trusts: nothing is filled. `suyuan-edge clock-checked` clears the last.
 4. The service is back, with the gateway's clock; what was spooled arrives.
@@ -47,11 +48,23 @@ from simulators.hall_story import Expect, Visit, asset_of
 from simulators.processes import Child, module_command, module_environment
 from simulators.trusted_platform import TrustedPlatform
 from tests.campaigns.audit import edge_last_seqs, logged_batches
+from tests.support.mosquitto import MOSQUITTO
 
 CUT_AFTER_S = 3.0, 12.0
 DRAINED_S = 300.0
 DAY_H = 24
 AGEING_H, EXPIRED_H = 49, 100
+_SHIM = """\
+import time
+
+_time, _time_ns = time.time, time.time_ns
+time.time = lambda: _time() + {s}
+time.time_ns = lambda: _time_ns() + {s} * 10**9
+"""
+_BROKER = """\
+#!/bin/sh
+exec env DONT_FAKE_MONOTONIC=1 faketime -f +{s}s {real} "$@"
+"""
 CLOSING = frozenset({"weighed", "interrupted"})
 
 
@@ -103,7 +116,7 @@ class Campaign:
         await self._without_service()
         await self._bad_knowledge()
         self.restart(AGEING_H)
-        await platform.start_service(later(AGEING_H))
+        await platform.start_service(self._later(AGEING_H))
         await has_snapshot(self.hall, platform)
         self._take(await self.hall.work(story.visits[:2]))
         await self._drained()
@@ -172,7 +185,7 @@ class Campaign:
             self.stop()
             if harm is not None:
                 harm(kept)
-            self.start(later(hours))
+            self.start(self._later(hours))
             await self._refuses(good, reason)
             self.stop()
             shutil.rmtree(kept)
@@ -180,7 +193,7 @@ class Campaign:
         done = await asyncio.to_thread(
             subprocess.run,
             [
-                *later(AGEING_H),
+                *self._later(AGEING_H),
                 *module_command("edge", "clock-checked", "--state", str(self.platform.state)),
                 *("--name", "王伟", "--why", "days ahead by mistake"),
             ],
@@ -211,7 +224,10 @@ class Campaign:
     def restart(self, hours: int) -> None:
         """Let it go on with a clock that is later."""
         self.stop()
-        self.start(later(hours))
+        self.start(self._later(hours))
+
+    def _later(self, hours: int) -> tuple[str, ...]:
+        return later(self.platform.folder, hours)
 
     def _take(self, results: list[Result]) -> None:
         self.outcome.visits += len(results)
@@ -286,9 +302,17 @@ def faults_of(fills: list[Fill]) -> list[str]:
     return faults
 
 
-def later(hours: int) -> tuple[str, ...]:
-    """Return what comes before a command whose clock is to be so much later."""
-    return ("env", "DONT_FAKE_MONOTONIC=1", "faketime", "-f", f"+{hours}h")
+def later(folder: Path, hours: int) -> tuple[str, ...]:
+    """Return what comes before a command of ours whose clock is to be so much later."""
+    shim = folder / f"later-{hours}"
+    shim.mkdir(exist_ok=True)
+    (shim / "sitecustomize.py").write_text(_SHIM.format(s=hours * 3_600))
+    broker = shim / "mosquitto"
+    broker.write_text(_BROKER.format(s=hours * 3_600, real=MOSQUITTO))
+    broker.chmod(0o755)
+    modules = os.pathsep.join([str(shim), module_environment()["PYTHONPATH"]])
+    programs = os.pathsep.join([str(shim), os.environ["PATH"]])
+    return ("env", f"PYTHONPATH={modules}", f"PATH={programs}")
 
 
 def truncate(kept: Path) -> None:
