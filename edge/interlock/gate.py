@@ -27,6 +27,7 @@ from edge.interlock.base import (
     Weighed,
 )
 from edge.interlock.decide import clock_checked, interrupted, step
+from edge.interlock.ending import to_the_end
 from edge.interlock.journal import NUMBERS
 from edge.interlock.keeper import Keeper
 from edge.interlock.ledger import Ledger
@@ -135,11 +136,14 @@ class Gate:
                 group.create_task(self._tick())
         finally:
             self._stop()
-            await asyncio.shield(drive_closed(self._link, CLOSE_WITHIN_S))
-            self._link.close()
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=CLOSE_WITHIN_S)
-            await asyncio.shield(self._keeper.remember())
+            await to_the_end(self._end())
+
+    async def _end(self) -> None:
+        await drive_closed(self._link, CLOSE_WITHIN_S)
+        await self._keeper.remember()
+        self._link.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_WITHIN_S)
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Have a function called at each change; once, however often it is given."""
