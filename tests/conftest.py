@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,13 @@ from tests.support.mosquitto import MOSQUITTO, Mosquitto
 
 settings.register_profile("suyuan", deadline=None)  # the time of a busy machine tells nothing
 settings.load_profile("suyuan")
+
+
+def pytest_collection_finish() -> None:
+    """Look for cycles less often, and not in what stays: tests make whole applications."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ async def _visitor(browser: Browser, address: str, shots: Path, language: str) -
     return Visitor(await context.new_page(), address, shots, language)
 
 
-@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("language", ["zh", pytest.param("en", marks=pytest.mark.long)])
 async def test_firm_from_sign_up_to_its_first_thing_and_out_again(
     tmp_path: Path, language: str
 ) -> None:

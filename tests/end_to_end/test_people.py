@@ -85,7 +85,7 @@ def _with_alarms(world: World) -> FastAPI:
     return create_app(replace(world.services, alarms=desk))
 
 
-@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("language", ["zh", pytest.param("en", marks=pytest.mark.long)])
 async def test_officer_from_the_invitation_to_work_with_a_second_factor(
     tmp_path: Path, language: str
 ) -> None:

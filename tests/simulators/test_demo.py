@@ -78,7 +78,9 @@ def test_demo_once_goes_from_register_to_feed_and_back_to_normal() -> None:
 
 
 @pytest.mark.end_to_end
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 def test_demo_ends_with_all_its_processes_within_ten_seconds(number: signal.Signals) -> None:
     process = subprocess.Popen(DEMO, stdout=subprocess.PIPE, env=ENVIRONMENT, text=True)
     assert process.stdout is not None

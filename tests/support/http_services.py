@@ -66,7 +66,7 @@ from protocols.catalog.files import data_root
 from protocols.clock import Clock, ManualClock, SystemClock
 from protocols.cylinders.book import RuleBook
 from protocols.cylinders.load import load_rules
-from protocols.cylinders.watch import load_watch
+from protocols.cylinders.watch import Watch, load_watch
 from protocols.errors import RefuseInput
 from protocols.readings import Value
 from tests.support.retention import shipped_rules
@@ -344,7 +344,7 @@ def open_cylinders(
     """Open the registry of cylinders."""
     rules = _cylinder_rules()
     cylinders = Cylinders(database, clock, registry, organisations, zone=ZONE, rules=rules)
-    watch = load_watch()
+    watch = _watch()
     return CylinderDesks(
         cylinders,
         Inspections(cylinders),
@@ -362,8 +362,13 @@ def open_cylinders(
             on_commit=lambda: None,
         ),
         AddressBook(database, clock, check=check_address, seal=OpenSeal(), mail=True),
-        Sheets(cylinders, load_rules(data_root() / "cylinders")),
+        Sheets(cylinders, rules),
     )
+
+
+@cache
+def _watch() -> Watch:
+    return load_watch()
 
 
 def _ledgers(world: list[World]) -> Callable[[str], Awaitable[list[SpoolLedger]]]:

@@ -196,8 +196,8 @@ async def test_any_bytes_are_named_and_never_raise(data: bytes, numbered: bool) 
         start = asked.transaction.to_bytes(2, "big") + b"\0\0\0" if numbered else b""
         return [(0, start + data)]
 
-    async with linked(how, 0.01) as (_, line):
-        with suppress(ReadFailed):
+    with suppress(ReadFailed):  # also where a busy machine does not connect within 10 ms
+        async with linked(how, 0.01) as (_, line):
             assert len(await line.read(1, block())) == 3
 
 
