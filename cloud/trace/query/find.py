@@ -8,7 +8,6 @@ from sqlalchemy import (
     Float,
     Select,
     cast,
-    exists,
     func,
     literal,
     select,
@@ -74,7 +73,7 @@ def _beginning(
     here = [sight.c.organisation == ours[0]]
     if conditions:
         same = event.c.event_no == sight.c.event_no
-        here.append(exists(select(event.c.event_no).where(same, *conditions)))
+        here.append(compiler.each(select(event.c.event_no).where(same, *conditions)))
     return sight, here
 
 
