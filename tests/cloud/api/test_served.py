@@ -117,7 +117,7 @@ def test_packed_body_is_not_unpacked(service: ServiceProcess, encoding: str) -> 
     bomb = gzip.compress(b" " * 20_000_000)
     assert len(bomb) < 64 * 1024
     assert put(service, bomb, f"Content-Encoding: {encoding}") == 415
-    assert put(service, b"{}", "Content-Encoding: identity") == 200
+    assert put(service, b"{}", "Content-Encoding: identity") in (200, 201)
 
 
 @pytest.mark.parametrize(
