@@ -6,7 +6,7 @@ may report on.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -17,6 +17,7 @@ from cloud.cylinders.facts import DENIED, TAG_UID
 from cloud.cylinders.register import add_code, end_codes, own_code, taken_codes
 from cloud.cylinders.rights import known_cylinder
 from cloud.cylinders.rows import codes_of, state_of
+from cloud.handheld.base import Sender
 from cloud.model.cylinder import CODES_MAX, SCHEME, Cause, FurtherCode
 from cloud.model.cylinder_tables import cylinder, cylinder_block
 from cloud.model.principal import NOTHING, Principal, Scope
@@ -28,30 +29,6 @@ CALL = "cylinders.report"
 STOPPED: Cause = "stopped_on_spot"
 FOUND_MAX = 10
 """Cylinders that the word on a count names; the record has them all."""
-
-
-class Worker(Protocol):
-    """Who did the work that a record tells of, and on which device it was kept."""
-
-    @property
-    def id(self) -> str:
-        """Of the handheld."""
-        ...
-
-    @property
-    def account(self) -> int | None:
-        """Whose it is."""
-        ...
-
-    @property
-    def organisation(self) -> str:
-        """Of the account."""
-        ...
-
-    @property
-    def store(self) -> str:
-        """Of the device."""
-        ...
 
 
 class OnTheSpot:
@@ -70,7 +47,7 @@ class OnTheSpot:
         """
         self._registry, self._principal, self._clock = registry, principal, clock
 
-    def inspect(self, connection: Connection, record: Record, worker: Worker) -> Settled | None:
+    def inspect(self, connection: Connection, record: Record, worker: Sender) -> Settled | None:
         """Enter an inspection; block what it stops, lift what its re-check found good.
 
         Raises:
@@ -84,7 +61,7 @@ class OnTheSpot:
                 _enter(taken, what, f"{worker.store}:{record.number}")
         return None
 
-    def put_on(self, connection: Connection, record: Record, worker: Worker) -> Settled | None:
+    def put_on(self, connection: Connection, record: Record, worker: Sender) -> Settled | None:
         """Put a tag on a cylinder; one that is on it already stays.
 
         Raises:
@@ -98,7 +75,7 @@ class OnTheSpot:
                 _put_on(taken, what)
         return None
 
-    def count(self, connection: Connection, record: Record, worker: Worker) -> Settled | None:
+    def count(self, connection: Connection, record: Record, worker: Sender) -> Settled | None:
         """Hold a count against the registry; what it contradicts is told."""
         what = record.what
         if not isinstance(what, Count):
@@ -131,19 +108,19 @@ class OnTheSpot:
                 found.append(f"{one} {state}")
         return found
 
-    def _scope(self, worker: Worker) -> Scope:
+    def _scope(self, worker: Sender) -> Scope:
         """Return what somebody reaches now; nothing when the account is disabled by now."""
         principal = None if worker.account is None else self._principal(worker.account)
         return NOTHING if principal is None else principal.scope(CALL)
 
-    def _turn(self, connection: Connection, worker: Worker) -> Any:
+    def _turn(self, connection: Connection, worker: Sender) -> Any:
         actor = Actor(f"device:{worker.id}", worker.organisation)
         return turn(connection, actor, self._clock.wall_ms())
 
 
 def judges(
     spot: OnTheSpot,
-) -> Mapping[str, Callable[[Connection, Record, Worker], Settled | None]]:
+) -> Mapping[str, Callable[[Connection, Record, Sender], Settled | None]]:
     """Return what carries records out, by their kind."""
     return {"inspection": spot.inspect, "tag": spot.put_on, "count": spot.count}
 

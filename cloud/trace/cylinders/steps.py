@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from cloud.trace.field.steps import word_faults
 from protocols.border import load_toml
 from protocols.catalog.files import data_files
 from protocols.epcis.event import Action
@@ -97,14 +98,7 @@ def _faults(
 ) -> Iterator[tuple[str, str, str]]:
     if step.id != stem:
         yield "id", f"{stem!r}, as the file is named", repr(step.id)
-    for key, list_, value in (
-        ("biz_step", "bizStep", step.biz_step),
-        ("disposition", "disposition", step.disposition),
-    ):
-        if value and value not in standard.lists[list_].by_word:
-            judged = standard.lists[list_].judge(value, standard.prefixes)
-            if judged.rule is not None:
-                yield key, judged.expected, repr(value)
+    yield from word_faults(step.biz_step, step.disposition, standard)
     for other in others:
         if other.what == step.what and not _differ(step.where, other.where):
             yield "where", f"what tells it from {other.id}", str(dict(step.where))

@@ -107,19 +107,26 @@ def load_steps(
     return steps
 
 
-def _faults(
-    step: Step, stem: str, standard: Standard, schemes: Mapping[str, object]
+def word_faults(
+    biz_step: str | None, disposition: str | None, standard: Standard
 ) -> Iterator[tuple[str, str, str]]:
-    if step.id != stem:
-        yield "id", f"{stem!r}, as the file is named", repr(step.id)
+    """Return key, what was expected and found, of words that CBV does not know."""
     for key, list_, value in (
-        ("biz_step", "bizStep", step.biz_step),
-        ("disposition", "disposition", step.disposition),
+        ("biz_step", "bizStep", biz_step),
+        ("disposition", "disposition", disposition),
     ):
         if value and value not in standard.lists[list_].by_word:
             judged = standard.lists[list_].judge(value, standard.prefixes)
             if judged.rule is not None:
                 yield key, judged.expected, repr(value)
+
+
+def _faults(
+    step: Step, stem: str, standard: Standard, schemes: Mapping[str, object]
+) -> Iterator[tuple[str, str, str]]:
+    if step.id != stem:
+        yield "id", f"{stem!r}, as the file is named", repr(step.id)
+    yield from word_faults(step.biz_step, step.disposition, standard)
     for scheme in step.by_scheme:
         if scheme not in schemes:
             yield "by_scheme", "known schemes", scheme
