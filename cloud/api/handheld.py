@@ -78,7 +78,7 @@ def _add_what_it_knows(routes: APIRouter, services: Services, guard: Guard) -> N
     @routes.get("/forms")
     async def forms(request: Request, _granted: Annotated[Granted, user]) -> Response:
         check_names(request.query_params, ())
-        return answer(services.handhelds.forms())
+        return answer({**services.handhelds.forms(), "zone": services.time_zone})
 
     @routes.get("/keys")
     async def keys(request: Request, _granted: Annotated[Granted, user]) -> Response:

@@ -17,6 +17,8 @@ from tests.support.service_process import service_process
 
 pytestmark = pytest.mark.end_to_end
 SMALL = ViewportSize(width=360, height=740)
+FAR_ZONE = "America/Los_Angeles"
+"""What the phone is set to: days are the city's, mostly not the phone's."""
 CODE, OTHER = "23102299920240017", "23102299920240018"
 BOTTLE, SECOND = f"cylinder:{CODE}", f"cylinder:{OTHER}"
 UID, TAKEN, LATE = "04A1B2C3D4E5F6", "04FFFFFFFFFFFF", "04BBBBBBBBBBBB"
@@ -97,7 +99,7 @@ async def phone(office: Office, tmp_path: Path) -> AsyncIterator[Phone]:
     shots.mkdir()
     show(film, CODE)
     async with chromium(*arguments(film)) as browser:
-        context = await browser.new_context(viewport=SMALL, locale="zh-CN")
+        context = await browser.new_context(viewport=SMALL, locale="zh-CN", timezone_id=FAR_ZONE)
         phone = Phone(context, await context.new_page(), office, shots)
         phone.page.on("pageerror", lambda error: phone.complaints.append(str(error)))
         phone.page.on(

@@ -144,8 +144,8 @@ async function identify(text) {
 }
 
 async function judged(sheet) {
-  const rules = await db.get("rules");
-  return { rules, verdict: rules ? work.verdict(sheet, people.now(), rules) : null };
+  const [rules, forms] = [await db.get("rules"), await db.get("forms")];
+  return { rules, verdict: rules && forms ? work.verdict(sheet, people.now(), rules, forms.zone) : null };
 }
 
 async function lookAt(app, text) {
@@ -266,9 +266,9 @@ function inspect(app, draft) {
 function instruction(app, draft, again) {
   const area = el("textarea", { id: "instruction", rows: 3, maxLength: 500, value: draft.instruction?.text ?? "",
     on: { change: act(app, async () => {
-      const { calendar } = await db.get("forms");
+      const { calendar, zone } = await db.get("forms");
       const text = area.value.trim();
-      const due_on = work.dueOn(draft.form, calendar, people.now().at);
+      const due_on = work.dueOn(draft.form, calendar, people.now().at, zone);
       await again({ instruction: text ? { text, due_on } : null });
     }) } });
   const due = draft.instruction ? el("p", {}, t("due_on", { day: draft.instruction.due_on })) : "";

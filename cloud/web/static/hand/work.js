@@ -20,16 +20,18 @@ export function asCylinder(text) {
   return ASSET.test(asset) ? asset : null;
 }
 
-export function day(ms) {
-  const date = new Date(ms);
-  const two = (number) => String(number).padStart(2, "0");
-  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+// The day of a time where the service counts days, whatever zone the phone is set to.
+export function day(ms, zone) {
+  const format = { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" };
+  const parts = new Intl.DateTimeFormat("en", format).formatToParts(ms);
+  const part = (type) => parts.find((one) => one.type === type).value;
+  return `${part("year")}-${part("month")}-${part("day")}`;
 }
 
 // The verdict of a sheet for a time: that of its day, and what the age of the sheet adds.
-export function verdict(sheet, time, rules) {
+export function verdict(sheet, time, rules, zone) {
   if (!sheet) return { decision: "cannot_decide", reasons: [{ reason: "code_unknown", found: "" }] };
-  const today = day(time.at);
+  const today = day(time.at, zone);
   const stretch = sheet.verdicts.filter((one) => one.since <= today).at(-1);
   const reasons = [...(stretch?.reasons ?? [])];
   const age = time.at - sheet.fetched_at;
@@ -48,15 +50,15 @@ export function outcome(form, findings) {
   return found.includes("instruct") ? "instructed" : "passed";
 }
 
-export function dueOn(form, calendar, ms) {
-  const date = new Date(ms);
+export function dueOn(form, calendar, ms, zone) {
+  const date = new Date(day(ms, zone));
+  const name = () => date.toISOString().slice(0, 10);
   for (let left = form.recheck_working_days; left > 0;) {
-    date.setDate(date.getDate() + 1);
-    const name = day(date.getTime());
-    const weekday = date.getDay() % 6 !== 0;
-    if (calendar.working_weekends.includes(name) || (weekday && !calendar.holidays.includes(name))) left -= 1;
+    date.setUTCDate(date.getUTCDate() + 1);
+    const weekday = date.getUTCDay() % 6 !== 0;
+    if (calendar.working_weekends.includes(name()) || (weekday && !calendar.holidays.includes(name()))) left -= 1;
   }
-  return day(date.getTime());
+  return name();
 }
 
 // What the inspectors sign: all of an inspection but the signatures, its keys in this order.
