@@ -5,6 +5,8 @@ structs are converted field by field and only the leaves are left to msgspec.
 """
 
 import tomllib
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
@@ -98,7 +100,7 @@ def _convert_struct(data: object, type_: Any, *, file: str, faults: list[Fault],
         faults.append(Fault(file, key or "file", "a table", _show(data)))
         return None
     before, values = len(faults), {}
-    fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
+    fields = _fields(type_)
     for name in sorted(set(data) - set(fields)):
         known = ", ".join(sorted(fields))
         faults.append(Fault(file, _join(key, name), f"one of the keys {known}", "an unknown key"))
@@ -117,6 +119,11 @@ def _convert_struct(data: object, type_: Any, *, file: str, faults: list[Fault],
         expected, _, found = str(error).partition("; found ")
         faults.append(Fault(file, key or "file", expected, found or _show(data)))
         return None
+
+
+@lru_cache(maxsize=1_000)
+def _fields(type_: Any) -> Mapping[str, msgspec.structs.FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(type_)}
 
 
 def _join(key: str, name: str) -> str:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from cloud.access.book import AccessBook
@@ -36,6 +36,8 @@ from protocols.catalog.files import data_root
 from protocols.catalog.schemes import load_schemes
 from protocols.clock import Clock
 from protocols.codes.registry import SchemeRegistry
+from protocols.cylinders.book import RuleBook
+from protocols.cylinders.load import load_rules as load_cylinder_rules
 from protocols.epcis.standard import load_all_tolerances, load_standard
 from protocols.epcis.tolerances import Tolerances
 from protocols.errors import FixConfiguration, RetryLater
@@ -102,6 +104,7 @@ class Common:
         """Read the rules that are shipped, and the site's own."""
         return load_rules(self.overlay())
 
+    @cached_property
     def schemes(self) -> SchemeRegistry:
         """Read the schemes of codes that are shipped, and the site's own.
 
@@ -113,6 +116,16 @@ class Common:
         if faults:
             raise FixConfiguration(faults)
         return SchemeRegistry(schemes, load_divisions(), base_url=self.settings.base_url)
+
+    @cached_property
+    def cylinder_rules(self) -> RuleBook:
+        """Read the rules of cylinders that are shipped, and the site's own.
+
+        Raises:
+            FixConfiguration: with all faults of all files.
+
+        """
+        return load_cylinder_rules(data_root() / "cylinders", self.overlay())
 
     def _load_tolerances(self) -> dict[str, Tolerances]:
         overlay, folder = self.overlay(), Path("epcis", "tolerances")

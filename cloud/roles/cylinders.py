@@ -36,8 +36,6 @@ from cloud.roles.common import Common
 from cloud.roles.sign_on import open_caller
 from cloud.roles.watch import open_addresses, open_cases
 from cloud.trust import signing
-from protocols.catalog.files import data_root
-from protocols.cylinders.load import load_rules
 from protocols.errors import RetryLater
 
 OFFICE_ROLES = frozenset({"regulator", "inspector"})
@@ -50,7 +48,7 @@ class CylindersPart:
     """The desks, and the imports that wait."""
 
     def __init__(self, common: Common, desk: AlarmDesk) -> None:
-        rules = load_rules(data_root() / "cylinders", common.overlay())
+        rules = common.cylinder_rules
         self.cylinders = cylinders = Cylinders(
             common.state_db,
             common.clock,

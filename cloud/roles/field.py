@@ -23,7 +23,7 @@ def cylinder_events(common: Common) -> CylinderEvents:
     mapper = CylinderMapper(
         load_cylinder_steps(standard, common.overlay()),
         standard=standard,
-        registry=common.schemes(),
+        registry=common.schemes,
         zone=ZoneInfo(common.settings.time_zone),
     )
     return CylinderEvents(
@@ -45,7 +45,7 @@ def field_follower(common: Common) -> LogFollower | None:
     settings = common.settings
     if not settings.trace.events_from_scans:
         return None
-    standard, registry = common.standard, common.schemes()
+    standard, registry = common.standard, common.schemes
     steps = load_steps(standard, registry.schemes, common.overlay())
     zone = ZoneInfo(settings.time_zone)
     capture = keep.FieldCapture(

@@ -24,7 +24,7 @@ class LineagePart:
     def __init__(self, common: Common) -> None:
         self._stopping = common.stopping
         self._keeper = Keeper(common.state_db, common.data / FOLDER)
-        self.desk = LineageDesk(common.state_db, self._keeper, common.schemes())
+        self.desk = LineageDesk(common.state_db, self._keeper, common.schemes)
 
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""

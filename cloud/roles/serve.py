@@ -38,9 +38,7 @@ from cloud.trace.resolver.base import Codes
 from cloud.trace.resolver.book import LinkBook
 from cloud.trust import signing
 from cloud.web import pages
-from protocols.catalog.files import data_root
 from protocols.catalog.inspections import load_forms
-from protocols.cylinders.load import load_rules
 
 Latest = Callable[[str], Mapping[str, LatestValue]]
 AssetsOf = Callable[[str], Sequence[str]]
@@ -109,7 +107,7 @@ class ServeRole:
             sign_ups=_sign_ups(common),
             exports=Export(common.state_db, common.clock),
             trace=self._trace.trace,
-            codes=Codes(common.schemes(), LinkBook(common.state_db, common.clock)),
+            codes=Codes(common.schemes, LinkBook(common.state_db, common.clock)),
             cylinders=self._cylinders.desks,
             snapshots=self._cylinders.snapshots,
             signing_keys=partial(signing.anchors, common.data),
@@ -191,13 +189,12 @@ def _sign_ups(common: Common) -> SignUpDesk:
 
 def _handhelds(common: Common, cylinders: CylindersPart) -> HandheldBook:
     grace_s = common.settings.accounts.offline_grace_s
-    rules = load_rules(data_root() / "cylinders", common.overlay())
     return HandheldBook(
         common.state_db,
         common.clock,
         offline_grace_s=grace_s,
         judges=cylinders.judges,
-        rules=rules,
+        rules=common.cylinder_rules,
         fills=cylinders.fills,
         forms=load_forms(common.overlay()),
     )

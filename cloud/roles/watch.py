@@ -13,8 +13,6 @@ from cloud.outbound.mail import Mailer, MailSettings
 from cloud.roles.common import Common
 from cloud.roles.sign_on import open_caller
 from cloud.roles.trace_delivery import WebhookSeal, key_file, rights_of
-from protocols.catalog.files import data_root
-from protocols.cylinders.load import load_rules
 from protocols.cylinders.watch import load_watch
 
 READS = "cylinders.read"
@@ -28,7 +26,7 @@ def open_watch(common: Common, desk: AlarmDesk) -> CylinderWatch:
         common.clock,
         zone=ZoneInfo(common.settings.time_zone),
         watch=watch,
-        book=load_rules(data_root() / "cylinders", common.overlay()),
+        book=common.cylinder_rules,
         alarms=CaseAlarms(watch, desk.apply),
         on_commit=common.feed.committed,
     )
