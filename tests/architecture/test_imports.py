@@ -35,6 +35,8 @@ COMPOSITION_ROOTS = {
         "commands_account",
         "commands_audit",
         "commands_retention",
+        "commands_serve",
+        "commands_stores",
     },
 }
 SHARED = {
