@@ -498,7 +498,7 @@ async def test_every_call_that_changes_something_has_an_example_here(stage: Stag
 
 
 class Stages:
-    """One stage for many examples: a fresh one only where what was done before stands in the way."""
+    """One stage for many examples; a fresh one only where earlier ones stand in the way."""
 
     def __init__(self, folders: pytest.TempPathFactory) -> None:
         self._folders, self._open = folders, AsyncExitStack()
