@@ -76,6 +76,7 @@ def wait_for(one: ServiceProcess, wanted: set[int]) -> None:
     assert len(serials(one)) == len(wanted), "an event is there twice"
 
 
+@pytest.mark.long
 def test_events_go_to_and_fro_through_kills(two: list[ServiceProcess]) -> None:
     ours, theirs = two
     capture(theirs, *range(EVENTS))

@@ -69,6 +69,7 @@ def _entrapment_comes(cluster: Cluster, lift: int, *, within_s: float) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_parts_apart_each_killed_in_turn(cluster: Cluster) -> None:
     stack = cluster.stack
