@@ -26,6 +26,7 @@ from protocols.clock import ManualClock, iso
 from tests.support.postgres import Postgres
 from tests.support.random_rows import Content, expected, fill, read_all
 from tests.support.retention import DAY_MS, make_job, shipped_rules
+from tests.support.state_database import open_state
 
 T = TypeVar("T")
 RULES = shipped_rules()
@@ -43,6 +44,7 @@ NOW_MS = ManualClock().wall_ms()
 
 
 def opened(urls: dict[str, str], kind: type[Database] = Database) -> dict[str, Database]:
+    open_state(urls["state"]).close()
     found = {name: kind(url, name=name) for name, url in urls.items()}
     for name, database in found.items():
         METADATA[name].create_all(database.engine)

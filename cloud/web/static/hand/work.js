@@ -24,8 +24,8 @@ export function asCylinder(text) {
 export function day(ms, zone) {
   const format = { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" };
   const parts = new Intl.DateTimeFormat("en", format).formatToParts(ms);
-  const part = (type) => parts.find((one) => one.type === type).value;
-  return `${part("year")}-${part("month")}-${part("day")}`;
+  const piece = (type) => parts.find((one) => one.type === type).value;
+  return `${piece("year")}-${piece("month")}-${piece("day")}`;
 }
 
 // The verdict of a sheet for a time: that of its day, and what the age of the sheet adds.
