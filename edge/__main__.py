@@ -188,10 +188,12 @@ def clock_checked(
     """Let gates fill again whose clock showed a later time once; the gateway must be stopped."""
     from edge.interlock.clock_check import check_clock  # noqa: PLC0415  # as above
     from edge.lock import only_one  # noqa: PLC0415
+    from edge.spool.sqlite import known_time_ms  # noqa: PLC0415
 
     try:
         with only_one(state):
-            typer.echo(check_clock(state, name, why, int(time.time() * 1000)))
+            now_ms, spool_ms = int(time.time() * 1000), known_time_ms(state)
+            typer.echo(check_clock(state, name, why, now_ms, spool_ms))
     except RefuseInput as error:
         typer.echo(f"refused: {error}", err=True)
         raise typer.Exit(2) from None
@@ -266,6 +268,7 @@ async def _run(store: "ConfigStore", state: Path, environments: Path | None) -> 
         password=os.environ.get("SUYUAN_MQTT_PASSWORD"),
         judge=hall.judge,
         watch=hall.watch,
+        time_known=hall.time_known,
     )
     hall.use(agent)
     agent.attach(station)

@@ -75,6 +75,7 @@ class Agent:
         password: str | None = None,
         judge: Judge | None = None,
         watch: Watch = lambda _: None,
+        time_known: Callable[[int], int] = int,
     ) -> None:
         """Make a daemon; `run` starts it.
 
@@ -88,6 +89,8 @@ class Agent:
             password: of the broker.
             judge: called at once with each scan; its verdict goes into the record.
             watch: called at once with all else that sources tell.
+            time_known: corrects the last time that the spool knows, ms since 1970, where a person
+                found it wrong.
 
         """
         self.setup, self._build, self._folder = setup, build, state_dir
@@ -105,7 +108,7 @@ class Agent:
             clock=clock,
             bytes_max=setup.site.spool.bytes_max,
         )
-        self._timekeeper = Timekeeper(clock, known_ms=self._spool.known_time_ms())
+        self._timekeeper = Timekeeper(clock, known_ms=time_known(self._spool.known_time_ms()))
         self._schedule = _schedule_of(self._spool)
         self._collector = Collector(
             clock, self._timekeeper, boot_id=self._boot_id, changed=self._changed

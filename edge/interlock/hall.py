@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from edge.interlock.clock_check import time_known
 from edge.interlock.day import Moment, moment
 from edge.interlock.judge import Facts, Known, Names
 from edge.interlock.keeper import Keeper
@@ -63,6 +64,7 @@ class Hall:
         """
         self.names, self._rules, self._snapshot = names, rules, snapshot
         self.keeper = Keeper(folder)
+        self._folder = folder
         self._ledger: Ledger | None = None
         self._facts: Facts | None = None
         self._own: RuleBook | None = None
@@ -83,6 +85,10 @@ class Hall:
         if self._ledger is None:
             raise RuntimeError("Hall.use was not called")
         return self._ledger
+
+    def time_known(self, spool_ms: int) -> int:
+        """Return the least that the time can be, from what the spool knows; ms since 1970."""
+        return time_known(self._folder, spool_ms)
 
     async def prepare(self) -> None:
         """Read the gateway's own rules, which takes a while, before a gate begins.

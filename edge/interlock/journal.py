@@ -6,7 +6,7 @@ when the call returns. Calls block; one thread at a time.
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from edge.interlock.base import Entry
-from protocols.errors import RetryLater
+from protocols.errors import RetryLater, StopService
 
 FILE = "interlock.sqlite"
 NUMBERS = 1_000
@@ -29,8 +29,10 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS latest (id INTEGER PRIMARY KEY CHECK (id = 1), at_ms INTEGER)",
     """CREATE TABLE IF NOT EXISTS clock_check
        (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, latest_ms INTEGER NOT NULL,
-        name TEXT NOT NULL, why TEXT NOT NULL, told INTEGER NOT NULL DEFAULT 0)""",
+        spool_ms INTEGER NOT NULL, name TEXT NOT NULL, why TEXT NOT NULL,
+        told INTEGER NOT NULL DEFAULT 0)""",
 )
+_CHECKS = "SELECT id, at_ms, latest_ms, spool_ms, name, why FROM clock_check "
 
 
 class ClockCheck(Struct, frozen=True, kw_only=True):
@@ -41,6 +43,8 @@ class ClockCheck(Struct, frozen=True, kw_only=True):
     """By the clock that is right."""
     latest_ms: int
     """What it had shown."""
+    spool_ms: int
+    """What the spool had as the last known time."""
     name: str
     why: str
 
@@ -48,11 +52,12 @@ class ClockCheck(Struct, frozen=True, kw_only=True):
 class Journal:
     """The file, open."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, repair: bool = True) -> None:
         """Open it; a damaged one is set aside, and then nothing is known of before.
 
         Raises:
             RetryLater: the disk does not let it be opened.
+            StopService: it is damaged, and `repair` is false.
 
         """
         file = folder / FILE
@@ -62,6 +67,8 @@ class Journal:
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
+                if not repair:
+                    raise StopService(f"{file} is damaged: {error}") from error
                 _set_aside(file)
                 self._db = _open(file)
                 self.damaged = True
@@ -135,18 +142,19 @@ class Journal:
                 for code, day in self._db.execute("SELECT code, day FROM filled")
             }
 
-    def check_clock(self, now_ms: int, name: str, why: str) -> None:
+    def check_clock(self, now_ms: int, name: str, why: str, *, spool_ms: int) -> None:
         """Let time go on from `now_ms`, however much later it was; all else stays.
 
-        Who was filled by the wrong clock on a day that is still to come was filled today. Raises
-        RetryLater.
+        Who was filled by the wrong clock on a day that is still to come was filled today.
+        `spool_ms` is the last time that the spool knows. Raises RetryLater.
         """
         at = datetime.fromtimestamp(now_ms / 1000, UTC)
         today = (at - timedelta(hours=12)).date().isoformat()  # wherever it is: begun by now
         with self._transaction():
             self._db.execute(
-                "INSERT INTO clock_check (at_ms, latest_ms, name, why) VALUES (?, ?, ?, ?)",
-                (now_ms, self.known_ms, name, why),
+                "INSERT INTO clock_check (at_ms, latest_ms, spool_ms, name, why)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (now_ms, max(self.known_ms, spool_ms), spool_ms, name, why),
             )
             self._db.execute("UPDATE filled SET day = ? WHERE day > ?", (today, today))
             self._db.execute("INSERT OR REPLACE INTO latest VALUES (1, ?)", (now_ms,))
@@ -155,13 +163,7 @@ class Journal:
     def clock_checks(self) -> list[ClockCheck]:
         """Return those that no record tells of yet. Raises RetryLater."""
         with _translated():
-            rows = self._db.execute(
-                "SELECT id, at_ms, latest_ms, name, why FROM clock_check WHERE NOT told ORDER BY id"
-            )
-            return [
-                ClockCheck(id=number, at_ms=at_ms, latest_ms=latest_ms, name=name, why=why)
-                for number, at_ms, latest_ms, name, why in rows
-            ]
+            return _checks(self._db, "WHERE NOT told ORDER BY id")
 
     def clock_check_told(self, number: int) -> None:
         """Remember that a record tells of it. Raises RetryLater."""
@@ -188,6 +190,24 @@ class Journal:
                 with suppress(sqlite3.Error):  # after some errors SQLite has done it itself
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def last_clock_check(folder: Path) -> ClockCheck | None:
+    """Read the newest one of a journal that is not open; None: there is none, or none readable."""
+    file = folder / FILE
+    if not file.exists():
+        return None
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as db,
+    ):
+        return next(iter(_checks(db, "ORDER BY id DESC LIMIT 1")), None)
+    return None
+
+
+def _checks(db: sqlite3.Connection, which: str) -> list[ClockCheck]:
+    rows = db.execute(_CHECKS + which)
+    return [ClockCheck(**dict(zip(ClockCheck.__struct_fields__, row, strict=True))) for row in rows]
 
 
 def _open(file: Path) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ on the oldest `data` give way to what is new, declared lost, as at the byte boun
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -295,6 +295,25 @@ class SqliteRows:
             self._connection.execute("PRAGMA user_version=0")
         with suppress(sqlite3.Error):
             self._connection.close()
+
+
+def known_time_ms(folder: Path) -> int:
+    """Read what `Spool.known_time_ms` would tell, of a state folder that no daemon uses.
+
+    Raises:
+        RetryLater: not now.
+        StopService: the file is damaged; a start of the daemon salvages it.
+
+    """
+    file = folder / FILE
+    if not file.exists():
+        return 0
+    with translated(), closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as card:
+        found = card.execute(
+            "SELECT last_at FROM spool_history WHERE last_at > 0"
+            " ORDER BY id >> 1 DESC, last_at DESC LIMIT 1"
+        ).fetchone()
+    return 0 if found is None else _whole(found)[0]
 
 
 def _whole(row: tuple[Any, ...]) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """What every spool must do, in memory and on a real disk."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from edge.batches import Committed, Declared, Draft, Key, Lost, Span
 from edge.spool.base import Spool
 from edge.spool.memory import MemoryRows, MemorySpool
 from edge.spool.salvage import open_spool
+from edge.spool.sqlite import FILE, known_time_ms
 from protocols.clock import ManualClock
+from protocols.errors import StopService
 from protocols.records import Gap, decode_record
 from protocols.topics import Stream
 
@@ -130,6 +133,40 @@ def test_known_time_survives_and_may_be_corrected(start: Open) -> None:
     later.append([draft(at=1_764_000_000_000)])
     assert later.known_time_ms() == 1_764_000_000_009
     later.close()
+
+
+def test_known_time_is_read_of_a_card_that_lost_power_and_nothing_is_changed(
+    tmp_path: Path,
+) -> None:
+    card = tmp_path / "card"
+    card.mkdir()
+    assert known_time_ms(card) == 0
+    folder = tmp_path / "first"
+    folder.mkdir()
+
+    def start(folder: Path) -> Spool:
+        new_id = os.urandom(16).hex()
+        return open_spool(
+            folder, spool_id=new_id, boot_id="boot-1", clock=ManualClock(), bytes_max=MIB
+        )
+
+    first = start(folder)
+    first.append([draft(at=1_900_000_000_000)])
+    first.close()
+    second = start(folder)
+    second.append([draft(at=1_764_000_000_000)])
+    second.append([msgspec.structs.replace(draft(at=77), clock="free")])
+    for name in (FILE, f"{FILE}-wal"):  # as a power cut leaves them
+        shutil.copy(folder / name, card / name)
+    second.close()
+    assert known_time_ms(folder) == known_time_ms(card) == 1_764_000_000_009
+    again = start(card)
+    assert again.known_time_ms() == 1_764_000_000_009
+    assert gaps(again.append([draft()]), again) == [], "no tail is doubted"
+    again.close()
+    (card / FILE).write_bytes(b"no database" * 1_000)
+    with pytest.raises(StopService):
+        known_time_ms(card)
 
 
 def test_at_the_bound_oldest_data_go_and_are_declared(start: Open) -> None:

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from edge.agent import Agent
+from edge.batches import Draft
 from edge.lock import only_one
 from edge.settings import Site, SpoolSettings, Uplink
 from edge.sources.base import Emit, Sample
@@ -75,7 +76,13 @@ class WrongClock(SystemClock):
 class Gateway:
     """A running daemon and its source."""
 
-    def __init__(self, folder: Path, port: int, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        clock: Clock | None = None,
+        time_known: Callable[[int], int] = int,
+    ) -> None:
         self.clock = clock or SystemClock()
         self.source = Script(self.clock)
         self.stop = asyncio.Event()
@@ -92,6 +99,7 @@ class Gateway:
             clock=self.clock,
             rng=random.Random(1),
             version="1.2",
+            time_known=time_known,
         )
 
 
@@ -282,6 +290,37 @@ async def test_gateway_without_a_clock_is_placed_by_the_first_ack(
         assert abs(second.sent_at - SystemClock().wall_ms()) < 2_000
     async with running(tmp_path / "edge", mosquitto.port, WrongClock()) as gateway:
         assert gateway.agent._spool.known_time_ms() > 1_700_000_000_000
+
+
+def test_what_a_person_found_wrong_does_not_keep_a_clock_from_being_trusted(
+    tmp_path: Path,
+) -> None:
+    now_ms = SystemClock().wall_ms()
+    written: list[int] = []
+
+    def known(spool_ms: int) -> int:
+        written.append(spool_ms)
+        return now_ms
+
+    first = Gateway(tmp_path, port=1)
+    ahead = Draft(
+        stream="data",
+        clock="synced",
+        boot_id="boot-1",
+        created_ms=5,
+        from_at=now_ms + 86_400_000,
+        to_at=now_ms + 86_400_000,
+        records=1,
+        records_raw=b"[]",
+    )
+    first.agent._spool.append([ahead])
+    assert first.agent.time()[0] == "synced", "of this start"
+    first.agent._spool.close()
+    for time_known, clock in ((int, "free"), (known, "synced")):
+        again = Gateway(tmp_path, port=1, time_known=time_known)
+        assert again.agent.time()[0] == clock
+        again.agent._spool.close()
+    assert written == [ahead.to_at]
 
 
 async def test_commands_are_answered_once(
