@@ -18,7 +18,7 @@ PEERS ?= lines,points,batch,single
 LENGTH = $(if $(filter command,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
 .PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards \
-    campaign-audit campaign-field soak bench-field bench-edge bench-cloud bench-catchup bench-growth bench-engines bench-trace bench-cylinders wheelhouse lock format clean
+    campaign-audit campaign-field campaign-hall soak bench-field bench-edge bench-cloud bench-catchup bench-growth bench-engines bench-trace bench-cylinders wheelhouse lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -34,7 +34,8 @@ test: $(VENV)/.dev
 test-long: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/pytest -m long
-	$(MAKE) campaign-kill campaign-states campaign-outage campaign-shards campaign-audit campaign-field
+	$(MAKE) campaign-kill campaign-states campaign-outage campaign-shards campaign-audit campaign-field \
+	    campaign-hall
 
 ## check: format, lint, types, architecture, known vulnerabilities of what is locked
 check: $(VENV)/.dev
@@ -74,6 +75,12 @@ campaign-field: $(VENV)/.dev
 	@tests/system_packages.sh
 	@tests/reader_packages.sh $(BIN)
 	$(BIN)/python -m tests.campaigns.field --share $(SHARE) --seed $(SEED)
+
+## campaign-hall: a filling hall: power cuts, two days offline, bad snapshots and clocks; 10 minutes
+campaign-hall: $(VENV)/.dev
+	@tests/system_packages.sh
+	@tests/reader_packages.sh $(BIN)
+	$(BIN)/python -m tests.campaigns.hall --seed $(SEED)
 
 ## soak: a gateway at five times its load for MINUTES: memory, descriptors and threads stay flat
 soak: $(VENV)/.dev

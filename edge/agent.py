@@ -89,14 +89,12 @@ class Agent:
             password: of the broker.
             judge: called at once with each scan; its verdict goes into the record.
             watch: called at once with all else that sources tell.
-            time_known: corrects the last time that the spool knows, ms since 1970, where a person
-                found it wrong.
+            time_known: corrects the last time that the spool knows, ms since 1970.
 
         """
         self.setup, self._build, self._folder = setup, build, state_dir
         self._clock, self._version, self._judge, self._watch = clock, version, judge, watch
-        self._boot_id = boot_id()
-        self._started_ms = clock.boot_ms()
+        self._boot_id, self._started_ms = boot_id(), clock.boot_ms()
         self._faults, self._rates, self._acks = list(setup.faults), dict[str, float](), 0
         self._log_tail = LogTail()
         self._changing = asyncio.Lock()

@@ -24,6 +24,10 @@ FREE_S = 300.0
 HOLDS_S = 5.0
 """A tag that was read in part is held still for so long, as the page says."""
 OPERATOR, BOSS = "op-7", "m-1"
+SCAN_S = 1.0
+"""Whoever has scanned a label looks at the page after so long."""
+STAMP = "as_registered"
+"""The question whether it is as its record says."""
 EARLY_KG = 1.0
 """So much has come when somebody takes a bottle off too early."""
 BY_HAND_KG_S, BY_HAND_S = 4.0, 1.0
@@ -39,12 +43,16 @@ class Result:
     reasons: set[str] = field(default_factory=set)
     """Those that were told last."""
     block: str = ""
+    opened: int = 0
+    """So often the gun's valve opened."""
     flowed_kg: float = 0.0
     """Gas that came out of the gun."""
     by_hand: bool = False
     """Somebody filled past the gun."""
     over_kg: float = 0.0
     """What is in it beyond what may be."""
+    ended_s: float = 0.0
+    """When it was taken away, by the loop's clock."""
     interrupted: int = 0
     """So often the gateway ended while the gun was open, or said so."""
 
@@ -115,25 +123,37 @@ class Crew:
     async def _visit(self, visit: Visit) -> Result:
         result, place = Result(visit), self._place
         number, bottle = self._story.bottle(visit.bottle)
+        opened = place.opened
         place.put(number, bottle, visit.heel_kg)
         if visit.beside is not None:
             place.bring(*self._story.bottle(visit.beside))
+        await self._stays(visit, result)
+        result.flowed_kg = place.flowed_kg
+        result.over_kg = place.kg - bottle.tare_kg - bottle.fill_kg if place.kg else 0.0
+        place.take()
+        result.opened = place.opened - opened
+        result.ended_s = asyncio.get_running_loop().time()
+        return result
+
+    async def _stays(self, visit: Visit, result: Result) -> None:
+        """Do what the page asks for until something has become of the bottle."""
         loop = asyncio.get_running_loop()
-        end_s, since_s, last = loop.time() + VISIT_S, loop.time(), set[str]()
+        end_s, since_s, last, labelled = loop.time() + VISIT_S, loop.time(), set[str](), False
         while result.outcome is None and loop.time() < end_s:
             await asyncio.sleep(LOOK_S)
             seen = self._panel.gate(self._id)
             if seen.get("show", "idle") == "idle":
+                labelled = False  # a gateway that starts knows of none
+                continue
+            if visit.label is not None and not labelled:
+                labelled = True
+                await self._place.scan(self._story.bottle(visit.label)[0])
+                await asyncio.sleep(SCAN_S)
                 continue
             reasons = {one["id"] for one in seen["reasons"]}
             if reasons != last:
                 since_s, last = loop.time(), reasons
-            stood_s = loop.time() - since_s
-            await self._look(seen, result, stood_s)
-        result.flowed_kg = place.flowed_kg
-        result.over_kg = place.kg - bottle.tare_kg - bottle.fill_kg if place.kg else 0.0
-        place.take()
-        return result
+            await self._look(seen, result, loop.time() - since_s)
 
     async def _look(self, seen: dict[str, Any], result: Result, stood_s: float) -> None:
         """Do what one does who sees this on the page."""
@@ -167,8 +187,9 @@ class Crew:
         reasons = {one["id"] for one in seen["reasons"]}
         operator, result.reasons = result.visit.operator, reasons
         asked = [one["id"] for one in seen["checks"] if one["answer"] is None]
-        if operator == "says_no" and asked:
-            await self._press("answer", check=asked[0], passed=False)
+        refused = {"says_no": asked[:1], "reads_stamp": [one for one in asked if one == STAMP]}
+        for check in refused.get(operator, ()):
+            await self._press("answer", check=check, passed=False)
             return
         answers = reasons <= ANSWERABLE and operator != "no_answers"
         if answers:

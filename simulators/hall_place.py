@@ -10,7 +10,7 @@ from protocols.catalog.controller import load_controllers
 from protocols.clock import SystemClock
 from simulators.dialect import Dialect
 from simulators.filling_gun import FillingGun
-from simulators.hall_story import Bottle, Place, Story, hf_tag, uhf_tag
+from simulators.hall_story import Bottle, Place, Story, hf_tag, label_of, uhf_tag
 from simulators.hf_field import HfField
 from simulators.modbus_server import LineServers
 from simulators.pcsc_slot import PcscSlot
@@ -39,10 +39,11 @@ kind = "{kind}"
 device = "{reader}"
 step = "filling"
 away_s = 0.5
-{scale}
+{more}
 [[gates]]
 id = "{id}"
 reader = "{id}-reader"
+scanners = {scanners}
 scale = "{asset}"
 filler = "{filler}"
 gas = "{gas}"
@@ -70,6 +71,14 @@ kind = "scale_serial"
 asset = "{asset}"
 protocol = "{protocol}"
 device = "{device}"
+"""
+_SCANNER = """
+[[scanners]]
+id = "{id}-label"
+kind = "barcode_serial"
+device = "{device}"
+step = "filling"
+pair = "{id}-reader"
 """
 _WRITES = {
     "coil-gun": "{ coil = [0, 1, 2, 3, 4] }",
@@ -103,6 +112,7 @@ class FillingPlace:
         self.gun_port, self._scale_port = free_port(), free_port()
         self._scale = ServedScale(SCALE_UNIT, Dialect(known_controllers(None, "scale")[INDICATOR]))
         self._indicator = SerialPlug(folder / f"{place.id}-scale")
+        self._scanner = SerialPlug(folder / f"{place.id}-label")
         self._link = folder / f"{place.id}-reader"
         self._module = UhfModule(self._link) if place.reader == "uhf" else None
         self._field = HfField()
@@ -117,6 +127,11 @@ class FillingPlace:
         self._stands = False
         self._moved_s, self._in_hose_kg = -1e9, 0.0
 
+    @property
+    def opened(self) -> int:
+        """How often the valve has opened, as the valve knows it."""
+        return sum(is_open for _, is_open in self.gun.history)
+
     async def open(self, stack: contextlib.AsyncExitStack) -> None:
         """Switch all on until the stack ends."""
         self._plug_reader(stack)
@@ -127,6 +142,9 @@ class FillingPlace:
         else:
             self._indicator.plug()
             stack.callback(self._indicator.unplug)
+        if self.place.scanner:
+            self._scanner.plug()
+            stack.callback(self._scanner.unplug)
         for work in (self._flow(), self._tell()):
             task = asyncio.create_task(work)
             stack.callback(task.cancel)
@@ -141,15 +159,20 @@ class FillingPlace:
     def site(self) -> str:
         """Write the rest of its part of the site file."""
         place = self.place
-        serial = _SERIAL_SCALE.format(
-            id=place.id, asset=self.asset, protocol=PROTOCOL, device=self._indicator.link
-        )
+        more = ""
+        if place.scale == "serial":
+            more += _SERIAL_SCALE.format(
+                id=place.id, asset=self.asset, protocol=PROTOCOL, device=self._indicator.link
+            )
+        if place.scanner:
+            more += _SCANNER.format(id=place.id, device=self._scanner.link)
         kinds = {"uhf": "uhf_serial", "nfc": "nfc", "pcsc": "pcsc"}
         return _GATE.format(
             id=place.id,
             kind=kinds[place.reader],
             reader=place.id if place.reader == "pcsc" else self._link,
-            scale=serial if place.scale == "serial" else "",
+            more=more,
+            scanners=f'["{place.id}-label"]' if place.scanner else "[]",
             asset=self.asset,
             filler=self._story.filler,
             gas=place.gas,
@@ -175,6 +198,10 @@ class FillingPlace:
         tag = uhf_tag(number, bottle)
         self._tags.append(tag)
         self._module.field.put(tag)
+
+    async def scan(self, number: int) -> None:
+        """Scan the label of a bottle."""
+        await asyncio.to_thread(self._scanner.send, label_of(number))
 
     def take(self) -> None:
         """Take all away."""
@@ -230,5 +257,6 @@ class FillingPlace:
             if self.place.scale == "modbus":
                 self._scale.show(weight)
             else:
-                await asyncio.to_thread(self._indicator.send, write(weight))
+                with contextlib.suppress(TimeoutError):  # nobody reads: it goes on all the same
+                    await asyncio.to_thread(self._indicator.send, write(weight))
             await asyncio.sleep(FRAME_S)

@@ -14,10 +14,18 @@ from simulators.uhf_tags import UhfTag, cylinder_tag
 
 Reader = Literal["uhf", "nfc", "pcsc"]
 Operator = Literal[
-    "calm", "no_answers", "takes_off_early", "opens_by_hand", "tops_up", "two_at_once", "says_no"
+    "calm",
+    "no_answers",
+    "takes_off_early",
+    "opens_by_hand",
+    "tops_up",
+    "two_at_once",
+    "says_no",
+    "reads_stamp",
 ]
 """`no_answers`: wants gas and answers no question; `opens_by_hand`: fills past the gun, whatever
-the lamp says; `tops_up`: does so while the gun fills; `says_no`: to the first question."""
+the lamp says; `tops_up`: does so while the gun fills; `says_no`: to the first question;
+`reads_stamp`: and finds another number than the page shows."""
 Outcome = Literal["filled", "refused", "undecided", "taken_off", "blocked"]
 Id = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,31}\Z")]
 _HF_BYTES, _UHF_BYTES = 108, 64
@@ -34,6 +42,8 @@ class Place(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gun: Literal["coil-gun", "setpoint-scale"] = "coil-gun"
     """A Modbus indicator hides a moving weight: then the gun must know the limit."""
     gas: str = "lpg"
+    scanner: bool = False
+    """A bar-code scanner lies beside it."""
 
 
 class Bottle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +88,8 @@ class Visit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     operator: Operator = "calm"
     beside: Id | None = None
     """Another bottle that `two_at_once` brings with it."""
+    label: Id | None = None
+    """Whose label is scanned beside its tag."""
     expect: Expect
 
 
@@ -106,10 +118,8 @@ class Story(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if len(places) < len(self.places) or len(bottles) < len(self.bottles):
             raise ValueError("places and bottles: each id once")
         for index, visit in enumerate(self.visits):
-            if (
-                visit.place not in places
-                or not {visit.bottle, visit.beside or visit.bottle} <= bottles
-            ):
+            named = {visit.bottle, visit.beside or visit.bottle, visit.label or visit.bottle}
+            if visit.place not in places or not named <= bottles:
                 raise ValueError(f"visits[{index}]: place and bottles of this file")
 
     def bottle(self, name: str) -> tuple[int, Bottle]:
@@ -130,6 +140,11 @@ def asset_of(number: int) -> str:
 def hf_uid(number: int) -> bytes:
     """Return the number of a bottle's NFC chip."""
     return b"\x04" + number.to_bytes(6, "big")
+
+
+def label_of(number: int) -> bytes:
+    """Return the text of a bottle's QR code as a scanner sends it."""
+    return f"https://hall.example/id/cylinder/{code_of(number)}\r\n".encode()
 
 
 def chips_of(number: int) -> tuple[str, str]:

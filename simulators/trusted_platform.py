@@ -43,6 +43,11 @@ class TrustedPlatform:
         self.api = Api(self._ports[0], self._token)
         self.site = folder / "site.toml"
 
+    @property
+    def http_port(self) -> int:
+        """Where the service answers, on this machine."""
+        return self._ports[0]
+
     async def start(self) -> None:
         """Make the authority, start broker and service. Raises StopService."""
         _, broker, service = self._ports

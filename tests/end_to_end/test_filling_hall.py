@@ -9,11 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from protocols.records import Fill
-from simulators.filling_hall import lacking, load_story
+from simulators.filling_hall import load_story
 from simulators.hall import Hall
 from simulators.hall_story import Expect, Story, Visit
 from simulators.processes import Family, module_command, module_environment
-from tests.campaigns.hall import faults_of, run
+from tests.campaigns.hall_ledger import faults_of
 from tests.support.filling_halls import Issuer
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_cloud import MqttCloud
@@ -73,15 +73,3 @@ async def test_a_power_cut_between_verdict_and_gas_loses_nothing_and_nothing_wro
 
 def fills(cloud: MqttCloud) -> list[Fill]:
     return [one for one in cloud.records() if isinstance(one, Fill)]
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1_200)
-def test_the_whole_hall_through_power_cuts_and_two_days_offline() -> None:
-    if (why := lacking(load_story())) is not None:
-        pytest.skip(why)
-    outcome = asyncio.run(run(seed=1, cuts=4, rounds=1))
-    outcome.print()
-    assert outcome.faults == []
-    assert outcome.cut_before_gas == 1
-    assert outcome.fills["released"] > outcome.fills["interrupted"] > 0
