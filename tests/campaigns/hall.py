@@ -228,7 +228,7 @@ class Campaign:
 
         async def judged() -> bool | None:
             status = await asyncio.to_thread(read_status, self.platform.state)
-            return True if status and status["counters"].get(counter) else None
+            return True if status and status.get("counters", {}).get(counter) else None
 
         with FalseService(self.platform.http_port, offer):
             self.restart(AGEING_H)
