@@ -76,7 +76,7 @@ campaign-field: $(VENV)/.dev
 	@tests/reader_packages.sh $(BIN)
 	$(BIN)/python -m tests.campaigns.field --share $(SHARE) --seed $(SEED)
 
-## campaign-hall: a filling hall: power cuts, two days offline, bad snapshots and clocks; 10 minutes
+## campaign-hall: a filling hall: power cuts, two days offline, bad snapshots and clocks; 6 minutes
 campaign-hall: $(VENV)/.dev
 	@tests/system_packages.sh
 	@tests/reader_packages.sh $(BIN)

@@ -96,8 +96,7 @@ class Agent:
         self._clock, self._version, self._judge, self._watch = clock, version, judge, watch
         self._boot_id, self._started_ms = boot_id(), clock.boot_ms()
         self._faults, self._rates, self._acks = list(setup.faults), dict[str, float](), 0
-        self._log_tail = LogTail()
-        self._changing = asyncio.Lock()
+        self._log_tail, self._changing = LogTail(), asyncio.Lock()
         self._marks = setup.marks()
         self._running = Sources(self._make_sources(setup.site, setup), take=self._take, clock=clock)
         self._spool = open_any_spool(
@@ -280,11 +279,16 @@ class Agent:
 
     async def commit(self, stream: Stream, at_boot_ms: int, make: Make) -> bool:
         """Record something and wait until it is on the disk; False: the disk does not take it."""
-        lost = self._collector.counters["records_refused"], self._writer.counters["drafts_dropped"]
+        refused = self._collector.counters["records_refused"]
         self.record(stream, at_boot_ms, make)
+        return await self.flush() and self._collector.counters["records_refused"] == refused
+
+    async def flush(self) -> bool:
+        """Wait until what was recorded is on the disk; False: the disk does not take it."""
+        dropped = self._writer.counters["drafts_dropped"]
         await self._writer.flush()
-        kept = self._collector.counters["records_refused"], self._writer.counters["drafts_dropped"]
-        return kept == lost and self._writer.failing is None and not self._spool.in_memory
+        kept = self._writer.counters["drafts_dropped"] == dropped
+        return kept and self._writer.failing is None and not self._spool.in_memory
 
     def time(self) -> tuple[ClockState, int]:
         """Return whether anybody knows the time, and now: ms since 1970, or since boot."""

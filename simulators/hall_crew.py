@@ -17,7 +17,7 @@ ANSWERABLE = frozenset(
     }
 )
 """Reasons that a person answers, or that go away by waiting."""
-VISIT_S = 60.0
+VISIT_S = 180.0
 """A bottle of which nothing became by then is told as it stands; also a gateway that is away."""
 FREE_S = 300.0
 """A place is free again by then, also where the gateway has yet to start."""

@@ -124,6 +124,8 @@ class FillingPlace:
         """Gas that came out of the gun since something was put there."""
         self.by_hand_kg_s = 0.0
         """Gas that comes past the gun."""
+        self.hand_valve_shut = False
+        """Before the gun: none comes, though it is open."""
         self._stands = False
         self._moved_s, self._in_hose_kg = -1e9, 0.0
 
@@ -242,7 +244,7 @@ class FillingPlace:
         room_kg = 1e9
         if isinstance(limit, int | float) and limit > 0:
             room_kg = max(0.0, limit - self._story.hose_kg - self.kg)
-        if self.gun.open and room_kg > 0:
+        if self.gun.open and room_kg > 0 and not self.hand_valve_shut:
             self._in_hose_kg = self._story.hose_kg
             return min(room_kg, self._story.rate_kg_s * passed_s)
         late_kg = min(self._in_hose_kg, self._story.hose_kg * passed_s / HOSE_S)

@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Any
 
 from edge.interlock.base import (
@@ -89,6 +90,8 @@ class Gate:
         self.state = State()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
+        """What lets the journal forget the opening before."""
         self._watchers: set[Callable[[], None]] = set()
         self._weight: dict[str, Value] = {}
         self._early: deque[Event] = deque(maxlen=EARLY_MAX)
@@ -269,13 +272,25 @@ class Gate:
         held = before.opening is not None or before.phase == "blocked"
         if held and state.opening is None and state.phase != "blocked":
             on = self._keeper.filled_on(self._filled) if self._filled else None
-            self._start(self._keeper.close(self.name, self._filled, on))
+            self._closing = self._start(self._close(self._filled, on))
             self._filled = ""
         if state.number + NUMBERS // 2 > self._numbers_max:
             self._numbers_max = state.number + NUMBERS
             self._start(self._keeper.reserve(self.name, state.number))
 
+    async def _close(self, filled: str, on: date | None) -> None:
+        """Forget an opening when all that is told of it is on the disk; else it is told again."""
+        with contextlib.suppress(RetryLater, StopService):
+            if await self._ledger().flush():
+                await self._keeper.close(self.name, filled, on)
+
+    async def _closed(self) -> None:
+        """Wait for the opening before: the journal has room for one."""
+        if self._closing is not None:
+            await asyncio.wait([self._closing])
+
     async def _commit(self, entry: Entry) -> None:
+        await self._closed()
         stream, make = stream_of(entry), self._make(entry)
         durable = False
         try:
@@ -295,6 +310,7 @@ class Gate:
                 await self._keeper.clock_check_told(check)
 
     async def _remember_block(self, entry: Entry) -> None:
+        await self._closed()
         with contextlib.suppress(RetryLater):
             await self._keeper.open(self.name, entry)
 
@@ -321,10 +337,11 @@ class Gate:
         self.counters["fills"] += entry.step == "weighed"
         self.counters["fill_alarms"] += stream_of(entry) == "alarm"
 
-    def _start(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _drive(self) -> None:
         """Keep the output as it must be; write and read it back again and again."""

@@ -19,6 +19,10 @@ class Ledger(Protocol):
         """Record something and wait until it is on the disk; False: the disk does not take it."""
         ...
 
+    async def flush(self) -> bool:
+        """Wait until what was recorded is on the disk; False: the disk does not take it."""
+        ...
+
     def time(self) -> tuple[ClockState, int]:
         """Return whether anybody knows the time, and now: ms since 1970, or since boot."""
         ...

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from edge.frames import GROUP_SLOW_MS
 from edge.interlock.journal import NUMBERS
 from protocols.records import Fill
 from simulators.hall_crew import Result
@@ -22,8 +23,8 @@ INSPECTED_YEARS = 4
 """A bottle of the story that was never inspected is overdue by then."""
 TARE_KG, NET_KG = 0.5, 0.3
 """A tare may be off by so much; gas on the scale and gas out of the gun may differ by so much."""
-CUT_S = 3.0
-"""What was decided so shortly before a power cut may not have been on the disk yet."""
+CUT_S = GROUP_SLOW_MS / 1000 + 1
+"""A refusal so shortly before a power cut may not have been on the disk yet; a release was."""
 
 
 @dataclass
@@ -82,6 +83,7 @@ def balance(story: Story, shown: Shown, recorded: Recorded) -> Ledger:
     ]
     ledger.wrong += _unfit_and_filled(story, shown, fills) + opened_by_no_verdict(fills)
     ledger.lost += without_an_end(fills) + _openings_untold(shown, fills)
+    ledger.lost += _unweighed(shown, fills)
     ledger.lost += _verdicts_untold(shown, fills) + _holes(fills) + _gas_untold(shown, fills)
     ledger.lost += [
         f"a snapshot was to be refused as {reason}, and nobody was told"
@@ -181,6 +183,20 @@ def _openings_untold(shown: Shown, fills: Sequence[Fill]) -> list[str]:
         )
         for gate in seen
         if there[gate] < seen[gate]
+    ]
+
+
+def _unweighed(shown: Shown, fills: Sequence[Fill]) -> list[str]:
+    """Tell where a valve that had opened is followed by neither a weight nor an interruption."""
+    closed = {(one.gate, one.opening) for one in fills if one.step in CLOSING}
+    released = [one for one in fills if one.step == "released"]
+    left = Counter(one.gate for one in released if (one.gate, one.number) not in closed)
+    spare = Counter(one.gate for one in released)
+    spare.subtract(shown.opened)
+    return [
+        f"{gate}: {count} openings are not weighed, {spare[gate]} never opened a valve"
+        for gate, count in left.items()
+        if count > spare[gate]
     ]
 
 

@@ -3,15 +3,18 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from edge.interlock.base import Cleared
+from edge.interlock.journal import FILE
 from protocols.records import Fill, Record, Scan
 from simulators.weighing import Weight
 from tests.support.filling_place import (
@@ -210,3 +213,31 @@ async def until(check: Callable[[], object], what: str, within_s: float = 15.0) 
     async with asyncio.timeout(within_s):
         while not check():
             await asyncio.sleep(0.01)
+
+
+async def test_what_the_journal_forgets_is_on_the_disk_when_power_is_cut_at_that_moment(
+    place: Devices, tmp_path: Path, mosquitto: Mosquitto, cloud: MqttCloud
+) -> None:
+    site, state = place.site(mosquitto.port), tmp_path / "state"
+    place.put(GOOD)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.filling_place", str(site), str(state)]
+    )
+    try:
+        await until(lambda: place.gun.open, "open")
+        place.take(GOOD)
+        await until(lambda: not remembers(state), "told of")
+    finally:
+        child.kill()
+        child.wait()
+    async with running(Daemon(site, state, Registry())) as daemon:
+        assert daemon.gate.state.blocked is None
+        steps = {"released", "ended", "weighed", "checked"}
+        await cloud.until(lambda: steps <= {one.step for one in fills(cloud.records())})
+        assert "interrupted" not in {one.step for one in fills(cloud.records())}
+
+
+def remembers(state: Path) -> bool:
+    """Tell whether the journal knows of an opening."""
+    with closing(sqlite3.connect(f"{(state / FILE).as_uri()}?mode=ro", uri=True)) as journal:
+        return journal.execute("SELECT opening FROM place").fetchone()[0] is not None

@@ -32,6 +32,9 @@ class Ledger:
     async def commit(self, stream: Any, at_boot_ms: int, make: Callable[[int], Record]) -> bool:
         raise AssertionError
 
+    async def flush(self) -> bool:
+        raise AssertionError
+
 
 def hall_of(folder: Path, snapshots: list[Registry | None]) -> Hall:
     hall = Hall(folder, names=identities, rules=lambda: BOOK, snapshot=lambda: snapshots[-1])
