@@ -37,7 +37,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +279,7 @@ class Campaign:
         self.start(self._clocks.at(hours))
 
     @contextlib.contextmanager
-    def _restored(self) -> Any:
+    def _restored(self) -> Iterator[None]:
         """Put the snapshot that is kept now back at the end, whatever became of it."""
         self.stop()
         shutil.copytree(self._kept, self._spare)
