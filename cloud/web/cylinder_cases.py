@@ -21,6 +21,7 @@ from cloud.model.asking_cases import (
     read_wanted,
 )
 from cloud.model.cylinder_case import CylinderCase, Figures, FiguresBy, WantedCases
+from cloud.web.cylinder_words import CylinderWords
 from cloud.web.format import clock_time
 from cloud.web.refused import refused_text
 from cloud.web.texts import Texts
@@ -133,6 +134,7 @@ async def _list(
         views=[_view(one, visit, services, today) for one in some],
         wanted=wanted,
         kinds=KINDS,
+        words=CylinderWords(services.cylinders.cylinders.rules, visit.t.language),
         titles=_titles(services, visit.t),
         acts=_acts(services, visit.t),
         names=_names(services, {one.filler for one in some} | {one.station for one in some}),

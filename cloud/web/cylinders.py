@@ -13,6 +13,7 @@ from starlette.datastructures import QueryParams
 from cloud.api.base import Services
 from cloud.cylinders.base import Wanted, WantedFills
 from cloud.model.cylinder import SCHEME, Change, CylinderRecord, FurtherCode, Step
+from cloud.web.cylinder_words import CylinderWords
 from cloud.web.refused import refused_text
 from cloud.web.texts import Texts
 from cloud.web.visit import SignedIn, Visit
@@ -75,6 +76,7 @@ def _add_reading(routes: APIRouter, services: Services, visitor: Any) -> None:
             wanted=wanted,
             states=STATES,
             filler_names=_names(services, found),
+            words=CylinderWords(services.cylinders.cylinders.rules, visit.t.language),
             own=not (visit.scope.everything or visit.scope.remits),
             today=_today(visit),
         )
@@ -159,6 +161,7 @@ async def _page(
         one=one,
         code=code,
         marks=MARKS,
+        words=CylinderWords(desks.cylinders.rules, visit.t.language),
         inspections=inspections,
         fills=fills,
         history=[_change_view(change, visit.t) for change in history[:HISTORY]],

@@ -653,6 +653,7 @@ async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: 
         "/api/v1/assets/{asset_id}",
         "/api/v1/audit",
         "/api/v1/cylinder-vehicles/{vehicle_id}",
+        "/api/v1/cylinder-decisions",
         "/api/v1/cylinder-fills",
         "/api/v1/cylinders",
         "/api/v1/cylinders/{code}",
