@@ -68,7 +68,8 @@ class CylindersPart:
             rules=lambda: rules,
             permits=self._permits,
         )
-        spot = OnTheSpot(common.registry, common.access.principal, common.clock)
+        zone = ZoneInfo(common.settings.time_zone)
+        spot = OnTheSpot(common.registry, common.access.principal, common.clock, zone=zone)
         self.judges = judges(spot)
         """Carry out what handhelds send, by its kind."""
         self.photos = PhotoBook(common.state_db, common.clock, common.data / "photos")
