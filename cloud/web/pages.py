@@ -15,6 +15,7 @@ from cloud.web import (
     console,
     cylinder_cases,
     cylinder_fills,
+    cylinder_notices,
     cylinder_reports,
     cylinders,
     data_rules,
@@ -71,7 +72,7 @@ def mount(app: FastAPI, services: Services) -> None:
     firms = (organisations, first_steps)
     app.include_router(own_account.router(services, anyone, signed_in))
     things = (alarms, assets, cylinders, cylinder_cases, cylinder_fills, cylinder_reports)
-    things = (*things, fleet, scans, trace)
+    things = (*things, cylinder_notices, fleet, scans, trace)
     for pages in (console, *things, *firms, people, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))

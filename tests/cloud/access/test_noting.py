@@ -436,6 +436,21 @@ EXAMPLES = {
         "cylinder-notices organisation:platform",
         {"channel": "mail", "address": f"{MARK}@city.test"},
     ),
+    "POST /cylinder-notices": Example(
+        "/cylinder-notices",
+        "cylinder-notices organisation:platform",
+        {"channel": "mail", "address": f"{MARK}@city.test", "language": "zh"},
+        form=True,
+    ),
+    "POST /api/v1/cylinder-notices/{address_id}/test": Example(
+        "/api/v1/cylinder-notices/1/test", "cylinder-notices"
+    ),
+    "POST /cylinder-notices/{address_id}/test": Example(
+        "/cylinder-notices/1/test", "cylinder-notices", {}, form=True
+    ),
+    "POST /cylinder-notices/{address_id}/remove": Example(
+        "/cylinder-notices/1/remove", "cylinder-notices", {}, form=True
+    ),
     "DELETE /api/v1/cylinder-notices/{address_id}": Example(
         "/api/v1/cylinder-notices/1", "cylinder-notices"
     ),

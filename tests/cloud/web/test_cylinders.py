@@ -124,6 +124,39 @@ async def test_fillings_and_refusals_are_shown_with_their_reasons(
     assert "气瓶不明" in (await other.get("/cylinder-fills?show=refused")).text
 
 
+async def test_a_manager_says_who_is_told_and_tries_it(world: World, people: People) -> None:
+    path, mail = "/cylinder-notices", {"channel": "mail", "address": "boss@gas-a.test"}
+    manager = await client(world, people, "enterprise_manager", "gas-a")
+    assert "还没有接收地址" in (await manager.get(path)).text
+    for given, told in (
+        ({**mail, "address": "nobody", "language": "zh"}, "请填写有效的邮箱或网址"),
+        ({**mail, "language": "fr"}, "请选择语言"),
+        ({**mail, "language": "zh", "secret": "short"}, "密钥须为"),
+    ):
+        refused = await manager.post(path, data=given)
+        assert (refused.status_code, told in refused.text) == (400, True), given
+        assert given["address"] in refused.text, "what was given stays"
+    csrf = manager.headers.pop(CSRF_HEADER)
+    assert (await manager.post(path, data={**mail, "language": "zh"})).status_code == 403
+    manager.headers[CSRF_HEADER] = csrf
+    assert (await manager.post(path, data={**mail, "language": "zh"})).status_code == 303
+    (one,) = (await manager.get(f"/api/v1{path}")).json()
+    assert (await manager.post(f"{path}/{one['id']}/test")).status_code == 303
+    assert "待发送" in (await manager.get(path)).text
+    assert (await manager.post(f"{path}/{one['id']}/test")).status_code == 409
+    assert (await manager.post(f"/api/v1{path}/{one['id']}/test")).status_code == 409
+    stranger = await client(world, people, "enterprise_manager", "gas-b")
+    for way in ("test", "remove"):
+        assert (await stranger.post(f"{path}/{one['id']}/{way}")).status_code == 404
+        assert (await stranger.post(f"{path}/x/{way}")).status_code == 404
+    clerk = await client(world, people, "enterprise_clerk", "gas-a")
+    assert (await clerk.get(path)).status_code == 403
+    assert path not in (await clerk.get("/cylinder-cases")).text
+    assert f'href="{path}"' in (await manager.get("/cylinder-cases")).text
+    assert (await manager.post(f"{path}/{one['id']}/remove")).status_code == 303
+    assert "还没有接收地址" in (await manager.get(path)).text
+
+
 async def test_lost_and_found_need_a_reason(world: World, people: People) -> None:
     filler = await client(world, people, "enterprise_manager", "gas-a")
     refused = await filler.post(f"{PAGE}/lose", data={"reason": " "})

@@ -10,6 +10,7 @@ from cloud.model.alarm import SEVERITIES, AlarmState
 from cloud.model.cylinder import Cause, CylinderFile, Destroyed, InspectionKind, Result
 from cloud.model.cylinder_case import CaseState, FiguresBy
 from cloud.model.cylinder_fill import FillState
+from cloud.model.cylinder_notice import Channel, Language, NoticeState
 from cloud.model.cylinder_records import AS_REGISTERED
 from cloud.model.cylinder_report import ReportState
 from cloud.model.organisation import OrganisationState, Quota
@@ -91,6 +92,7 @@ def test_every_text_is_there_and_used() -> None:
         "report_state",
         "report_kind",
     }
+    families |= {"wrong_notice", *(f"notice_{name}" for name in ("channel", "language", "state"))}
     families |= {"case_state", "case_fact", "case_short", "wrong_case", "figures_by", "calendar"}
     families |= {"trace_type", "trace_role", "trace_reason"}
     assert used - keys == set()
@@ -134,6 +136,9 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"cylinder_cause.{name}" for name in get_args(Cause)}
     wanted |= {f"fill_state.{name}" for name in get_args(FillState)}
     wanted |= {f"fill_fault.{name}" for name in get_args(FillFault)}
+    wanted |= {f"notice_channel.{name}" for name in get_args(Channel)}
+    wanted |= {f"notice_language.{name}" for name in get_args(Language)}
+    wanted |= {f"notice_state.{name}" for name in get_args(NoticeState)}
     wanted |= {f"fill_decision.{name}" for name in get_args(Decision)}
     wanted |= {f"fills_show.{name}" for name in SHOWS}
     wanted |= {f"report_state.{name}" for name in get_args(ReportState)}
