@@ -85,6 +85,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
             ways=BY,
             figures=[_within(one, services) for one in found],
             names=names,
+            words=CylinderWords(services.cylinders.cylinders.rules, visit.t.language),
             columns=_columns(services),
             totals=_totals([_within(one, services) for one in found]),
         )

@@ -154,6 +154,7 @@ async def _page(
     except RefuseInput:
         return visit.render("not_found.html", status=404)
     asset = await services.registry.get(asset_id)
+    words = CylinderWords(desks.cylinders.rules, visit.t.language)
     await services.shown(visit.granted, one, *fills)
     return visit.render(
         "cylinder.html",
@@ -161,10 +162,10 @@ async def _page(
         one=one,
         code=code,
         marks=MARKS,
-        words=CylinderWords(desks.cylinders.rules, visit.t.language),
+        words=words,
         inspections=inspections,
         fills=fills,
-        history=[_change_view(change, visit.t) for change in history[:HISTORY]],
+        history=[_change_view(change, visit.t, words) for change in history[:HISTORY]],
         more=len(history) > HISTORY,
         findings=asset.findings if asset else [],
         names=_names(
@@ -176,7 +177,18 @@ async def _page(
     )
 
 
-def _change_view(change: Change, t: Texts) -> ChangeView:
+def _change_view(change: Change, t: Texts, words: CylinderWords) -> ChangeView:
+    def told(name: str, value: object) -> str:
+        match name, value:
+            case "kind", str(kind):
+                return words.kind(kind) or "—"
+            case "gas", str(gas):
+                return words.gas(gas) or "—"
+            case "components", list(gases):
+                return ", ".join(words.gas(str(one)) for one in gases) or "—"
+            case _:
+                return _told(value, t)
+
     names = [*change.before, *(name for name in change.after if name not in change.before)]
     return ChangeView(
         change=change,
@@ -184,8 +196,8 @@ def _change_view(change: Change, t: Texts) -> ChangeView:
         fields=[
             (
                 t.find(f"cylinder_field.{name}", name),
-                _told(change.before.get(name), t),
-                _told(change.after.get(name), t),
+                told(name, change.before.get(name)),
+                told(name, change.after.get(name)),
             )
             for name in names
         ],
