@@ -26,7 +26,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
     @routes.get("/cylinder-fills")
     async def show(visit: Annotated[Visit, Depends(signed_in("cylinders.read"))]) -> Response:
         query = visit.request.query_params
-        shown = next((one for one in SHOWS if one == query.get("show")), "fills")
+        shown: Show = next((one for one in SHOWS if one == query.get("show")), "fills")
         fills, decisions = list[CylinderFill](), list[FillDecision]()
         if shown == "fills":
             fills = await services.cylinders.fills.find(visit.scope, _wanted_fills(query))
@@ -36,6 +36,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
             last = decisions[SHOWN - 1].key if _more(decisions) else ""
         fills, decisions = fills[:SHOWN], decisions[:SHOWN]
         await services.shown(visit.granted, *fills, *decisions)
+        fillers = {one.filler for one in fills} | {one.filler for one in decisions}
         kept = [(name, text) for name, text in query.multi_items() if name != "before"]
         return visit.render(
             "cylinder_fills.html",
@@ -44,7 +45,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
             fills=fills,
             decisions=decisions,
             words=CylinderWords(services.cylinders.cylinders.rules, visit.t.language),
-            names=_names(services, {one.filler for one in (*fills, *decisions)}),
+            names=_names(services, fillers),
             own=not (visit.scope.everything or visit.scope.remits),
             asked={name: _text(query, name) or "" for name in ("filler", "gateway")},
             next_page="?" + urlencode([*kept, ("before", last)]) if last else None,

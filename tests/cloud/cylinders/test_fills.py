@@ -202,9 +202,9 @@ def refusals(keeper: Keeper) -> None:
     overdue = FillReason("inspection_overdue", "do_not_fill", "due 2025-03-31")
     foreign = FillReason("foreign_filler", "do_not_fill", "of gas-a")
     open_ = FillReason("check_open", "cannot_decide", "colour")
-    shut = {"decision": "do_not_fill", "reasons": [overdue, foreign]}
-    later = {"at": NOON_MS + 1, "decision": "cannot_decide", "reasons": [open_]}
-    unknown = {"asset": "", "filler": "gas-b", "at": NOON_MS - DAY_MS}
+    shut: dict[str, Any] = {"decision": "do_not_fill", "reasons": [overdue, foreign]}
+    later: dict[str, Any] = {"at": NOON_MS + 1, "decision": "cannot_decide", "reasons": [open_]}
+    unknown: dict[str, Any] = {"asset": "", "filler": "gas-b", "at": NOON_MS - DAY_MS}
     keeper.take(
         batch(
             step("decided", 1, at=NOON_MS, **shut),
