@@ -49,7 +49,7 @@ def load_personal() -> Mapping[str, tuple[str, ...]]:
 THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     Asset: ("asset", lambda one: f"asset:{one.asset_id}"),
     CylinderRecord: ("cylinder", lambda one: f"asset:{one.asset_id}"),
-    FillDecision: ("fill_decision", lambda one: f"gateway:{one.gateway}"),
+    FillDecision: ("cylinder_fill", lambda one: f"gateway:{one.gateway}"),
     CylinderFill: ("cylinder_fill", lambda one: f"gateway:{one.gateway}"),
     CylinderCase: ("cylinder_case", lambda one: f"cylinder-case:{one.id}"),
     NoticeTo: ("cylinder_notice", lambda one: f"organisation:{one.organisation}"),
@@ -82,4 +82,4 @@ def _value(thing: msgspec.Struct, name: str) -> Any:
     if name.startswith(ATTRIBUTE):
         attributes: Mapping[str, Any] = getattr(thing, "attributes", {})
         return attributes.get(name.removeprefix(ATTRIBUTE))
-    return getattr(thing, name)
+    return getattr(thing, name, None)  # a decision at a gate tells part of what a filling does
