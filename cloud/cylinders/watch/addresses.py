@@ -96,7 +96,7 @@ class AddressBook:
             count = select(func.count()).where(_to.organisation == own)
             if connection.execute(count).scalar_one() >= ADDRESSES_MAX:
                 expected = f"at most {ADDRESSES_MAX} addresses of one organisation"
-                raise RefuseInput("bad_request", f"address: expected {expected}")
+                raise RefuseInput("bad_request", f"addresses: expected {expected}")
             newest = connection.execute(select(func.max(cylinder_case.c.id))).scalar() or 0
             made = insert(cylinder_notice_to).values({**row, "told_case": newest})
             row_of = connection.execute(made.returning(cylinder_notice_to)).mappings().one()
