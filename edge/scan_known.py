@@ -25,7 +25,7 @@ from edge.remote.anchors import FILE as ANCHORS
 from edge.remote.anchors import read_anchors, verify
 from edge.remote.fetch import fetch_file
 from protocols.catalog.files import data_root
-from protocols.cylinders.base import Cylinder
+from protocols.cylinders.base import Cylinder, StationPermits
 from protocols.cylinders.book import RuleBook, read_book
 from protocols.cylinders.load import load_rules
 from protocols.cylinders.snapshot import Snapshot
@@ -89,6 +89,11 @@ class OnSnapshot:
             return self._snapshot.find_tag(uid)
         except RefuseInput:
             return None
+
+    @property
+    def permits(self) -> StationPermits | None:
+        """What the organisation may fill."""
+        return self._snapshot.permits
 
 
 class Snapshots:

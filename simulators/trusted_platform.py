@@ -99,6 +99,9 @@ class TrustedPlatform:
             more = {"districts": [DISTRICT], "categories": ["special_equipment"]}
             await self._call("PUT", f"/api/v1/organisations/{firm}", details | more)
         year = datetime.now(UTC).year
+        gases = sorted({place.gas for place in story.places})
+        permit = {"items": gases, "valid_from": f"{year}-01-01", "valid_until": f"{year + 4}-12-31"}
+        await self._call("PUT", f"/api/v1/permits/filling/{story.filler}/TS-1", permit)
         for number, bottle in enumerate(story.bottles, 1):
             if not bottle.registered:
                 continue

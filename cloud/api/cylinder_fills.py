@@ -12,16 +12,18 @@ from cloud.api.cylinders import LIMIT, LIMIT_MAX, TEXT_CHARS_MAX, cylinder_id
 from cloud.api.guard import Guard
 from cloud.api.parameters import check_names, whole
 from cloud.api.render import page, timed_fields
-from cloud.cylinders.base import WantedFills
+from cloud.cylinders.base import WantedDecisions, WantedFills
 from cloud.model.cylinder_fill import CylinderFill, FillState
 from cloud.model.principal import Granted
 from protocols.clock import parse_time
+from protocols.cylinders.base import Decision
 from protocols.errors import RefuseInput
 from protocols.records import FillFault
 
 _BEFORE = re.compile(r"([0-9]{1,15})-([0-9]{1,15})")
 _TEXTS = ("filler", "gateway", "state", "fault", "known", "permitted")
 _PAGE = ("since", "before", "limit")
+_DECISIONS = ("cylinder", "filler", "gateway", "gate", "decision", "refused", "reason", *_PAGE)
 
 
 def router(services: Services, guard: Guard) -> APIRouter:
@@ -59,7 +61,26 @@ def router(services: Services, guard: Guard) -> APIRouter:
             request, granted, replace(_wanted(request.query_params), asset_id=asset_id)
         )
 
+    _add_decisions(routes, services, reader)
     return routes
+
+
+def _add_decisions(routes: APIRouter, services: Services, reader: Any) -> None:
+    """Add what gates decided, also where they refused."""
+
+    @routes.get("/cylinder-decisions")
+    async def list_decisions(request: Request, granted: Annotated[Granted, reader]) -> Response:
+        check_names(request.query_params, _DECISIONS)
+        wanted = _wanted_decisions(request.query_params)
+        asked = replace(wanted, limit=wanted.limit + 1)
+        some = await services.cylinders.fills.decisions(granted.scope, asked)
+        more, some = len(some) > wanted.limit, some[: wanted.limit]
+        await services.shown(granted, *some)
+        fields = [timed_fields(one) for one in some]
+        for one in fields:
+            del one["key"]
+        last = {"before": some[-1].key} if more else {}
+        return page(fields, request=request, next_page=last)
 
 
 def fill_fields(fill: CylinderFill) -> dict[str, Any]:
@@ -86,6 +107,22 @@ def _wanted(query: QueryParams) -> WantedFills:
         since=parse_time(since.replace(" ", "+")) if since else None,
         before=(int(match[1]), int(match[2])) if match else None,
         limit=whole(query, "limit", LIMIT, low=1, high=LIMIT_MAX),
+    )
+
+
+def _wanted_decisions(query: QueryParams) -> WantedDecisions:
+    """Read which decisions are asked for; RefuseInput `bad_request`."""
+    names = ("filler", "gateway", "gate", "reason")
+    texts = {name: (query.get(name) or "")[:TEXT_CHARS_MAX] or None for name in names}
+    cylinder, since = query.get("cylinder"), query.get("since")
+    return WantedDecisions(
+        asset_id=cylinder_id(cylinder) if cylinder else None,
+        decision=_one_of(query, "decision", get_args(Decision)),
+        refused=_flag(query, "refused") is True,
+        since=parse_time(since.replace(" ", "+")) if since else None,
+        before=query.get("before") or None,
+        limit=whole(query, "limit", LIMIT, low=1, high=LIMIT_MAX),
+        **texts,
     )
 
 

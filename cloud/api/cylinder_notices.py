@@ -1,6 +1,5 @@
 """Who is told of the work lists of cylinders, by mail or by a call."""
 
-import re
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -10,9 +9,8 @@ from cloud.api.bodies import read_body
 from cloud.api.guard import Guard
 from cloud.api.parameters import check_names, number_in_path
 from cloud.api.render import answer, timed_fields
-from cloud.model.cylinder_notice import MAIL, NoticeToBody
+from cloud.model.cylinder_notice import NoticeToBody, check_notice_to
 from cloud.model.principal import Granted
-from protocols.errors import RefuseInput
 
 
 def router(services: Services, guard: Guard) -> APIRouter:
@@ -30,12 +28,18 @@ def router(services: Services, guard: Guard) -> APIRouter:
     @routes.post("")
     async def add(request: Request, granted: Annotated[Granted, keeper]) -> Response:
         body = read_body(await request.body(), NoticeToBody)
-        if body.channel == "mail" and not re.match(MAIL, body.address):
-            raise RefuseInput("bad_request", "address: expected one of mail")
+        check_notice_to(body)
         noted = services.noted(granted, "cylinder-notices", channel=body.channel)
         one = await addresses.add(granted, body, also=[noted])
         await services.shown(granted, one)
         return answer(timed_fields(one), status=201)
+
+    @routes.post("/{address_id}/test")
+    async def test(address_id: str, granted: Annotated[Granted, keeper]) -> Response:
+        number = number_in_path(address_id)
+        noted = services.noted(granted, "cylinder-notices", address=number, what="test")
+        await addresses.test(granted, number, also=[noted])
+        return answer({"state": "waiting"}, status=202)
 
     @routes.delete("/{address_id}")
     async def remove(address_id: str, granted: Annotated[Granted, keeper]) -> Response:

@@ -19,7 +19,7 @@ from cloud.model.cylinder import (
     PermitKind,
     Step,
 )
-from cloud.model.cylinder_fill import CylinderFill
+from cloud.model.cylinder_fill import CylinderFill, FillDecision
 from cloud.model.cylinder_records import (
     Import,
     Inspection,
@@ -33,6 +33,7 @@ from cloud.model.cylinder_report import CylinderReport
 from cloud.model.database import Work
 from cloud.model.organisation import Organisation, Quota
 from cloud.model.principal import Granted, Scope
+from protocols.cylinders.book import RuleBook
 
 
 class Registry(Protocol):
@@ -103,8 +104,32 @@ class WantedFills(Struct, frozen=True, kw_only=True):
     limit: int = 100
 
 
+class WantedDecisions(Struct, frozen=True, kw_only=True):
+    """Which decisions of gates are asked for; None: any."""
+
+    asset_id: str | None = None
+    filler: str | None = None
+    gateway: str | None = None
+    gate: str | None = None
+    decision: str | None = None
+    refused: bool = False
+    """Only those that keep the gun shut."""
+    reason: str | None = None
+    """Among its reasons."""
+    since: int | None = None
+    """Observed then or later, ms since 1970."""
+    before: str | None = None
+    """Key of the last one of the page before."""
+    limit: int = 100
+
+
 class Cylinders(Protocol):
     """The files. What is outside a scope is not told from what does not exist: `not_found`."""
+
+    @property
+    def rules(self) -> RuleBook:
+        """Which kinds, gases and reasons there are, with their words."""
+        ...
 
     async def get(self, asset_id: str, scope: Scope) -> CylinderRecord:
         """Return a cylinder."""
@@ -305,6 +330,10 @@ class Fills(Protocol):
 
     async def find(self, scope: Scope, wanted: WantedFills) -> list[CylinderFill]:
         """Return fillings, the latest begun first."""
+        ...
+
+    async def decisions(self, scope: Scope, wanted: WantedDecisions) -> list[FillDecision]:
+        """Return what gates decided, the latest first; RefuseInput `bad_request`: no such key."""
         ...
 
 

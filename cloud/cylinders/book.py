@@ -66,6 +66,11 @@ class Cylinders:
         self.database, self._clock, self._zone = database, clock, zone
         self._registry, self._organisations = registry, organisations
 
+    @property
+    def rules(self) -> RuleBook:
+        """Which kinds, gases and reasons there are, with their words."""
+        return self._rules
+
     # --- asking ------------------------------------------------------------------------------
 
     async def facts(self, code: str) -> Cylinder | None:

@@ -114,6 +114,7 @@ def step_rows(batch: LoggedBatch, zone: ZoneInfo) -> Iterator[dict[str, Any]]:
             "observed_at": told.observed_at,
             "received_at": told.received_at,
             "time_unknown": told.time_unknown,
+            "decision": record.decision if record.step == "decided" else None,
             "body": json_text(record),
         }
 

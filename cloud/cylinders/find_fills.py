@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Select,
     and_,
@@ -15,16 +14,15 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    true,
 )
 
-from cloud.cylinders.base import WantedFills
-from cloud.model.cylinder_fill import CylinderFill, OverruledBy
+from cloud.cylinders.base import WantedDecisions, WantedFills
+from cloud.cylinders.find_decisions import find_decisions, seen_at_gates
+from cloud.model.cylinder_fill import CylinderFill, FillDecision, OverruledBy
 from cloud.model.cylinder_tables import cylinder, permit
 from cloud.model.database import Database
 from cloud.model.fill_tables import cylinder_fill
 from cloud.model.principal import Scope
-from cloud.model.visible import sees_asset, sees_organisation
 from protocols.records import Code, FillReason
 
 _JSON: Mapping[str, Any] = {
@@ -60,6 +58,10 @@ class Fills:
         """Return fillings within a scope, the latest begun first."""
         return await self._database.read(lambda c: find_fills(c, scope, wanted))
 
+    async def decisions(self, scope: Scope, wanted: WantedDecisions) -> list[FillDecision]:
+        """Return what gates decided within a scope, the latest first."""
+        return await self._database.read(lambda c: find_decisions(c, scope, wanted))
+
 
 def find_fills(connection: Connection, scope: Scope, wanted: WantedFills) -> list[CylinderFill]:
     """Return fillings, the latest begun first.
@@ -67,7 +69,7 @@ def find_fills(connection: Connection, scope: Scope, wanted: WantedFills) -> lis
     A caller sees what was filled of the cylinders that they see, and what a filler filled that is
     theirs or of their office: also where nobody knows the cylinder.
     """
-    query = _of(fills_query().where(_seen(scope)), wanted)
+    query = _of(fills_query().where(seen_at_gates(scope, cylinder_fill)), wanted)
     query = query.order_by(_FILL.began_at.desc(), _FILL.id.desc()).limit(wanted.limit)
     return [fill_of(dict(row)) for row in connection.execute(query).mappings()]
 
@@ -88,13 +90,6 @@ def fill_of(row: dict[str, Any]) -> CylinderFill:
     """Return the filling in a row of `fills_query`."""
     parsed = {name: msgspec.json.decode(row[name], type=type_) for name, type_ in _JSON.items()}
     return CylinderFill(**{**row, **parsed})
-
-
-def _seen(scope: Scope) -> ColumnElement[bool]:
-    if scope.everything:
-        return true()
-    of_cylinder = sees_asset(scope, _FILL.asset_id)
-    return or_(of_cylinder, and_(_FILL.filler != "", sees_organisation(scope, _FILL.filler)))
 
 
 def _of(query: Select[Any], wanted: WantedFills) -> Select[Any]:

@@ -7,6 +7,7 @@ may report on.
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
@@ -17,11 +18,12 @@ from cloud.cylinders.facts import DENIED, TAG_UID
 from cloud.cylinders.register import add_code, end_codes, own_code, taken_codes
 from cloud.cylinders.rights import known_cylinder
 from cloud.cylinders.rows import codes_of, state_of
+from cloud.cylinders.watch.sightings import local_day
 from cloud.handheld.base import Sender
 from cloud.model.cylinder import CODES_MAX, SCHEME, Cause, FurtherCode
 from cloud.model.cylinder_tables import cylinder, cylinder_block
 from cloud.model.principal import NOTHING, Principal, Scope
-from protocols.clock import Clock
+from protocols.clock import Clock, iso
 from protocols.errors import RefuseInput
 from protocols.handheld import Count, Inspection, Record, Settled, Tag
 
@@ -35,7 +37,12 @@ class OnTheSpot:
     """Judges records of handhelds; inside the transaction that keeps them."""
 
     def __init__(
-        self, registry: Registry, principal: Callable[[int], Principal | None], clock: Clock
+        self,
+        registry: Registry,
+        principal: Callable[[int], Principal | None],
+        clock: Clock,
+        *,
+        zone: ZoneInfo,
     ) -> None:
         """Make it.
 
@@ -43,9 +50,11 @@ class OnTheSpot:
             registry: tells where a cylinder is, and whose.
             principal: whom an account stands for, None when it may not come in.
             clock: of the service.
+            zone: in which days are counted.
 
         """
         self._registry, self._principal, self._clock = registry, principal, clock
+        self._zone = zone
 
     def inspect(self, connection: Connection, record: Record, worker: Sender) -> Settled | None:
         """Enter an inspection; block what it stops, lift what its re-check found good.
@@ -58,7 +67,7 @@ class OnTheSpot:
         if isinstance(what, Inspection) and what.asset.startswith(f"{SCHEME}:"):
             known_cylinder(self._registry, what.asset, self._scope(worker))
             with self._turn(connection, worker) as taken:
-                _enter(taken, what, f"{worker.store}:{record.number}")
+                _enter(taken, what, f"{worker.store}:{record.number}", self._when(record))
         return None
 
     def put_on(self, connection: Connection, record: Record, worker: Sender) -> Settled | None:
@@ -108,6 +117,13 @@ class OnTheSpot:
                 found.append(f"{one} {state}")
         return found
 
+    def _when(self, record: Record) -> dict[str, str]:
+        """Return moment and local day of a record; nothing of a clock in doubt."""
+        if record.time_source == "doubtful" or record.observed_at > self._clock.wall_ms():
+            return {}
+        day = local_day(record.observed_at, self._zone).isoformat()
+        return {"inspected_on": day, "inspected_at": iso(record.observed_at)}
+
     def _scope(self, worker: Sender) -> Scope:
         """Return what somebody reaches now; nothing when the account is disabled by now."""
         principal = None if worker.account is None else self._principal(worker.account)
@@ -125,9 +141,9 @@ def judges(
     return {"inspection": spot.inspect, "tag": spot.put_on, "count": spot.count}
 
 
-def _enter(taken: Turn, what: Inspection, name: str) -> None:
+def _enter(taken: Turn, what: Inspection, name: str, when: Mapping[str, str]) -> None:
     existing(taken, what.asset)
-    told: dict[str, Any] = {"record": name, "form": what.form, "result": what.outcome}
+    told: dict[str, Any] = {"record": name, "form": what.form, "result": what.outcome, **when}
     if what.findings:
         told["findings"] = [one.code for one in what.findings]
     if what.instruction is not None:

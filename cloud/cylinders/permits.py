@@ -1,7 +1,7 @@
 """Permits of filling units, and approvals of inspection bodies."""
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
@@ -17,10 +17,14 @@ from cloud.model.principal import Granted, Scope
 from cloud.model.rows import replace_rows
 from cloud.model.visible import sees_organisation
 from protocols.clock import Clock
+from protocols.cylinders.base import Permitted, StationPermits
 from protocols.errors import RefuseInput
 
 HELD_BY: Mapping[PermitKind, str] = {"filling": FILLING_STATION, "inspection": INSPECTION_BODY}
 PERMITS_MAX = 1_000
+STRETCHES_MAX = 4
+"""Of one gas, that a station is told; the soonest."""
+DAY = timedelta(days=1)
 
 
 class Permits:
@@ -80,6 +84,48 @@ def permits_of(
         query = query.where(table.c.kind == kind)
     rows = connection.execute(query.limit(PERMITS_MAX)).mappings()
     return [_permit(dict(row)) for row in rows]
+
+
+def station_permits(
+    permits: Sequence[Permit], gases: Collection[str], today: date
+) -> StationPermits:
+    """Put together what a filling unit may fill, as its stations judge by it.
+
+    Args:
+        permits: of the unit, to fill.
+        gases: that anything is known of; others come out of no gun.
+        today: stretches that ended before yesterday are left out, but for a gas's last one.
+
+    """
+    held = [one for one in permits if one.state == "valid"]
+    stretches = [
+        Permitted(gas, *days)
+        for gas in sorted({item for one in held for item in one.items} & set(gases))
+        for days in _stretches_of(held, gas, today)
+    ]
+    return StationPermits(recorded=bool(permits), held=tuple(stretches))
+
+
+def _stretches_of(held: Sequence[Permit], gas: str, today: date) -> list[tuple[date, date]]:
+    found = list(_joined(sorted(_days_of(one) for one in held if gas in one.items)))
+    left = [one for one in found if one[1] >= today - DAY]
+    return left[:STRETCHES_MAX] or found[-1:]
+
+
+def _days_of(one: Permit) -> tuple[date, date]:
+    return date.fromisoformat(one.valid_from), date.fromisoformat(one.valid_until)
+
+
+def _joined(spans: Sequence[tuple[date, date]]) -> Iterator[tuple[date, date]]:
+    """Yield spans in order, those that meet or overlap as one."""
+    since, until = spans[0]
+    for begins, ends in spans[1:]:
+        if (begins - until).days > 1:
+            yield since, until
+            since, until = begins, ends
+        else:
+            until = max(until, ends)
+    yield since, until
 
 
 def _sees(connection: Connection, scope: Scope, organisation: str, kind: str) -> bool:

@@ -15,9 +15,11 @@ from cloud.cylinders.base import Wanted
 from cloud.cylinders.book import Cylinders
 from cloud.cylinders.facts import read_all_facts
 from cloud.cylinders.find import find_cylinders
+from cloud.cylinders.permits import permits_of, station_permits
 from cloud.model.cylinder import CylinderRecord
+from cloud.model.cylinder_records import Permit
 from cloud.model.principal import Scope
-from protocols.cylinders.base import Cylinder, Decision, Seen, Verdict
+from protocols.cylinders.base import Cylinder, Decision, Seen, StationPermits, Verdict
 from protocols.cylinders.book import RuleBook
 from protocols.cylinders.verdict import fill_verdict
 
@@ -61,6 +63,19 @@ class Sheet(Struct, frozen=True, kw_only=True):
     rules_version: str
 
 
+class Asking(Struct, frozen=True, kw_only=True):
+    """Who asks, and when."""
+
+    filler: str = ""
+    """Whose people hold the device; empty for an office: each is judged for its own filler."""
+    permits: StationPermits | None = None
+    """Of the filler."""
+    today: date
+
+
+Facts = Mapping[str, Cylinder]
+
+
 class Sheets:
     """Makes them."""
 
@@ -83,24 +98,25 @@ class Sheets:
         today = self._cylinders.today()
         wanted = Wanted(text=text, after=after, limit=min(limit, LIMIT_MAX))
 
-        def read(connection: Connection) -> tuple[list[CylinderRecord], Mapping[str, Cylinder]]:
+        def read(connection: Connection) -> tuple[list[CylinderRecord], Facts, list[Permit]]:
             records = find_cylinders(connection, scope, wanted)
-            return records, read_all_facts(connection, [one.asset_id for one in records])
+            facts = read_all_facts(connection, [one.asset_id for one in records])
+            return records, facts, permits_of(connection, filler, "filling") if filler else []
 
-        records, facts = await self._cylinders.database.read(read)
+        records, facts, permits = await self._cylinders.database.read(read)
+        held = station_permits(permits, self._rules.gas, today) if filler else None
+        asking = Asking(filler=filler, permits=held, today=today)
         return [
-            sheet_of(one, facts[one.asset_id], self._rules, filler, today)
+            sheet_of(one, facts[one.asset_id], self._rules, asking)
             for one in records
             if one.asset_id in facts
         ]
 
 
-def sheet_of(
-    record: CylinderRecord, cylinder: Cylinder, rules: RuleBook, filler: str, today: date
-) -> Sheet:
+def sheet_of(record: CylinderRecord, cylinder: Cylinder, rules: RuleBook, asking: Asking) -> Sheet:
     """Return the sheet of one cylinder."""
-    days = [today + timedelta(days=number) for number in range(DAYS)]
-    verdicts = [_judge(cylinder, rules, filler, day) for day in days]
+    days = [asking.today + timedelta(days=number) for number in range(DAYS)]
+    verdicts = [_judge(cylinder, rules, asking, day) for day in days]
     first = verdicts[0]
     return Sheet(
         asset=record.asset_id,
@@ -120,8 +136,9 @@ def sheet_of(
     )
 
 
-def _judge(cylinder: Cylinder, rules: RuleBook, filler: str, day: date) -> Verdict:
-    seen = Seen(filler=filler or cylinder.filler or "-", gas=cylinder.gas, on=day)
+def _judge(cylinder: Cylinder, rules: RuleBook, asking: Asking, day: date) -> Verdict:
+    filler = asking.filler or cylinder.filler or "-"
+    seen = Seen(filler=filler, gas=cylinder.gas, on=day, permits=asking.permits)
     return fill_verdict(cylinder, seen, rules)
 
 

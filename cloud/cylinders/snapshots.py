@@ -26,7 +26,7 @@ from msgspec import Struct
 
 from cloud.cylinders.facts import Changes
 from protocols.clock import Clock
-from protocols.cylinders.base import Cylinder, State
+from protocols.cylinders.base import Cylinder, State, StationPermits
 from protocols.cylinders.book import RuleBook, book_bytes
 from protocols.cylinders.columns import row_of
 from protocols.cylinders.manifest import Blob, Manifest
@@ -54,6 +54,10 @@ Changed = Callable[[str, int], Changes]
 """(filler, cursor) -> what changed since, 0: all; there are further answers while there is more.
 
 Blocking. What changes meanwhile comes in a later answer, though it was in an earlier one."""
+
+
+PermitsOf = Callable[[str], StationPermits | None]
+"""Filler -> what it may fill now; None: it is no filling unit. Blocking."""
 
 
 class _Link(Struct, frozen=True):
@@ -106,9 +110,11 @@ class SnapshotBook:
         *,
         sign: Sign,
         rules: Callable[[], RuleBook],
+        permits: PermitsOf,
         issue_each_s: float = ISSUE_EACH_S,
     ) -> None:
         """Make a book; see the module for the folder."""
+        self._permits = permits
         self._folder, self._changed, self._clock = folder, changed, clock
         self._sign, self._rules, self._each_ms = sign, rules, issue_each_s * 1000
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -261,6 +267,7 @@ class SnapshotBook:
             denied=book.denied,
             file=file,
             state=book.base,
+            permits=self._permits(filler),
         )
         return seal("snapshot", manifest, self._sign).decode()
 

@@ -21,6 +21,36 @@ class OverruledBy(Struct, frozen=True):
     why: str
 
 
+class FillDecision(Struct, frozen=True, kw_only=True):
+    """What a gate decided of a cylinder in front of it, with all reasons, the gravest first."""
+
+    key: str
+    """Names it among all, and in the answer before: where to read on."""
+    gateway: str
+    gate: str
+    number: int
+    """Of the record; counts those of its gate."""
+    asset_id: str
+    """The cylinder, as the gate judged it; empty: nobody knew which."""
+    known: bool
+    """The registry has its file now."""
+    filler: str
+    gas: str
+    operator: str
+    decision: Decision
+    reasons: tuple[FillReason, ...]
+    rules_version: str
+    snapshot_version: str
+    judged_on: str
+    time_source: ClockState
+    checks: Mapping[str, bool]
+    codes: tuple[Code, ...]
+    observed_at: int
+    time_unknown: bool
+    """`observed_at` is about the time of receipt."""
+    received_at: int
+
+
 class CylinderFill(Struct, frozen=True, kw_only=True):
     """A filling; (gateway, gate, opening) is its key. Masses in kg, moments in ms since 1970."""
 

@@ -1,9 +1,12 @@
 """Who is told of work lists of cylinders, by mail or by a call, and what is told."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+
+from protocols.errors import RefuseInput
 
 Channel = Literal["mail", "webhook"]
 Language = Literal["zh", "en"]
@@ -20,6 +23,12 @@ class NoticeToBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     language: Language = "zh"
     secret: Annotated[str, Meta(pattern=r"^[!-~]{16,128}\Z")] | None = None
     """Signs the calls of a webhook."""
+
+
+def check_notice_to(body: NoticeToBody) -> None:
+    """Refuse an address of mail that is none; RefuseInput `bad_request`."""
+    if body.channel == "mail" and not re.match(MAIL, body.address):
+        raise RefuseInput("bad_request", "address: expected one of mail")
 
 
 class NoticeTo(Struct, frozen=True, kw_only=True):
@@ -55,3 +64,5 @@ class Notice(Struct, frozen=True, kw_only=True):
     urgent: tuple[str, ...] = ()
     """Subjects of what is urgent among the new, the first of them."""
     link: str = ""
+    test: bool = False
+    """Somebody tries the address: nothing is new."""

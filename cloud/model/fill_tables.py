@@ -4,9 +4,21 @@ Moments are ms since 1970 UTC, days are local. A filling is made of its steps al
 may come in any order.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, Table, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    Table,
+    UniqueConstraint,
+    text,
+)
 
 from cloud.model.tables import BigId, String, Text, state_metadata
+
+_DECIDED = text("decision IS NOT NULL")
 
 cylinder_fill_step = Table(
     "cylinder_fill_step",  # one record of a gate, as it came; its key is its place in the log
@@ -27,10 +39,18 @@ cylinder_fill_step = Table(
     Column("observed_at", BigInteger, nullable=False),
     Column("received_at", BigInteger, nullable=False),
     Column("time_unknown", Boolean, nullable=False),
+    Column("decision", String(16)),  # of a `decided` step; NULL: another step
     Column("body", Text, nullable=False),  # JSON, the whole record
     Index("fill_step_of_opening", "gateway", "gate", "opening"),
     Index("fill_step_of_cylinder", "asset_id", "observed_at"),
     Index("fill_step_by_receipt", "received_at"),
+    Index("decision_by_time", "observed_at", sqlite_where=_DECIDED, postgresql_where=_DECIDED),
+    Index(
+        "decision_by_filler",
+        *("filler", "observed_at"),
+        sqlite_where=_DECIDED,
+        postgresql_where=_DECIDED,
+    ),
 )
 
 cylinder_fill = Table(

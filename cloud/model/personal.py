@@ -12,7 +12,7 @@ from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset
 from cloud.model.cylinder import CylinderRecord
 from cloud.model.cylinder_case import CylinderCase
-from cloud.model.cylinder_fill import CylinderFill
+from cloud.model.cylinder_fill import CylinderFill, FillDecision
 from cloud.model.cylinder_notice import NoticeTo
 from cloud.model.cylinder_records import VehicleRecord
 from cloud.model.handheld import HandheldRecord
@@ -49,6 +49,7 @@ def load_personal() -> Mapping[str, tuple[str, ...]]:
 THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     Asset: ("asset", lambda one: f"asset:{one.asset_id}"),
     CylinderRecord: ("cylinder", lambda one: f"asset:{one.asset_id}"),
+    FillDecision: ("cylinder_fill", lambda one: f"gateway:{one.gateway}"),
     CylinderFill: ("cylinder_fill", lambda one: f"gateway:{one.gateway}"),
     CylinderCase: ("cylinder_case", lambda one: f"cylinder-case:{one.id}"),
     NoticeTo: ("cylinder_notice", lambda one: f"organisation:{one.organisation}"),
@@ -81,4 +82,4 @@ def _value(thing: msgspec.Struct, name: str) -> Any:
     if name.startswith(ATTRIBUTE):
         attributes: Mapping[str, Any] = getattr(thing, "attributes", {})
         return attributes.get(name.removeprefix(ATTRIBUTE))
-    return getattr(thing, name)
+    return getattr(thing, name, None)  # a decision at a gate tells part of what a filling does

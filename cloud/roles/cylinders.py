@@ -20,7 +20,7 @@ from cloud.cylinders.find_fills import Fills
 from cloud.cylinders.imports import Imports
 from cloud.cylinders.inspections import Inspections
 from cloud.cylinders.on_the_spot import OnTheSpot, judges
-from cloud.cylinders.permits import Permits
+from cloud.cylinders.permits import Permits, permits_of, station_permits
 from cloud.cylinders.reports.find import ReportDesk
 from cloud.cylinders.reports.mapping import load_mappings
 from cloud.cylinders.reports.send import Reports
@@ -36,6 +36,7 @@ from cloud.roles.common import Common
 from cloud.roles.sign_on import open_caller
 from cloud.roles.watch import open_addresses, open_cases
 from cloud.trust import signing
+from protocols.cylinders.base import StationPermits
 from protocols.errors import RetryLater
 
 OFFICE_ROLES = frozenset({"regulator", "inspector"})
@@ -48,7 +49,7 @@ class CylindersPart:
     """The desks, and the imports that wait."""
 
     def __init__(self, common: Common, desk: AlarmDesk) -> None:
-        rules = common.cylinder_rules
+        self._rules = rules = common.cylinder_rules
         self.cylinders = cylinders = Cylinders(
             common.state_db,
             common.clock,
@@ -65,8 +66,10 @@ class CylindersPart:
             common.clock,
             sign=partial(signing.sign, common.data),
             rules=lambda: rules,
+            permits=self._permits,
         )
-        spot = OnTheSpot(common.registry, common.access.principal, common.clock)
+        zone = ZoneInfo(common.settings.time_zone)
+        spot = OnTheSpot(common.registry, common.access.principal, common.clock, zone=zone)
         self.judges = judges(spot)
         """Carry out what handhelds send, by its kind."""
         self.photos = PhotoBook(common.state_db, common.clock, common.data / "photos")
@@ -103,6 +106,12 @@ class CylindersPart:
             cylinders=tuple(one for one in found.cylinders if mine[one.code]),
             gone=tuple(code for code, is_mine in mine.items() if not is_mine),
         )
+
+    def _permits(self, organisation: str) -> StationPermits | None:
+        if not self.fills(organisation):
+            return None
+        permits = self._common.state_db.read_now(lambda c: permits_of(c, organisation, "filling"))
+        return station_permits(permits, self._rules.gas, self.cylinders.today())
 
     def _remit(self, organisation: str) -> Scope:
         """Return what an office looks after; nothing for firms."""

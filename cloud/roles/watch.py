@@ -57,6 +57,8 @@ def open_addresses(common: Common) -> AddressBook:
         check=open_caller(settings.outbound).check,
         seal=WebhookSeal(key_file(common)),
         mail=bool(settings.mail.host),
+        zone=ZoneInfo(settings.time_zone),
+        base_url=settings.base_url,
     )
 
 

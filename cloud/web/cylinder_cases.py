@@ -21,6 +21,7 @@ from cloud.model.asking_cases import (
     read_wanted,
 )
 from cloud.model.cylinder_case import CylinderCase, Figures, FiguresBy, WantedCases
+from cloud.web.cylinder_words import CylinderWords
 from cloud.web.format import clock_time
 from cloud.web.refused import refused_text
 from cloud.web.texts import Texts
@@ -84,6 +85,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
             ways=BY,
             figures=[_within(one, services) for one in found],
             names=names,
+            words=CylinderWords(services.cylinders.cylinders.rules, visit.t.language),
             columns=_columns(services),
             totals=_totals([_within(one, services) for one in found]),
         )
@@ -133,6 +135,7 @@ async def _list(
         views=[_view(one, visit, services, today) for one in some],
         wanted=wanted,
         kinds=KINDS,
+        words=CylinderWords(services.cylinders.cylinders.rules, visit.t.language),
         titles=_titles(services, visit.t),
         acts=_acts(services, visit.t),
         names=_names(services, {one.filler for one in some} | {one.station for one in some}),

@@ -13,6 +13,7 @@ from starlette.datastructures import QueryParams
 from cloud.api.base import Services
 from cloud.cylinders.base import Wanted, WantedFills
 from cloud.model.cylinder import SCHEME, Change, CylinderRecord, FurtherCode, Step
+from cloud.web.cylinder_words import CylinderWords
 from cloud.web.refused import refused_text
 from cloud.web.texts import Texts
 from cloud.web.visit import SignedIn, Visit
@@ -75,6 +76,7 @@ def _add_reading(routes: APIRouter, services: Services, visitor: Any) -> None:
             wanted=wanted,
             states=STATES,
             filler_names=_names(services, found),
+            words=CylinderWords(services.cylinders.cylinders.rules, visit.t.language),
             own=not (visit.scope.everything or visit.scope.remits),
             today=_today(visit),
         )
@@ -152,6 +154,7 @@ async def _page(
     except RefuseInput:
         return visit.render("not_found.html", status=404)
     asset = await services.registry.get(asset_id)
+    words = CylinderWords(desks.cylinders.rules, visit.t.language)
     await services.shown(visit.granted, one, *fills)
     return visit.render(
         "cylinder.html",
@@ -159,9 +162,10 @@ async def _page(
         one=one,
         code=code,
         marks=MARKS,
+        words=words,
         inspections=inspections,
         fills=fills,
-        history=[_change_view(change, visit.t) for change in history[:HISTORY]],
+        history=[_change_view(change, visit.t, words) for change in history[:HISTORY]],
         more=len(history) > HISTORY,
         findings=asset.findings if asset else [],
         names=_names(
@@ -173,7 +177,18 @@ async def _page(
     )
 
 
-def _change_view(change: Change, t: Texts) -> ChangeView:
+def _change_view(change: Change, t: Texts, words: CylinderWords) -> ChangeView:
+    def told(name: str, value: object) -> str:
+        match name, value:
+            case "kind", str(kind):
+                return words.kind(kind) or "—"
+            case "gas", str(gas):
+                return words.gas(gas) or "—"
+            case "components", list(gases):
+                return ", ".join(words.gas(str(one)) for one in gases) or "—"
+            case _:
+                return _told(value, t)
+
     names = [*change.before, *(name for name in change.after if name not in change.before)]
     return ChangeView(
         change=change,
@@ -181,8 +196,8 @@ def _change_view(change: Change, t: Texts) -> ChangeView:
         fields=[
             (
                 t.find(f"cylinder_field.{name}", name),
-                _told(change.before.get(name), t),
-                _told(change.after.get(name), t),
+                told(name, change.before.get(name)),
+                told(name, change.after.get(name)),
             )
             for name in names
         ],

@@ -14,6 +14,8 @@ from cloud.web import (
     codes,
     console,
     cylinder_cases,
+    cylinder_fills,
+    cylinder_notices,
     cylinder_reports,
     cylinders,
     data_rules,
@@ -69,7 +71,8 @@ def mount(app: FastAPI, services: Services) -> None:
         app.include_router(sign_on.router(services.sign_on, anyone))
     firms = (organisations, first_steps)
     app.include_router(own_account.router(services, anyone, signed_in))
-    things = (alarms, assets, cylinders, cylinder_cases, cylinder_reports, fleet, scans, trace)
+    of_cylinders = (cylinders, cylinder_cases, cylinder_fills, cylinder_notices, cylinder_reports)
+    things = (alarms, assets, *of_cylinders, fleet, scans, trace)
     for pages in (console, *things, *firms, people, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))

@@ -12,7 +12,7 @@ from protocols.catalog.inspections import Calendar, Form
 from protocols.codes.links import is_link, parse_asset_link
 from protocols.codes.recognise import recognise
 from protocols.codes.registry import SchemeRegistry
-from protocols.cylinders.base import ClockState, Cylinder, Seen, Verdict
+from protocols.cylinders.base import ClockState, Cylinder, Seen, StationPermits, Verdict
 from protocols.cylinders.book import RuleBook
 from protocols.cylinders.verdict import fill_verdict
 from protocols.errors import RefuseInput
@@ -45,6 +45,11 @@ class Knowledge(Protocol):
         """Return the asset id of the cylinder with a tag, capital hex digits."""
         ...
 
+    @property
+    def permits(self) -> StationPermits | None:
+        """What those who hold the device may fill; None: they fill nothing, or it is not told."""
+        ...
+
 
 class NothingKnown:
     """A device that was given nothing yet."""
@@ -58,6 +63,11 @@ class NothingKnown:
         """None."""
         del uid
         return None
+
+    @property
+    def permits(self) -> None:
+        """None."""
+        return
 
 
 # --- scanning ---------------------------------------------------------------------------------
@@ -151,6 +161,7 @@ def look(
         on=on,
         clock=clock,
         snapshot=snapshot,
+        permits=known.permits if filler and cylinder else None,
     )
     return Looked(
         identified=identified, cylinder=cylinder, verdict=fill_verdict(cylinder, seen, book)

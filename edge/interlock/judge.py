@@ -12,7 +12,15 @@ from msgspec.structs import replace
 
 from edge.interlock.base import Judged, Present, Question, Trouble
 from edge.interlock.day import Moment
-from protocols.cylinders.base import Cylinder, Id, Reason, Seen, State, Verdict
+from protocols.cylinders.base import (
+    Cylinder,
+    Id,
+    Reason,
+    Seen,
+    State,
+    StationPermits,
+    Verdict,
+)
 from protocols.cylinders.book import RuleBook
 from protocols.cylinders.limits import Filled, Finding, after_fill, checks_for
 from protocols.cylinders.verdict import bars_to_override, fill_verdict
@@ -25,12 +33,20 @@ _FORGED = frozenset({"bad_signature", "bad_sun"})
 _DISAGREE = "codes_disagree"
 _CYLINDER = "cylinder"
 
+UNTOLD = StationPermits(recorded=False)
+"""Of a snapshot that says nothing of permits."""
+
 Names = Callable[[Iterable[Code]], Mapping[str, set[str]]]
 """By scheme, the values of those codes that name the thing that carries them."""
 
 
 class Known(Protocol):
     """A station snapshot."""
+
+    @property
+    def permits(self) -> StationPermits | None:
+        """What the filler may fill; None: it does not say."""
+        ...
 
     def find(self, code: str) -> Cylinder | None:
         """Return a cylinder by its asset id. RefuseInput: no such code can be."""
@@ -103,6 +119,7 @@ class Judging(Struct, frozen=True, kw_only=True):
             clone_suspected=found.clone_suspected,
             snapshot=state,
             filled_here_before=filled_on is not None,
+            permits=None if facts.known is None else facts.known.permits or UNTOLD,
             checks_failed=tuple(one.id for one in checks if answers.get(one.id) is False),
             checks_open=tuple(one.id for one in checks if one.id not in answers),
             tare_on_tag_kg=_tare_on_tags(question.here, cylinder),

@@ -123,6 +123,24 @@ class Cylinder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of its tags, capital hex digits."""
 
 
+class Permitted(Struct, frozen=True, forbid_unknown_fields=True):
+    """Days on which a filling unit may fill a gas, the first and the last included."""
+
+    gas: Id
+    """`mixture` for any mixture."""
+    since: date
+    until: date
+
+
+class StationPermits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the registry says of a filling unit's permits."""
+
+    recorded: bool
+    """It has some, whatever became of them."""
+    held: tuple[Permitted, ...] = ()
+    """By those that are valid; a gas once for each of its stretches."""
+
+
 class Seen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the gate knows about this one filling, before the gun opens."""
 
@@ -142,6 +160,8 @@ class Seen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     snapshot: Literal["fresh", "ageing", "expired", "none"] = "fresh"
     """`ageing`: past its term but within the grace that the rules give: known here only."""
     filled_here_before: bool = False
+    permits: StationPermits | None = None
+    """Of who fills; None: nobody asks, as where an office looks at a cylinder."""
     checks_failed: tuple[Id, ...] = ()
     """Of the physical checklist, those that the worker said no to."""
     checks_open: tuple[Id, ...] = ()

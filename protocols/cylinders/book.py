@@ -121,6 +121,13 @@ class Snapshot(_Told, frozen=True, kw_only=True):
     """After the term: ageing. Then expired."""
 
 
+class Permits(_Told, frozen=True, kw_only=True):
+    """That who fills must have a permit for the gas."""
+
+    from_: date | None = field(default=None, name="from")
+    """First day on which it is asked for; None: always."""
+
+
 class Masses(_Told, frozen=True, kw_only=True):
     """What scales and stamps may differ by, and what must not be exceeded."""
 
@@ -180,6 +187,8 @@ class RuleBook(_Table, frozen=True, kw_only=True, dict=True):
     checks: tuple[Check, ...]
     reasons: tuple[ReasonRule, ...]
     findings: tuple[FindingRule, ...]
+    permits: Permits | None = None
+    """None: nobody asks whether who fills has one."""
 
     @cached_property
     def version(self) -> str:

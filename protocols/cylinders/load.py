@@ -21,6 +21,7 @@ from protocols.cylinders.book import (
     Kind,
     LifeRow,
     Masses,
+    Permits,
     ReasonRule,
     Row,
     RuleBook,
@@ -46,6 +47,8 @@ class _Filling(Struct, frozen=True, kw_only=True):
     dates: Dates
     snapshot: Snapshot
     masses: Masses
+    permits: Permits | None = None
+    """A city's file of before says nothing of them."""
 
 
 class _Checks(Struct, frozen=True, kw_only=True):
@@ -143,6 +146,7 @@ def _book(files: dict[str, _File]) -> RuleBook:
         checks=files["checks"].value.checks,
         reasons=reasons.reasons,
         findings=reasons.findings,
+        permits=filling.permits,
     )
 
 

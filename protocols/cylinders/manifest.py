@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
+from protocols.cylinders.base import StationPermits
 from protocols.errors import RefuseInput
 from protocols.signed import Hex32, Number, Verify, unseal
 
@@ -53,6 +54,8 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """As it travels; None: nothing has changed since `previous`, this only holds longer."""
     state: Blob
     """The full file, not packed, of the state that results."""
+    permits: StationPermits | None = None
+    """Of the filler, when this was signed; None: it is no filling unit, or an older service's."""
 
     @property
     def content(self) -> int:

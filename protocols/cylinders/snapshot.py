@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from protocols.cylinders.base import Cylinder
+from protocols.cylinders.base import Cylinder, StationPermits
 from protocols.cylinders.base import State as CylinderState
 from protocols.cylinders.book import RuleBook
 from protocols.cylinders.columns import Bytes, Group, Keys, Numbers, Row, row_of, text_of
@@ -195,6 +195,11 @@ class Snapshot:
     def rules(self) -> bytes:
         """The bytes of `book`, as the cloud wrote them."""
         return rules_of(self.layers)
+
+    @property
+    def permits(self) -> StationPermits | None:
+        """What the filler may fill."""
+        return self.manifest.permits
 
     def find(self, code: str) -> Cylinder | None:
         """Return a cylinder of this filler; None: not known here. RefuseInput `bad_key`."""

@@ -29,6 +29,7 @@ REASONS = frozenset(
         *("snapshot_none", "snapshot_expired", "snapshot_ageing", "clock_unset", "clock_set_back"),
         *("kind_unknown", "gas_unknown", "components_unknown", "wrong_gas", "gas_not_for_kind"),
         *("inspection_overdue", "due_unknown", "beyond_life", "life_unknown", "idle"),
+        *("no_permit", "permit_unknown"),
         *("dates_contradict", "not_registered", "foreign_filler", "filler_unknown"),
         *("not_a_vehicle_cylinder", "vehicle_unknown", "vehicle_scrapped"),
         *("certificate_expired", "certificate_unknown", "not_purged"),
@@ -52,7 +53,12 @@ def fill_verdict(cylinder: Cylinder | None, seen: Seen, book: RuleBook) -> Verdi
         book: the rules.
 
     """
-    found = [*_of_station(seen), *_of_identity(cylinder, seen), *_of_checks(seen)]
+    found = [
+        *_of_station(seen),
+        *_of_permit(seen, book),
+        *_of_identity(cylinder, seen),
+        *_of_checks(seen),
+    ]
     ends_on, lives = None, Life(None, told=False)
     if cylinder is not None:
         ends_on, lives = due_on(cylinder, book, seen.on), life(cylinder, book, seen.on)
@@ -104,6 +110,20 @@ def _of_station(seen: Seen) -> Found:
         seen.snapshot == "ageing" and not seen.filled_here_before
     ):
         yield f"snapshot_{seen.snapshot}", ""
+
+
+def _of_permit(seen: Seen, book: RuleBook) -> Found:
+    """Tell whether who fills may fill this gas on this day."""
+    asked, permits = book.permits, seen.permits
+    if asked is None or permits is None or (asked.from_ is not None and seen.on < asked.from_):
+        return
+    if not permits.recorded:
+        yield "permit_unknown", ""
+        return
+    mine = [one for one in permits.held if one.gas == seen.gas]
+    if not any(one.since <= seen.on <= one.until for one in mine):
+        days = ", ".join(f"{one.since} to {one.until}" for one in mine)
+        yield "no_permit", f"{seen.gas}: {days or 'none'}"
 
 
 def _of_identity(cylinder: Cylinder | None, seen: Seen) -> Found:

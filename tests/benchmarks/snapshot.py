@@ -28,6 +28,7 @@ from protocols.cylinders.base import Cylinder, MarkedDate, State
 from protocols.cylinders.load import load_rules
 from tests.benchmarks.rig import Figures, markdown, where_and_when
 from tests.benchmarks.snapshot_child import FILLER, code_of
+from tests.support.stations import held
 
 COUNT, CHANGED, INCREMENTS = 300_000, 400, 48
 PAGE = 5_000
@@ -125,6 +126,7 @@ def run(folder: Path, count: int) -> Figures:
         clock,
         sign=partial(sign, folder),
         rules=lambda: load_rules(data_root() / "cylinders"),
+        permits=lambda _: held("lpg"),
     )
     keeper = SnapshotKeeper(
         folder / "edge", filler=FILLER, anchors=lambda: anchors(folder), verify=verify

@@ -1,5 +1,8 @@
 """Databases are brought to the newest schema, and newer ones are refused."""
 
+from itertools import product
+from typing import get_args
+
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -9,8 +12,11 @@ from sqlalchemy import Engine, MetaData, insert, text
 
 from cloud.migrations import FOLDER, migrate
 from cloud.model import state_tables, tables, trust_tables
+from cloud.model.cylinder import json_text
 from cloud.model.database import open_engine
+from protocols.cylinders.base import Decision
 from protocols.errors import StopService
+from protocols.records import Fill, FillStep
 
 
 @pytest.mark.parametrize(
@@ -60,6 +66,27 @@ def test_events_that_were_there_are_ordered_by_their_times(database_url: str) ->
     with engine.connect() as connection:
         query = text("SELECT * FROM trace_sight ORDER BY event_no, organisation")
         assert connection.execute(query).all() == [(1, 1, 7), (1, 2, 7), (2, 1, 14)]
+    engine.dispose()
+
+
+def test_decisions_that_were_there_are_found_by_their_word(database_url: str) -> None:
+    engine = open_engine(database_url)
+    _upgrade(engine, "state_0017")
+    words: tuple[Decision, ...] = get_args(Decision)
+    steps: tuple[FillStep, ...] = ("decided", "released")
+    keeper = "INSERT INTO cylinder_fill_step (gateway, spool, stream, seq, record_index, gate,"
+    keeper += " number, step, asset_id, filler, purged, observed_at, received_at, time_unknown,"
+    keeper += " body) VALUES ('gw', 'a', 'data', :seq, 0, 'g', :seq, :step, '', '', :no, 1, 1,"
+    keeper += " :no, :body)"
+    with engine.begin() as connection:
+        for seq, (step, word) in enumerate(product(steps, words)):
+            fill = Fill(gate="g", at=1, number=seq, step=step, asset='"decision":"', decision=word)
+            row = {"seq": seq, "step": step, "no": False, "body": json_text(fill)}
+            connection.execute(text(keeper), row)
+    migrate(engine, "state")
+    with engine.connect() as connection:
+        query = text("SELECT decision FROM cylinder_fill_step ORDER BY seq")
+        assert connection.execute(query).scalars().all() == [*words, None, None, None]
     engine.dispose()
 
 

@@ -23,6 +23,7 @@ from protocols.durable import write_durably
 from simulators.processes import free_port
 from simulators.weighing import Weight
 from tests.support.filling_place import BOOK, GOOD, OVERDUE, Devices, Registry, devices
+from tests.support.stations import held
 
 FILLER = "org-7"
 
@@ -37,7 +38,13 @@ def give_snapshot(keys: Path, state: Path, folder: Path) -> None:
     """Put on a gateway's disk what its service would have sent."""
     clock = SystemClock()
     book = SnapshotBook(
-        folder, three, clock, sign=partial(sign, keys), rules=lambda: BOOK, issue_each_s=60
+        folder,
+        three,
+        clock,
+        sign=partial(sign, keys),
+        rules=lambda: BOOK,
+        permits=lambda _: held("lpg"),
+        issue_each_s=60,
     )
     (state / ANCHORS).parent.mkdir(parents=True)
     text = json.dumps({"schema": 1, "keys": [key.hex() for key in anchors(keys)]})

@@ -158,6 +158,7 @@ async def test_days_offline_then_synced_without_loss_or_doubles(
     await phone.press("send")
     await expect(page.locator("#said")).to_contain_text("已上传 0 条")
     assert len(office.records()) == 5, "nothing is sent twice"
+    await what_is_left_out_is_told(phone)
     await answered(phone)
 
 
@@ -258,6 +259,42 @@ async def look_at_the_service(phone: Phone, office: Office) -> None:
     cylinder = office.cylinder(BOTTLE)
     assert cylinder["state"] == "blocked"
     assert f"tag_uid:{UID}" in str(cylinder) or UID in str(cylinder)
+
+
+_LOSE = """async () => {
+    const db = await import('/static/hand/db.js');
+    const database = await db.open();
+    const put = (one) => new Promise((resolve) => {
+        const writing = database.transaction('photo', 'readwrite');
+        writing.objectStore('photo').put(one);
+        writing.oncomplete = () => resolve();
+    });
+    await put({ sha256: '0'.repeat(64), raw: new Blob(['no picture']), number: 2, waiting: 1 });
+}"""
+_FETCH = """async (most) => {
+    const [sync, people] = await Promise.all(
+        ['sync', 'people'].map((name) => import(`/static/hand/${name}.js`)));
+    await sync.fetchSheets(people.who().token, most);
+}"""
+
+
+async def what_is_left_out_is_told(phone: Phone) -> None:
+    """A photo that the service will never take, and cylinders for which there is no room."""
+    page = phone.page
+    await page.evaluate(_LOSE)
+    await phone.press("send")
+    await expect(page.locator("button[data-key=answers]")).to_contain_text("(3)")
+    await phone.press("answers")
+    await expect(page.locator("[data-reason=photos_lost]")).to_contain_text("1 张照片未能上传")
+    await expect(page.locator("main")).to_contain_text("记录 2 的照片: 平台没有引用它的记录")
+    await phone.shoot("zh-8-photo-lost")
+    await phone.press("understood")
+    await phone.press("back")
+    for most, cut in ((1, 1), (2, 0)):
+        await page.evaluate(_FETCH, most)
+        await phone.press("send")
+        await expect(page.locator(f"[data-cut='{cut}']")).to_contain_text(f"{most} 只气瓶")
+        await phone.shoot(f"zh-8-cut-{cut}")
 
 
 async def answered(phone: Phone) -> None:

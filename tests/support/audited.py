@@ -25,6 +25,7 @@ from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app
 from cloud.api.epcis.base import Trace
 from cloud.api.guard import SAFE_METHODS, calls_of, guarded_routes
+from cloud.cylinders.fills import step_rows
 from cloud.cylinders.fold import Told, fold
 from cloud.cylinders.watch.cases import Raised, raise_cases
 from cloud.feed.sse import stream
@@ -34,7 +35,7 @@ from cloud.model import tables
 from cloud.model.audit import open_head
 from cloud.model.cylinder_notice import NoticeToBody
 from cloud.model.cylinder_records import PermitBody, VehicleFile
-from cloud.model.fill_tables import cylinder_fill
+from cloud.model.fill_tables import cylinder_fill, cylinder_fill_step
 from cloud.model.granting import OPEN, grant
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
@@ -65,6 +66,7 @@ from tests.support.firms import (
     put,
 )
 from tests.support.http_services import AUDIT_KEY, LIFT, TOKEN, World, open_world
+from tests.support.log_groups import batch
 from tests.support.sign_on import desk_of, provider
 from tests.support.snapshot_station import Station
 from tests.support.wheels import make_release
@@ -370,6 +372,12 @@ def _filling(now_ms: int) -> dict[str, Any]:
     return {**fold([told], ZONE), **named}
 
 
+def _decision(now_ms: int) -> dict[str, Any]:
+    record = step("decided", 2, at=now_ms, operator=MARK, asset=f"cylinder:{SCRAPPED}")
+    (row,) = step_rows(batch(record), ZONE)
+    return row
+
+
 def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
     scan = {
         "gateway": GATEWAY,
@@ -435,6 +443,7 @@ def _rows(now_ms: int) -> list[tuple[Any, dict[str, Any]]]:
     return [
         (tables.scan, scan),
         (cylinder_fill, _filling(now_ms)),
+        (cylinder_fill_step, _decision(now_ms)),
         (tables.command, command),
         *accounts,
     ]

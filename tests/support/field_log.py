@@ -58,14 +58,14 @@ class ListLog:
         return {"all/data": self.groups[-1].position} if self.groups else {}
 
 
-def filled(serial: int, decision: str = "fill", *, at: int = NOON_MS) -> Scan:
-    """Make the scan of a cylinder at the filling place."""
+def filled(serial: int, decision: str | None = None, *, at: int = NOON_MS) -> Scan:
+    """Make the scan of a cylinder at the filling place; without a decision there is no gate."""
     return Scan(
         reader="fill-1",
         at=at,
         codes=[Code("tid", f"E2{serial:022X}"), Code("grai", f"{GRAI}{serial}")],
         step="filling",
-        verdict=Verdict(decision),  # type: ignore[arg-type]
+        verdict=Verdict(decision) if decision else None,  # type: ignore[arg-type]
     )
 
 

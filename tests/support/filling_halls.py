@@ -17,6 +17,7 @@ from protocols.cylinders.base import Cylinder, MarkedDate
 from protocols.cylinders.load import load_rules
 from protocols.durable import write_durably
 from simulators.hall_story import Bottle, Story, asset_of, chips_of, entry_of
+from tests.support.stations import held
 
 BOOK = load_rules(data_root() / "cylinders")
 
@@ -54,6 +55,7 @@ class Issuer:
             self.clock,
             sign=partial(sign, self.keys),
             rules=lambda: BOOK,
+            permits=lambda _: held(*{one.gas for one in story.places}),
             issue_each_s=60,
         )
 

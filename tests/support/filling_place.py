@@ -35,6 +35,7 @@ from simulators.uhf_tags import UhfTag, cylinder_tag
 from simulators.weighing import Weight
 from tests.support.guns import GunServer, modbus_gun
 from tests.support.simulated_scales import SerialScaleRig
+from tests.support.stations import held
 
 GATEWAY = "gw-fill"
 TARE_KG, LIMIT_KG = 16.0, 14.5
@@ -81,6 +82,7 @@ class Registry:
         book = BOOK if checks else replace(BOOK, checks=())
         self.rules = book_bytes(book)
         self.manifest = Issue()
+        self.permits = held("lpg")
         self.state: Literal["fresh", "ageing", "expired"] = "fresh"
 
     def find(self, code: str) -> Cylinder | None:

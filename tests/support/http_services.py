@@ -361,7 +361,15 @@ def open_cylinders(
             alarms=CaseAlarms(watch, lambda _connection, _transitions: None),
             on_commit=lambda: None,
         ),
-        AddressBook(database, clock, check=check_address, seal=OpenSeal(), mail=True),
+        AddressBook(
+            database,
+            clock,
+            check=check_address,
+            seal=OpenSeal(),
+            mail=True,
+            zone=ZONE,
+            base_url="",
+        ),
         Sheets(cylinders, rules),
     )
 

@@ -120,6 +120,10 @@ QUERIES = {
         *("cylinder", "filler", "gateway", "state", "fault", "known", "permitted"),
         *("since", "before", "limit"),
     ),
+    "/api/v1/cylinder-decisions": (
+        *("cylinder", "filler", "gateway", "gate", "decision", "refused", "reason"),
+        *("since", "before", "limit"),
+    ),
     "/api/v1/cylinders/{code}/fills": (
         *("filler", "gateway", "state", "fault", "known", "permitted", "since", "before", "limit"),
     ),

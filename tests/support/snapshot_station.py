@@ -12,8 +12,9 @@ from cloud.trust.signing import anchors, sign
 from edge.interlock.snapshot import SnapshotKeeper
 from edge.remote.anchors import verify
 from protocols.clock import ManualClock
+from protocols.cylinders.base import StationPermits
 from protocols.cylinders.book import read_book
-from tests.support.stations import Edit, Stock
+from tests.support.stations import Edit, Stock, held
 
 
 class StockBook:
@@ -56,6 +57,7 @@ class Station:
     ) -> None:
         self.folder = folder
         self.clock = ManualClock(wall_ms=1_790_000_000_000)
+        self.permits: StationPermits | None = held("lpg")
         self.stock = StockBook(Stock(random.Random(seed)))
         self.stock.stock.edit(changes)
         self.keys = keys or folder / "cloud"
@@ -65,6 +67,7 @@ class Station:
             self.clock,
             sign=partial(sign, self.keys),
             rules=lambda: read_book(self.stock.stock.rules),
+            permits=lambda _: self.permits,
             issue_each_s=60,
         )
         self.keeper = self.new_keeper()

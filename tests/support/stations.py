@@ -8,7 +8,14 @@ import msgspec
 from msgspec.structs import replace
 
 from protocols.catalog.files import data_root
-from protocols.cylinders.base import Cylinder, MarkedDate, State, Vehicle
+from protocols.cylinders.base import (
+    Cylinder,
+    MarkedDate,
+    Permitted,
+    State,
+    StationPermits,
+    Vehicle,
+)
 from protocols.cylinders.book import book_bytes
 from protocols.cylinders.load import load_rules
 from protocols.cylinders.manifest import Blob, Manifest
@@ -20,6 +27,12 @@ DENYING: tuple[State, ...] = ("blocked", "lost", "scrapped")
 BOOK = load_rules(data_root() / "cylinders")
 _TERM = BOOK.snapshot
 RULES = [book_bytes(replace(BOOK, snapshot=replace(_TERM, grace_h=hours))) for hours in (48, 24)]
+
+
+def held(*gases: str) -> StationPermits:
+    """What a filling unit with a permit for some gases, through all times, may fill."""
+    spans = tuple(Permitted(gas, date.min, date.max) for gas in gases)
+    return StationPermits(recorded=True, held=spans)
 
 
 def manifest(**changes: object) -> Manifest:

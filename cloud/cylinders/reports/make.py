@@ -27,6 +27,13 @@ NAME = "cylinder report"
 ENTRIES_A_TURN = 200
 SCANNED = ("receiving", "dispatching", "shipping", "dispatch", "delivery", "delivering")
 """Words of readers for steps of which a message is made, where a file asks for them."""
+ON_SPOT = "inspected_on_spot"
+_MADE_OF: dict[str, From] = {
+    "registered": "registered",
+    "inspected": "inspected",
+    ON_SPOT: "inspected",
+}
+"""By word of the history; of an inspection on the spot the inspectors' office is the body."""
 _KEYS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:suyuan:cylinder-report:")
 _CODES = msgspec.json.Decoder(list[Code])
 Facts = dict[str, Scalar]
@@ -90,13 +97,16 @@ def _changes(connection: Connection, after: int) -> Iterator[tuple[int, list[Ste
     entry = cylinder_change.c
     query = select(cylinder_change).where(entry.change > after).order_by(entry.change)
     for row in connection.execute(query.limit(ENTRIES_A_TURN)).mappings():
-        if row["what"] not in ("registered", "inspected"):
+        made_of = _MADE_OF.get(row["what"])
+        if made_of is None:
             yield row["change"], []
             continue
         told: Facts = {**_file(connection, row["asset_id"]), **_scalars(row["after"])}
         told |= {"at": moment(row["recorded_at"]), **_named(row["asset_id"])}
+        if row["what"] == ON_SPOT:
+            told |= {"inspection": "on_the_spot", "body": row["organisation"]}
         key = f"{row['asset_id']}/{row['change']}/{row['recorded_at']}"
-        yield row["change"], [Step(row["asset_id"], row["what"], key, told)]
+        yield row["change"], [Step(row["asset_id"], made_of, key, told)]
 
 
 def _fills(connection: Connection, after: int) -> Iterator[tuple[int, list[Step]]]:

@@ -2,10 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from cloud.model.cylinder_notice import NoticeTo, NoticeToBody
+from cloud.cylinders.watch.notices import write_notice
+from cloud.cylinders.watch.sightings import local_day
+from cloud.model.cylinder_notice import Notice, NoticeTo, NoticeToBody
 from cloud.model.database import Database, Work
 from cloud.model.principal import Granted
 from cloud.model.visible import sees_organisation
@@ -15,6 +18,8 @@ from protocols.errors import RefuseInput
 
 ADDRESSES_MAX = 10
 """Of one organisation."""
+TEST_EACH_MS = 60_000
+"""Nobody can be flooded by tests of an address that is not theirs."""
 _to, _notice = cylinder_notice_to.c, cylinder_notice.c
 
 
@@ -37,6 +42,8 @@ class AddressBook:
         check: Callable[[str], Awaitable[None]],
         seal: Closes,
         mail: bool,
+        zone: ZoneInfo,
+        base_url: str,
     ) -> None:
         """Build it.
 
@@ -46,10 +53,13 @@ class AddressBook:
             check: refuses a URL that may not be called.
             seal: seals the secrets of webhooks.
             mail: the service sends mail.
+            zone: in which days are counted.
+            base_url: for links; empty: none are told.
 
         """
         self._database, self._clock, self._check = database, clock, check
-        self._seal, self._mail = seal, mail
+        self._seal, self._mail, self._zone = seal, mail, zone
+        self._link = f"{base_url}/cylinder-cases" if base_url else ""
 
     async def find(self, granted: Granted) -> list[NoticeTo]:
         """Return the addresses of the organisations within the scope."""
@@ -86,13 +96,33 @@ class AddressBook:
             count = select(func.count()).where(_to.organisation == own)
             if connection.execute(count).scalar_one() >= ADDRESSES_MAX:
                 expected = f"at most {ADDRESSES_MAX} addresses of one organisation"
-                raise RefuseInput("bad_request", f"address: expected {expected}")
+                raise RefuseInput("bad_request", f"addresses: expected {expected}")
             newest = connection.execute(select(func.max(cylinder_case.c.id))).scalar() or 0
             made = insert(cylinder_notice_to).values({**row, "told_case": newest})
             row_of = connection.execute(made.returning(cylinder_notice_to)).mappings().one()
             return _read(connection, row_of)
 
         return await self._database.write(work, *also)
+
+    async def test(self, granted: Granted, address_id: int, *, also: Sequence[Work] = ()) -> None:
+        """Send a notice that tells nothing new; RefuseInput `not_found`, `wrong_state`."""
+        here = (_to.id == address_id, sees_organisation(granted.scope, _to.organisation))
+        now_ms = self._clock.wall_ms()
+
+        def work(connection: Connection) -> None:
+            of_it = connection.execute(select(_to.organisation).where(*here)).scalar()
+            if of_it is None:
+                raise RefuseInput("not_found", f"no address {address_id}")
+            query = select(_notice.made_at, _notice.open).where(_notice.address_id == address_id)
+            last = connection.execute(query.order_by(_notice.id.desc()).limit(1)).first()
+            if last is not None and (last.open or now_ms - last.made_at < TEST_EACH_MS):
+                raise RefuseInput("wrong_state", "a notice is on its way, or was made just now")
+            day = local_day(now_ms, self._zone).isoformat()
+            told: dict[str, Any] = {"id": 0, "organisation": of_it, "made_at": now_ms, "day": day}
+            notice = Notice(**told, new={}, open={}, link=self._link, test=True)
+            write_notice(connection, address_id, notice)
+
+        await self._database.write(work, *also)
 
     async def remove(self, granted: Granted, address_id: int, *, also: Sequence[Work] = ()) -> None:
         """Tell an address no more, and forget what was told; RefuseInput `not_found`."""

@@ -75,6 +75,13 @@ class Addresses(Protocol):
         """
         ...
 
+    async def test(self, granted: Granted, address_id: int, *, also: Sequence[Work] = ()) -> None:
+        """Send a notice that tells nothing new.
+
+        RefuseInput `not_found`; `wrong_state`: one is on its way, or was made a minute ago.
+        """
+        ...
+
     async def remove(self, granted: Granted, address_id: int, *, also: Sequence[Work] = ()) -> None:
         """Tell an address no more; RefuseInput `not_found`."""
         ...

@@ -189,6 +189,14 @@ def signature(secret: str, body: bytes) -> str:
 def notice_text(notice: Notice, watch: Watch, language: str) -> tuple[str, str]:
     """Return subject and text of a mail."""
     zh = language == "zh"
+    if notice.test:
+        told = (
+            "本邮件用于测试接收地址，无新增事项。"
+            if zh
+            else "This tries the address; nothing is new."
+        )
+        subject = "气瓶工作清单：测试通知" if zh else "Cylinders: a test of this address"
+        return subject, "\n".join([told, *(["", notice.link] if notice.link else [])])
     titles = {one.id: one.title_zh if zh else one.title for one in watch.cases}
     lines = ["新增：" if zh else "New:", *_lines(notice.new, titles, zh=zh), ""]
     lines += ["目前待办：" if zh else "Open now:", *_lines(notice.open, titles, zh=zh)]
@@ -245,10 +253,15 @@ def _write(
     """Write up to where an address was told, with the notice."""
     changed = update(cylinder_notice_to).where(_to.id == address_id).values(told)
     if connection.execute(changed).rowcount and notice is not None:
-        row: dict[str, Any] = {"made_at": notice.made_at, "retry_at": notice.made_at, "attempts": 0}
-        row |= {"state": "waiting", "error": "", "open": "y", "address_id": address_id}
-        row["body"] = msgspec.json.encode(notice).decode()
-        connection.execute(insert(cylinder_notice).values(row))
+        write_notice(connection, address_id, notice)
+
+
+def write_notice(connection: Connection, address_id: int, notice: Notice) -> None:
+    """Let a notice be sent; of each address only one may be on its way."""
+    row: dict[str, Any] = {"made_at": notice.made_at, "retry_at": notice.made_at, "attempts": 0}
+    row |= {"state": "waiting", "error": "", "open": "y", "address_id": address_id}
+    row["body"] = msgspec.json.encode(notice).decode()
+    connection.execute(insert(cylinder_notice).values(row))
 
 
 def _set(connection: Connection, notice_id: int, **values: Any) -> None:

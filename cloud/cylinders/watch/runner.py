@@ -19,6 +19,7 @@ from cloud.cylinders.find_fills import fills_changed
 from cloud.cylinders.watch.alarms import CaseAlarms
 from cloud.cylinders.watch.cases import Raised
 from cloud.cylinders.watch.filled import GAS_IN, judge_fills
+from cloud.cylinders.watch.handhelds import read_handhelds
 from cloud.cylinders.watch.missing import FOUND_MAX, end_found, judge_missing
 from cloud.cylinders.watch.sightings import (
     judge_sightings,
@@ -112,6 +113,8 @@ class CylinderWatch:
         await self._look_at_terms(now_ms)
         while await self._database.write(lambda c: self._scans(c, now_ms)):
             pass
+        while await self._database.write(self._handhelds):
+            pass
         while await self._database.write(lambda c: self._fills(c, now_ms)):
             pass
         if now_ms - self._slow_at_ms >= SLOW_MS or now_ms < self._slow_at_ms:
@@ -165,6 +168,19 @@ class CylinderWatch:
         found = judge_sightings(connection, seen, self._watch.places, self._zone)
         self._alarmed += self._alarms.raise_new(connection, list(found), now_ms)
         write_standing(connection, "scans", Standing("", last))
+        return True
+
+    def _handhelds(self, connection: Connection) -> bool:
+        """Take what was seen with handhelds; tell whether there may be more.
+
+        Nothing comes upon a list by it: it moves, and has no chip's counter. It ends a wait.
+        """
+        after = read_standing(connection, "handhelds").position
+        seen, last = read_handhelds(connection, after)
+        if last == after:
+            return False
+        keep_sightings(connection, seen)
+        write_standing(connection, "handhelds", Standing("", last))
         return True
 
     def _fills(self, connection: Connection, now_ms: int) -> bool:

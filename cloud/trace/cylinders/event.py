@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from cloud.trace.cylinders.steps import Step, Told
 from cloud.trace.field.names import NAMESPACE, PREFIX, RecordKey, read_point
+from protocols.clock import parse_time
 from protocols.codes.registry import SchemeRegistry
 from protocols.epcis.event import Event
 from protocols.epcis.read import read_event
@@ -103,8 +104,13 @@ class CylinderMapper:
         return body
 
     def _moment(self, step: Step, told: Told) -> datetime:
-        """Return when it was done; of what tells its day alone, the beginning of that day."""
-        at = datetime.fromtimestamp(told.at_ms / 1000, self._zone)
+        """Return when it was done; of what tells its day alone, the beginning of that day.
+
+        The registry wrote moments by itself, so that they can be read.
+        """
+        moment = told.after.get(step.at) if step.at else None
+        at_ms = parse_time(moment) if isinstance(moment, str) else told.at_ms
+        at = datetime.fromtimestamp(at_ms / 1000, self._zone)
         day = told.after.get(step.day) if step.day else None
         if not isinstance(day, str):
             return at

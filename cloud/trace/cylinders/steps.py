@@ -57,6 +57,8 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     disposition: str = ""
     day: Word | None = None
     """The field that tells the local day on which it was done; None: when it was told."""
+    at: Word | None = None
+    """The field that tells the moment at which it was done, where that is known; before `day`."""
     told: tuple[Word, ...] = ()
     """Fields that the event tells, too, below `suyuan:`."""
     samples: Annotated[tuple[Sample, ...], Meta(min_length=1)]

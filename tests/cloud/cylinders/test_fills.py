@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from cloud.cylinders.base import WantedFills
+from cloud.cylinders.base import WantedDecisions, WantedFills
 from cloud.cylinders.fills import FillKeeper
 from cloud.cylinders.find_fills import Fills, fills_changed
 from cloud.model.cylinder_records import InspectionReport, PermitBody
@@ -17,9 +17,10 @@ from cloud.model.cylinder_tables import cylinder
 from cloud.model.fill_tables import cylinder_fill, cylinder_fill_step
 from cloud.model.logged import LoggedBatch
 from cloud.model.principal import EVERYTHING, Granted
-from protocols.records import Fill
+from protocols.errors import RefuseInput
+from protocols.records import Fill, FillReason
 from tests.support.cylinders import CODE, ZONE, Yard, file_of
-from tests.support.fills import day_of, step, visit
+from tests.support.fills import GATE, day_of, step, visit
 from tests.support.firms import DISTRICT
 from tests.support.log_groups import DAY_MS, NOON_MS, batch
 
@@ -194,6 +195,67 @@ async def test_a_filling_without_a_permit_is_found(yard: Yard, keeper: Keeper) -
     found = await Fills(yard.database).find(EVERYTHING, WantedFills())
     assert {one.opening: one.permitted for one in found} == {11: True, 21: None}
     assert await seen(yard, yard.root(read), permitted=False) == []
+
+
+def refusals(keeper: Keeper) -> None:
+    """What gates decided: two of gas-a's own cylinder, one of nobody's at gas-b, and the last."""
+    overdue = FillReason("inspection_overdue", "do_not_fill", "due 2025-03-31")
+    foreign = FillReason("foreign_filler", "do_not_fill", "of gas-a")
+    open_ = FillReason("check_open", "cannot_decide", "colour")
+    shut: dict[str, Any] = {"decision": "do_not_fill", "reasons": [overdue, foreign]}
+    later: dict[str, Any] = {"at": NOON_MS + 1, "decision": "cannot_decide", "reasons": [open_]}
+    unknown: dict[str, Any] = {"asset": "", "filler": "gas-b", "at": NOON_MS - DAY_MS}
+    keeper.take(
+        batch(
+            step("decided", 1, at=NOON_MS, **shut),
+            step("decided", 2, **later),
+            step("decided", 3, **unknown, decision="cannot_decide"),
+            *visit(10, at=NOON_MS - 1, filler="gas-b"),
+        )
+    )
+
+
+async def decided(yard: Yard, granted: Granted, **asked: Any) -> list[int]:
+    found = await Fills(yard.database).decisions(granted.scope, WantedDecisions(**asked))
+    return [one.number for one in found]
+
+
+async def test_what_gates_decided_is_found_with_all_reasons(yard: Yard, keeper: Keeper) -> None:
+    await yard.cylinders.register(yard.filler(), CODE, file_of(), DISTRICT)
+    refusals(keeper)
+    root, read = yard.root("cylinders.read"), "cylinders.read"
+    assert await decided(yard, root) == [2, 1, 10, 3]
+    assert await decided(yard, root, refused=True) == [2, 1, 3]
+    assert await decided(yard, root, decision="do_not_fill") == [1]
+    assert await decided(yard, root, reason="foreign_filler") == [1]
+    assert await decided(yard, root, since=NOON_MS) == [2, 1]
+    assert await decided(yard, root, asset_id=CODE, filler="gas-b", gate=GATE) == [10]
+    assert await decided(yard, yard.filler(call=read)) == [2, 1, 10], "of its own cylinder"
+    assert await decided(yard, yard.filler("gas-b", read)) == [10, 3], "of its own gates"
+    assert await decided(yard, yard.filler("shop", read)) == []
+    assert await decided(yard, yard.office(read)) == [2, 1, 10, 3]
+    asked = WantedDecisions(decision="do_not_fill")
+    (one,) = await Fills(yard.database).decisions(root.scope, asked)
+    assert [(each.reason, each.found) for each in one.reasons] == [
+        ("inspection_overdue", "due 2025-03-31"),
+        ("foreign_filler", "of gas-a"),
+    ]
+    assert (one.known, one.operator, one.rules_version) == (True, "op-7", "r1")
+
+
+async def test_decisions_are_read_on_page_by_page(yard: Yard, keeper: Keeper) -> None:
+    refusals(keeper)
+    fills, found, before = Fills(yard.database), list[int](), ""
+    for _ in range(4):
+        asked = WantedDecisions(limit=1, before=before or None)
+        (one,) = await fills.decisions(EVERYTHING, asked)
+        found.append(one.number)
+        before = one.key
+    assert found == [2, 1, 10, 3]
+    assert await fills.decisions(EVERYTHING, WantedDecisions(before=before)) == []
+    for wrong in ("1", "x~gw~a~data~1~1", f"{before}~1"):
+        with pytest.raises(RefuseInput, match="before"):
+            await fills.decisions(EVERYTHING, WantedDecisions(before=wrong))
 
 
 async def test_what_changed_is_read_on_from_a_number(yard: Yard, keeper: Keeper) -> None:

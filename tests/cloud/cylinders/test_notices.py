@@ -90,7 +90,13 @@ class Desk:
             base_url=BASE_URL,
         )
         self.addresses = AddressBook(
-            database, clock, check=caller.check, seal=OpenSeal(), mail=True
+            database,
+            clock,
+            check=caller.check,
+            seal=OpenSeal(),
+            mail=True,
+            zone=ZONE,
+            base_url=BASE_URL,
         )
 
     def granted(self) -> Granted:
@@ -289,3 +295,27 @@ async def test_an_organisation_has_so_many_addresses(desk: Desk) -> None:
     found = await desk.addresses.find(desk.granted())
     await desk.addresses.remove(desk.granted(), found[0].id)
     assert len(await desk.addresses.find(desk.granted())) == ADDRESSES_MAX - 1
+
+
+async def test_an_address_is_tried_at_once_and_not_again_within_the_minute(desk: Desk) -> None:
+    await desk.tell()
+    await desk.tell(channel="webhook", address=desk.url, secret=SECRET)
+    known = await desk.addresses.find(desk.granted())
+    for one in known:
+        await desk.addresses.test(desk.granted(), one.id)
+        with pytest.raises(RefuseInput, match="wrong_state"):
+            await desk.addresses.test(desk.granted(), one.id)
+    stranger = desk.post.yard.who("notices.write", "gas-b", "enterprise_manager")
+    with pytest.raises(RefuseInput, match="not_found"):
+        await desk.addresses.test(stranger, known[0].id)
+    await desk.notices.look()
+    assert [state for state, _ in desk.states()] == ["sent", "sent"]
+    (mail,) = desk.mail.taken
+    assert mail["Subject"] == "Cylinders: a test of this address"
+    ((_, body),) = desk.receiver.taken
+    told = json.loads(body)
+    assert (told["test"], told["new"], told["urgent"]) == (True, {}, [])
+    with pytest.raises(RefuseInput, match="wrong_state"):
+        await desk.addresses.test(desk.granted(), known[0].id)
+    desk.post.yard.clock.advance(60_000)
+    await desk.addresses.test(desk.granted(), known[0].id)

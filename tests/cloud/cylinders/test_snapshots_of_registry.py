@@ -1,17 +1,21 @@
 """From the registry to a gateway's snapshot, in pages of two."""
 
+from datetime import date
 from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cloud.cylinders.facts import Changes, changed_since
+from cloud.cylinders.permits import permits_of, station_permits
 from cloud.cylinders.snapshots import SnapshotBook
-from cloud.model.cylinder import FurtherCode
-from cloud.model.cylinder_records import VehicleFile
+from cloud.model.cylinder import FurtherCode, PermitState
+from cloud.model.cylinder_records import Permit, PermitBody, VehicleFile
 from cloud.trust.signing import anchors, sign
 from edge.interlock.snapshot import SnapshotKeeper
 from edge.remote.anchors import verify
+from protocols.cylinders.base import Permitted, StationPermits
 from protocols.cylinders.snapshot import Snapshot
 from tests.support.cylinders import Yard, code_of, file_of
 from tests.support.firms import DISTRICT
@@ -31,6 +35,7 @@ class Gateway:
             yard.clock,
             sign=partial(sign, folder),
             rules=lambda: BOOK,
+            permits=self._permits,
         )
         self.keeper = SnapshotKeeper(
             folder / "edge", filler=FILLER, anchors=lambda: anchors(folder), verify=verify
@@ -40,6 +45,10 @@ class Gateway:
     def _changed(self, filler: str, cursor: int) -> Changes:
         work = partial(changed_since, cursor=cursor, filler=filler, limit=2, vehicles=True)
         return self._yard.database.read_now(work)
+
+    def _permits(self, filler: str) -> StationPermits:
+        permits = self._yard.database.read_now(lambda c: permits_of(c, filler, "filling"))
+        return station_permits(permits, BOOK.gas, self._yard.cylinders.today())
 
     def take(self) -> Snapshot:
         keeper, now_ms, more = self.keeper, self._yard.clock.wall_ms, True
@@ -111,3 +120,55 @@ async def test_anybody_fills_the_tank_of_a_vehicle(yard: Yard, gateway: Gateway)
     assert found
     assert found.vehicle
     assert found.vehicle.taxi
+
+
+async def test_a_permit_and_its_end_come_with_the_next_manifest(
+    yard: Yard, gateway: Gateway
+) -> None:
+    first = gateway.take()
+    assert first.permits == StationPermits(recorded=False)
+    body = PermitBody(items=("lpg", "beer"), valid_from="2026-01-01", valid_until="2099-12-31")
+    root = yard.root("permits.write")
+    await yard.permits.put(root, "gas-a", "filling", "TS-1", body)
+    given = gateway.take()
+    years = date(2026, 1, 1), date(2099, 12, 31)
+    assert given.permits == StationPermits(recorded=True, held=(Permitted("lpg", *years),))
+    assert given.manifest.state == first.manifest.state, "no file for it"
+    over = replace(body, state="revoked", reason="sold to anybody")
+    await yard.permits.put(root, "gas-a", "filling", "TS-1", over)
+    assert gateway.take().permits == StationPermits(recorded=True)
+
+
+def permit(*items: str, since: str, until: str, state: PermitState = "valid") -> Permit:
+    return Permit(
+        organisation="gas-a",
+        kind="filling",
+        number=since,
+        items=items,
+        valid_from=since,
+        valid_until=until,
+        issuer="",
+        state=state,
+        reason="",
+        updated_at=0,
+    )
+
+
+def test_permits_are_put_together_gas_by_gas() -> None:
+    old = permit("lpg", "oxygen", since="2018-01-01", until="2021-12-31")
+    new = permit("lpg", since="2022-01-01", until="2025-12-31")
+    more = permit("lpg", since="2024-01-01", until="2029-12-31")
+    later = permit("lpg", since="2030-02-01", until="2033-12-31")
+    shut = permit("oxygen", since="2024-01-01", until="2029-12-31", state="suspended")
+    found = station_permits([later, more, shut, new, old], BOOK.gas, date(2026, 3, 31))
+    assert found == StationPermits(
+        recorded=True,
+        held=(
+            Permitted("lpg", date(2018, 1, 1), date(2029, 12, 31)),
+            Permitted("lpg", date(2030, 2, 1), date(2033, 12, 31)),
+            Permitted("oxygen", date(2018, 1, 1), date(2021, 12, 31)),
+        ),
+    )
+    gone = station_permits([new], BOOK.gas, date(2026, 1, 1)).held
+    assert gone == station_permits([new], BOOK.gas, date(2026, 2, 1)).held, "its last one is told"
+    assert not station_permits([], BOOK.gas, date(2026, 3, 31)).recorded

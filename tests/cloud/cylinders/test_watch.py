@@ -5,13 +5,17 @@ import random
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from cloud.model.cylinder import FurtherCode
 from cloud.model.cylinder_records import InspectionReport, PermitBody
 from cloud.model.cylinder_tables import cylinder
+from cloud.model.handheld_tables import handheld_record
+from protocols.handheld import Count, Record, What
+from protocols.handheld import Scan as HandScan
 from protocols.records import Verdict
 from tests.support.cylinders import CODE, ZONE, Yard, code_of, file_of
 from tests.support.fills import visit
@@ -332,6 +336,39 @@ async def test_missing_after_it_left_until_it_is_read_again(post: Post) -> None:
     await post.later(1)
     assert post.cases() == []
     assert len(post.rows()) == 1
+
+
+def seen_by_hand(post: Post, number: int, what: What, *, source: str = "service") -> None:
+    """A handheld brings a record of now; a clock in doubt is `doubtful`."""
+    now_ms, store = post.yard.clock.wall_ms(), "a" * 32
+    told = {"number": number, "observed_at": now_ms, "known_at": 0, "person": "1" * 16}
+    record = msgspec.convert({**told, "time_source": source, "what": what}, Record)
+    row: dict[str, Any] = {**told, "store": store, "sha256": str(number), "account": 7}
+    row |= {"organisation": "gas-a", "kind": "scan", "asset": "", "tag_uid": ""}
+    row |= {"time_source": source, "received_at": now_ms, "carried_by": "device:1"}
+    row |= {"outcome": "taken", "reason": "", "expected": "", "found": ""}
+    del row["known_at"]
+    body = {**row, "body": msgspec.json.encode(record)}
+    post.yard.database.write_now(lambda c: c.execute(insert(handheld_record).values(body)))
+
+
+async def test_a_handheld_that_reads_or_counts_it_ends_the_wait(post: Post) -> None:
+    for number in range(3):
+        await register(post, code_of(number), number=number)
+    now = await at(post, "2026-04-10")
+    codes = [code_of(number).partition(":")[2] for number in range(3)]
+    left = [scan(now, ("cylinder", code), step="dispatching") for code in codes]
+    await post.tell(*left)
+    await post.later(73)
+    assert len(post.cases()) == 3
+    seen_by_hand(post, 1, HandScan(text="x", asset=code_of(0)), source="doubtful")
+    unknown = (code_of(1), code_of(7), "elevator:1")
+    seen_by_hand(post, 2, Count(place="A1", found=unknown, missing=(code_of(2),)))
+    await post.later(1)
+    assert post.cases() == [("missing", code_of(0)), ("missing", code_of(2))]
+    seen_by_hand(post, 3, HandScan(text="x", asset=code_of(0)))
+    await post.later(1)
+    assert [row["subject"] for row in await again(post) if row["open"]] == [code_of(2)]
 
 
 async def test_a_departure_that_is_told_days_later_and_one_whose_arrival_is_known(

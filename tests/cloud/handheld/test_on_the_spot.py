@@ -6,15 +6,18 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from cloud.cylinders.on_the_spot import OnTheSpot, judges
+from cloud.cylinders.reports.make import make_reports
+from cloud.cylinders.reports.mapping import load_mappings
 from cloud.handheld.book import HandheldBook
 from cloud.model.cylinder import FurtherCode
 from cloud.model.cylinder_tables import cylinder_change
 from cloud.model.people_tables import device
 from cloud.model.permissions import Reach, permissions
 from cloud.model.principal import Granted, Principal, Scope
+from cloud.model.report_tables import cylinder_report
 from protocols.clock import ManualClock
 from protocols.handheld import (
     Batch,
@@ -28,7 +31,7 @@ from protocols.handheld import (
     Tag,
     What,
 )
-from tests.support.cylinders import CODE, Yard, code_of, file_of, open_yard
+from tests.support.cylinders import CODE, ZONE, Yard, code_of, file_of, open_yard
 from tests.support.firms import DISTRICT, OTHER_DISTRICT
 
 STORE, OTHER = "a" * 32, "b" * 32
@@ -61,7 +64,7 @@ class Spot:
 
     def __init__(self, yard: Yard) -> None:
         self.yard = yard
-        spot = OnTheSpot(yard.registry, principal, yard.clock)
+        spot = OnTheSpot(yard.registry, principal, yard.clock, zone=ZONE)
         self.book = HandheldBook(yard.database, yard.clock, offline_grace_s=1, judges=judges(spot))
         rows = [
             {
@@ -146,7 +149,24 @@ async def test_inspection_stands_in_the_history_once(spot: Spot) -> None:
     assert spot.changes() == before + 1
     newest = (await spot.yard.cylinders.history(CODE, spot.yard.root("cylinders.read").scope))[0]
     assert (newest.what, newest.by) == ("inspected_on_spot", f"device:{WANG}")
-    assert newest.after == {"record": f"{STORE}:1", "form": "cylinder", "result": "passed"}
+    told = {"record": f"{STORE}:1", "form": "cylinder", "result": "passed"}
+    when = {"inspected_on": "2025-11-25", "inspected_at": "2025-11-24T16:00:00.000Z"}
+    assert newest.after == told | when
+
+
+async def test_the_regulator_is_told_of_it_as_of_an_inspection(spot: Spot) -> None:
+    await spot.take(1, inspection("stopped"))
+    kinds, now_ms = load_mappings(), spot.yard.clock.wall_ms()
+
+    def make(connection: Connection) -> None:
+        make_reports(connection, kinds, now_ms, lambda _: None)
+
+    spot.yard.database.write_now(make)
+    query = select(cylinder_report.c.body).where(cylinder_report.c.kind == "inspection")
+    (body,) = spot.yard.database.read_now(lambda c: c.execute(query).scalars().all())
+    told = msgspec.json.decode(body)["data"]
+    assert (told["kind"], told["result"], told["body_id"]) == ("on_the_spot", "0", "office")
+    assert (told["inspected_on"], told["findings"]) == ("2025-11-25", "leaking")
 
 
 async def test_stopped_is_blocked_until_its_own_recheck_passes(spot: Spot) -> None:

@@ -1,5 +1,6 @@
 """What the registry records of cylinders becomes events, each once."""
 
+import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
@@ -14,11 +15,12 @@ from cloud.trace.cylinders.event import CylinderMapper
 from cloud.trace.cylinders.keep import NAME, CylinderEvents, is_behind
 from cloud.trace.cylinders.steps import load_cylinder_steps
 from protocols.clock import ManualClock
-from tests.support.cylinders import CODE, ZONE, Yard, file_of, open_yard
-from tests.support.field_log import REGISTRY, STANDARD
+from protocols.records import Code, Record, Scan, Verdict
+from tests.support.cylinders import CODE, ZONE, Yard, code_of, file_of, open_yard
+from tests.support.field_log import REGISTRY, STANDARD, ListLog, follow
 from tests.support.fills import visit
 from tests.support.firms import DISTRICT
-from tests.support.log_groups import batch
+from tests.support.log_groups import NOON_MS, batch
 
 
 @pytest.fixture
@@ -73,3 +75,25 @@ async def test_a_life_becomes_events_once_each(yard: Yard) -> None:
     assert yard.database.read_now(is_behind)
     assert events.take() == 3
     assert events.counted["duplicate"] >= 3
+
+
+async def test_a_scan_at_a_gate_and_its_fill_record_are_one_filling(yard: Yard) -> None:
+    cylinders = [code_of(number) for number in range(1, 4)]
+    records: list[Record] = []
+    for number, code in enumerate(cylinders, 1):
+        await yard.cylinders.register(yard.filler(), code, file_of(number), DISTRICT)
+        named = [Code("cylinder", code.partition(":")[2])]
+        verdict = Verdict("fill")
+        scan = Scan(reader="fill-1", at=NOON_MS, codes=named, step="filling", verdict=verdict)
+        records += [scan, *visit(100 * number, asset=code)]
+    keeper, events = FillKeeper(yard.clock, zone=ZONE, count=lambda _: None), Events(yard)
+    before = events.take()
+    batches = [batch(one, seq=seq) for seq, one in enumerate(records, 101)]
+    random.Random(7).shuffle(batches)
+    for one in (*batches, *batches):  # each comes twice
+        yard.database.write_now(partial(keeper.keep, batches=[one]))
+        events.take()
+    outcomes = Counter[str]()
+    await follow(ListLog(batches), yard.database, lambda one: outcomes.update([one]))
+    assert outcomes == {"fill": len(cylinders)}
+    assert events.take() == before + len(cylinders)

@@ -10,12 +10,14 @@ from cloud.model.alarm import SEVERITIES, AlarmState
 from cloud.model.cylinder import Cause, CylinderFile, Destroyed, InspectionKind, Result
 from cloud.model.cylinder_case import CaseState, FiguresBy
 from cloud.model.cylinder_fill import FillState
+from cloud.model.cylinder_notice import Channel, Language, NoticeState
 from cloud.model.cylinder_records import AS_REGISTERED
 from cloud.model.cylinder_report import ReportState
 from cloud.model.organisation import OrganisationState, Quota
 from cloud.model.remote import CommandState, ConfigState, MemberState, RolloutState
 from cloud.organisations.base import Progress
 from cloud.web.cylinder_cases import FACTS
+from cloud.web.cylinder_fills import SHOWS
 from cloud.web.cylinders import CALLS, MARKS
 from cloud.web.first_steps import THINGS
 from cloud.web.organisations import DECISIONS
@@ -27,6 +29,7 @@ from protocols.catalog.divisions import Doubt
 from protocols.catalog.points import kinds, load_points
 from protocols.catalog.tags import Finding as TagFinding
 from protocols.codes.recognise import Sure
+from protocols.cylinders.base import Decision
 from protocols.cylinders.base import State as CylinderState
 from protocols.cylinders.watch import KINDS
 from protocols.readings import Quality
@@ -81,7 +84,15 @@ def test_every_text_is_there_and_used() -> None:
     families |= {
         f"cylinder_{name}" for name in ("state", "cause", "step", "how", "change", "field", "place")
     }
-    families |= {"fill_state", "fill_fault", "report_state", "report_kind"}
+    families |= {
+        "fill_state",
+        "fill_fault",
+        "fill_decision",
+        "fills_show",
+        "report_state",
+        "report_kind",
+    }
+    families |= {"wrong_notice", *(f"notice_{name}" for name in ("channel", "language", "state"))}
     families |= {"case_state", "case_fact", "case_short", "wrong_case", "figures_by", "calendar"}
     families |= {"trace_type", "trace_role", "trace_reason"}
     assert used - keys == set()
@@ -125,6 +136,11 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"cylinder_cause.{name}" for name in get_args(Cause)}
     wanted |= {f"fill_state.{name}" for name in get_args(FillState)}
     wanted |= {f"fill_fault.{name}" for name in get_args(FillFault)}
+    wanted |= {f"notice_channel.{name}" for name in get_args(Channel)}
+    wanted |= {f"notice_language.{name}" for name in get_args(Language)}
+    wanted |= {f"notice_state.{name}" for name in get_args(NoticeState)}
+    wanted |= {f"fill_decision.{name}" for name in get_args(Decision)}
+    wanted |= {f"fills_show.{name}" for name in SHOWS}
     wanted |= {f"report_state.{name}" for name in get_args(ReportState)}
     wanted |= {f"report_kind.{one.id}" for one in load_mappings()}
     wanted |= {f"cylinder_how.{name}" for name in get_args(Destroyed)}

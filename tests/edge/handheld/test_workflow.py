@@ -1,6 +1,6 @@
 """What is done with a handheld, step by step."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import msgspec
 import pytest
@@ -11,7 +11,7 @@ from protocols.catalog.files import data_root
 from protocols.catalog.inspections import load_forms
 from protocols.catalog.schemes import load_schemes
 from protocols.codes.registry import SchemeRegistry
-from protocols.cylinders.base import Cylinder, MarkedDate
+from protocols.cylinders.base import Cylinder, MarkedDate, Permitted, StationPermits
 from protocols.cylinders.load import load_rules
 from protocols.errors import RefuseInput
 from protocols.handheld import Inspection, Photo, Position, Record, Signature
@@ -21,6 +21,9 @@ SCHEMES = SchemeRegistry(load_schemes(None)[0], load_divisions())
 FORMS, CALENDAR = load_forms()
 BOOK = load_rules(data_root() / "cylinders")
 TODAY = date(2026, 3, 2)
+PERMITS = StationPermits(
+    recorded=True, held=(Permitted("lpg", date(2022, 5, 1), date(2026, 4, 30)),)
+)
 WANG, LI = "1" * 16, "2" * 16
 
 
@@ -45,6 +48,10 @@ class Known:
                 good, code=OTHER, manufactured_on=MarkedDate(2015, 1), tag_uids=()
             ),
         }
+
+    @property
+    def permits(self) -> StationPermits:
+        return PERMITS
 
     def find(self, code: str) -> Cylinder | None:
         return self.bottles.get(code)
@@ -97,6 +104,14 @@ def test_verdict_is_that_of_the_gate_with_all_reasons() -> None:
         reasons
     )
     assert looked("cylinder:JL2B7777777")[0] == "cannot_decide"
+
+
+def test_a_fillers_device_asks_for_its_permit_and_an_offices_does_not() -> None:
+    last = PERMITS.held[0].until
+    assert looked(BOTTLE, on=last) == ("fill", [])
+    after = last + timedelta(days=1)
+    assert looked(BOTTLE, on=after) == ("do_not_fill", ["no_permit"])
+    assert looked(BOTTLE, on=after, filler="") == ("fill", [])
 
 
 def test_nothing_is_judged_without_rules() -> None:

@@ -12,9 +12,18 @@ from edge.interlock.base import Judged, Present, Question
 from edge.interlock.day import Moment
 from edge.interlock.judge import Facts, Judging, identify
 from protocols.catalog.files import data_root
-from protocols.cylinders.base import ClockState, Cylinder, MarkedDate, State
+from protocols.cylinders.base import (
+    ClockState,
+    Cylinder,
+    MarkedDate,
+    Permitted,
+    State,
+    StationPermits,
+)
+from protocols.cylinders.book import RuleBook
 from protocols.cylinders.load import load_rules
 from protocols.records import Code
+from tests.support.stations import held
 
 BOOK = load_rules(data_root() / "cylinders")
 GOOD = Cylinder(
@@ -46,6 +55,7 @@ class Registry:
     def __init__(self, *cylinders: Cylinder, state: Literal["fresh", "expired"] = "fresh") -> None:
         self.cylinders: Mapping[str, Cylinder] = {one.code: one for one in cylinders}
         self.state = state
+        self.permits: StationPermits | None = held("lpg", "nitrogen", "mixture", "oxygen")
 
     def find(self, code: str) -> Cylinder | None:
         return self.cylinders.get(code)
@@ -86,13 +96,14 @@ def judged(
     passed: bool = True,
     gas: str = "lpg",
     components: tuple[str, ...] = (),
+    book: RuleBook = BOOK,
     **asked: object,
 ) -> Judged:
     judging = Judging(
         filler="org-7",
         gas=gas,
         components=components,
-        facts=lambda: Facts(book=BOOK, known=known, snapshot="41"),
+        facts=lambda: Facts(book=book, known=known, snapshot="41"),
         now=lambda: Moment(clock=clock, now_ms=0, on=date(2026, 3, 15)),
         filled_on=lambda _: filled_on,
         names=identities,
@@ -168,6 +179,37 @@ def test_without_a_snapshot_and_with_an_expired_one_nothing_is_filled() -> None:
     expired = judged(GOOD_TAG, known=Registry(GOOD, state="expired"))
     assert reasons(expired) == {"snapshot_expired"}
     assert expired.may_overrule == ("enterprise_manager",)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "expected"),
+    [
+        (date(2022, 3, 16), date(2026, 3, 15), set()),  # its last day is today
+        (date(2022, 3, 16), date(2026, 3, 14), {"no_permit"}),
+        (date(2026, 3, 15), date(2030, 3, 14), set()),  # its first day is today
+        (date(2026, 3, 16), date(2030, 3, 14), {"no_permit"}),
+    ],
+)
+def test_the_stations_permit_counts_through_its_last_day(
+    since: date, until: date, expected: set[str]
+) -> None:
+    known = Registry(GOOD)
+    known.permits = StationPermits(recorded=True, held=(Permitted("lpg", since, until),))
+    found = judged(GOOD_TAG, known=known)
+    assert reasons(found) == expected
+    assert (found.verdict.decision == "do_not_fill") == bool(expected)
+
+
+def test_a_station_whose_snapshot_tells_no_permit_is_told_so() -> None:
+    known = Registry(GOOD)
+    for untold in (None, StationPermits(recorded=False)):
+        known.permits = untold
+        found = judged(GOOD_TAG, known=known)
+        assert reasons(found) == {"permit_unknown"}
+        assert found.verdict.decision == "cannot_decide"
+        assert not found.may_overrule
+    before = replace(BOOK, permits=None)
+    assert reasons(judged(GOOD_TAG, known=known, book=before)) == set(), "an older service's rules"
 
 
 def test_what_was_filled_here_after_the_snapshot_counts() -> None:

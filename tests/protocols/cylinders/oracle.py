@@ -153,6 +153,7 @@ class Opinion:
         self.limit: float | None = None
         self.today = numbers(seen.on)
         self.station(seen)
+        self.licence(seen)
         if cylinder is None:
             self.against.add("unknown code")
             return
@@ -175,6 +176,20 @@ class Opinion:
         self.refuse("two codes", seen.codes_disagree)
         self.refuse("clone", seen.clone_suspected)
         self.refuse("checklist", len(seen.checks_failed) + len(seen.checks_open) > 0)
+
+    def licence(self, seen: Seen) -> None:
+        """Count the days of each stretch: today is one of them, or this unit may not fill."""
+        told = seen.permits
+        if told is None:
+            return
+        today = date(*self.today).toordinal()
+        days = [
+            first.toordinal() + number
+            for gas, first, last in ((one.gas, one.since, one.until) for one in told.held)
+            if gas == seen.gas
+            for number in range((last - first).days + 1)
+        ]
+        self.refuse("1 no filling permit", not told.recorded or today not in days)
 
     def owner(self, cylinder: Cylinder, seen: Seen) -> None:
         self.refuse("4 scrapped, lost, blocked", cylinder.state != "in_use")

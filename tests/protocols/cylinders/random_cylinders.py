@@ -6,7 +6,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from protocols.cylinders.base import Cylinder, MarkedDate, Seen, Vehicle
+from protocols.cylinders.base import (
+    Cylinder,
+    MarkedDate,
+    Permitted,
+    Seen,
+    StationPermits,
+    Vehicle,
+)
 
 GASES = {
     "steel_seamless": "oxygen nitrogen argon hydrogen carbon_dioxide hydrogen_high_purity "
@@ -65,6 +72,8 @@ def random_case(rng: random.Random) -> tuple[Cylinder | None, Seen]:
     on = random_day(rng)
     cylinder = _cylinder(rng, on)
     seen = Seen(filler=FILLER, gas=cylinder.gas, components=cylinder.components, on=on)
+    if rng.random() < 0.3:
+        seen = replace(seen, permits=_permits(rng, on, cylinder.gas))
     if cylinder.tare_kg is not None:
         weighed = cylinder.tare_kg + rng.choice((-0.3, -0.2, 0.0, 0.4, 2.0))
         seen = replace(seen, weighed_kg=rng.choice((None, max(0.0, round(weighed, 1)))))
@@ -122,6 +131,16 @@ def _vehicle(rng: random.Random, on: date) -> Vehicle:
         ),
         scrapped=rng.random() < 0.05,
     )
+
+
+def _permits(rng: random.Random, on: date, gas: str) -> StationPermits:
+    """Mostly one that holds, or did until just now."""
+    since = years_before(rng, on, rng.choice((0, 4)))
+    until = max(since, rng.choice((on, on, on + timedelta(days=365), years_before(rng, on, 0))))
+    mine = Permitted(gas, since, until)
+    other = Permitted("lpg", on - timedelta(days=3), on + timedelta(days=3))
+    held = rng.choice(((mine,), (mine,), (other, mine), (other,), ()))
+    return StationPermits(recorded=bool(held) or rng.random() < 0.5, held=held)
 
 
 def _other_facts(rng: random.Random, cylinder: Cylinder, on: date) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from protocols.cylinders.base import Cylinder, Seen, Verdict
+from protocols.cylinders.base import Cylinder, Seen, StationPermits, Verdict
 from protocols.cylinders.book import book_bytes, read_book
 from protocols.cylinders.due import due_on, life_ends_on
 from protocols.cylinders.verdict import bars_to_override, fill_verdict
@@ -20,6 +20,8 @@ WORSE: list[dict[str, Any]] = [
     {"codes_disagree": True},
     {"clone_suspected": True},
     {"snapshot": "none"},
+    {"permits": StationPermits(recorded=False)},
+    {"permits": StationPermits(recorded=True)},
     {"snapshot": "expired"},
     {"checks_failed": ("no_damage",)},
     {"checks_open": ("accessories",)},
@@ -59,7 +61,7 @@ def test_fill_means_no_reason_and_the_gravest_reason_decides() -> None:
 
 def test_something_worse_adds_reasons_and_takes_none_away() -> None:
     for index, (cylinder, view) in enumerate(CASES):
-        seen = replace(view, tare_on_tag_kg=None, checks_failed=(), checks_open=())
+        seen = replace(view, permits=None, tare_on_tag_kg=None, checks_failed=(), checks_open=())
         before = judged(cylinder, seen)
         after = judged(cylinder, replace(seen, **WORSE[index % len(WORSE)]))
         kept = {word for word, _ in words(before) if not word.startswith("snapshot_")}

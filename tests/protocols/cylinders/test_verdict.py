@@ -1,11 +1,12 @@
 """Borders of what a verdict rests on beside the tables."""
 
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from protocols.cylinders.base import Vehicle
+from protocols.cylinders.base import Permitted, StationPermits, Vehicle
 from protocols.cylinders.limits import checks_for
 from protocols.cylinders.verdict import fill_verdict
 from tests.protocols.cylinders.good import BOOK, ON, cylinder, mark, seen
@@ -61,6 +62,59 @@ def test_a_vehicles_certificate(until: str, on: str, expired: bool) -> None:
     assert reasons(foreign, gas="cng", on=day) == reasons(facts, gas="cng", on=day)
     unregistered = facts | {"vehicle": replace(vehicle, use_registered=False)}
     assert "not_registered" in reasons(unregistered, gas="cng", on=day)
+
+
+SPANS = (
+    Permitted("lpg", date(2018, 4, 1), date(2022, 3, 31)),
+    Permitted("lpg", date(2022, 5, 1), date(2026, 4, 30)),
+    Permitted("oxygen", date(2018, 4, 1), date(2030, 3, 31)),
+)
+
+
+@pytest.mark.parametrize(
+    ("on", "held"),
+    [
+        ("2018-03-31", False),
+        ("2018-04-01", True),
+        ("2022-03-31", True),
+        ("2022-04-01", False),
+        ("2022-04-30", False),
+        ("2022-05-01", True),
+        ("2026-04-30", True),
+        ("2026-05-01", False),
+    ],
+)
+def test_a_permit_counts_from_its_first_day_through_its_last(on: str, held: bool) -> None:
+    day = date.fromisoformat(on)
+    view = seen(on=day, permits=StationPermits(recorded=True, held=SPANS))
+    good = cylinder(manufactured_on=mark(f"{day.year}-01"))
+    found = {one.reason: one for one in fill_verdict(good, view, BOOK).reasons}
+    assert ("no_permit" in found) == (not held)
+    if not held:
+        days = "2018-04-01 to 2022-03-31, 2022-05-01 to 2026-04-30"
+        assert found["no_permit"].found == f"lpg: {days}"
+        assert found["no_permit"].decision == "do_not_fill"
+
+
+def test_a_permit_is_for_the_gas_of_the_gun() -> None:
+    mine = StationPermits(recorded=True, held=(Permitted("nitrogen", date.min, date.max),))
+    facts = {"kind": "steel_seamless", "gas": "nitrogen"}
+    assert reasons(facts, gas="nitrogen", permits=mine) == []
+    assert reasons(facts, gas="nitrogen_high_purity", permits=mine) == ["no_permit"]
+    assert reasons(facts, gas="nitrogen", permits=StationPermits(recorded=True)) == ["no_permit"]
+    unknown = StationPermits(recorded=False)
+    assert reasons(facts, gas="nitrogen", permits=unknown) == ["permit_unknown"]
+    assert reasons(facts, gas="nitrogen", permits=None) == []
+
+
+def test_a_city_says_from_when_on_permits_are_asked_for() -> None:
+    assert BOOK.permits is not None
+    later = replace(BOOK, permits=replace(BOOK.permits, from_=ON))
+    view = seen(permits=StationPermits(recorded=False))
+    assert fill_verdict(cylinder(), view, later).decision == "cannot_decide"
+    day_before = replace(view, on=ON - timedelta(days=1))
+    assert fill_verdict(cylinder(), day_before, later).decision == "fill"
+    assert fill_verdict(cylinder(), view, replace(BOOK, permits=None)).decision == "fill"
 
 
 def test_the_view_of_a_verdict() -> None:

@@ -38,7 +38,7 @@ async function bar() {
   const waiting = await db.waiting();
   const hours = Math.floor(people.leftMs() / 3_600_000);
   const left = hours >= 48 ? t("days", { count: Math.floor(hours / 24) }) : t("hours", { count: Math.max(0, hours) });
-  const faults = (await db.faulty()).length;
+  const faults = (await db.faulty()).length + (await db.lostPhotos()).length;
   const other = languages().find((one) => one !== current());
   const state = waiting ? `▲ ${waiting} ${t("waiting")}` : `✔ ${t("synced")}`;
   const parts = [

@@ -130,15 +130,28 @@ export async function unsentPhotos() {
   });
 }
 
+// Forgets a picture that the service will never take, and keeps whose it was until somebody has read it.
+export function photoLost({ sha256, number }, reason) {
+  return within(["photo", "kv"], "readwrite", async (pictures, kv) => {
+    const lost = (await done(kv.get("photos_lost"))) ?? [];
+    await done(kv.put([...lost, { number, reason }], "photos_lost"));
+    await done(pictures.delete(sha256));
+  });
+}
+
+export const lostPhotos = async () => (await get("photos_lost")) ?? [];
+export const lookAtPhotos = () => set("photos_lost", []);
+
 export const photoSent = (sha256) =>
   within("photo", "readwrite", (pictures) => done(pictures.delete(sha256)));
 
-// Puts all sheets in the place of those before, in one transaction.
-export function replaceSheets(all) {
+// Puts all sheets in the place of those before, in one transaction; `cut`: there are more than fit.
+export function replaceSheets(all, cut) {
   return within(["sheet", "kv"], "readwrite", async (sheets, kv) => {
     await done(sheets.clear());
     for (const one of all) await done(sheets.put(one));
     await done(kv.put(Date.now(), "sheets_at"));
+    await done(kv.put(cut, "sheets_cut"));
   });
 }
 

@@ -112,7 +112,7 @@ function scanner(app, seen) {
 
 async function home(app) {
   const scan = scanner(app, (text) => app.show(() => lookAt(app, text)));
-  const faults = (await db.faulty()).length;
+  const faults = (await db.faulty()).length + (await db.lostPhotos()).length;
   const doubtful = people.now().source === "doubtful";
   const menu = el("nav", {},
     button("inspect", () => app.show(() => pick(app, "inspect_scan", (asset) => chooseForm(app, asset)))),
@@ -121,7 +121,9 @@ async function home(app) {
     button("answers", () => app.show(() => answers(app)), { text: `${t("answers")} (${faults})`, kind: faults ? "open" : "" }),
     button("send", () => app.send().then(app.home)),
     button("sign_off", () => { people.signOff(); app.home(); }, { kind: "plain" }));
-  const known = el("p", { class: "quiet" }, t("known", { count: await db.sheets() }));
+  const cut = await db.get("sheets_cut");
+  const known = el("p", { class: cut ? "open" : "quiet", data: { cut: cut ? 1 : 0 } },
+    t(cut ? "known_cut" : "known", { count: await db.sheets() }));
   return {
     nodes: [doubtful ? el("p", { class: "verdict open" }, t("clock_doubtful")) : "", scan.node, menu, known],
     leave: scan.leave,
@@ -369,6 +371,8 @@ function confirmTag(app, asset, uid, replaces) {
 // --- the service's words --------------------------------------------------------------------------
 
 async function answers(app) {
+  const lost = await db.lostPhotos();
+  if (lost.length) return photosLost(app, lost);
   const all = await db.faulty();
   if (!all.length) return [el("p", { class: "verdict good" }, t("no_faults")), back(app)];
   const { body, word, number } = all[0];
@@ -382,6 +386,18 @@ async function answers(app) {
     word.expected ? el("p", {}, `${t("expected")}: ${word.expected}`) : "",
     word.found ? el("p", {}, `${t("told_found")}: ${word.found}`) : "",
     button("understood", act(app, async () => { await db.lookAt(number); await app.show(() => answers(app)); }), { kind: "go" }),
+    back(app),
+  ];
+}
+
+function photosLost(app, lost) {
+  const rows = lost.slice(-10).map(({ number, reason }) =>
+    el("li", {}, `${t("photo_of", { number })}: ${t(`photo_${reason}`)}`));
+  return [
+    banner("refused"),
+    el("h2", { data: { reason: "photos_lost" } }, t("photos_lost", { count: lost.length })),
+    el("ul", { class: "past" }, rows),
+    button("understood", act(app, async () => { await db.lookAtPhotos(); await app.show(() => answers(app)); }), { kind: "go" }),
     back(app),
   ];
 }

@@ -135,10 +135,11 @@ async function sendPhotos(token) {
   for (const one of await db.unsentPhotos()) {
     try {
       await ask("PUT", `/api/v1/handheld/photos/${one.sha256}`, token, { body: one.raw });
+      await db.photoSent(one.sha256);
     } catch (error) {
       if (!PHOTO_LOST.includes(error.reason)) throw error;
+      await db.photoLost(one, error.reason);
     }
-    await db.photoSent(one.sha256);
   }
 }
 
@@ -160,18 +161,21 @@ async function fetchNews(token) {
   if (Math.abs(Date.now() - at) > SHEETS_EACH_MS) await fetchSheets(token);
 }
 
-async function fetchSheets(token) {
+// Keeps `most` sheets, and whether that was all.
+export async function fetchSheets(token, most = SHEETS_MAX) {
   const all = [];
-  let after = "";
-  while (all.length < SHEETS_MAX) {
-    const page = await optional(
-      `/api/v1/handheld/sheets?limit=${SHEETS_PAGE}&after=${encodeURIComponent(after)}`, token);
-    if (!page?.length) break;
+  const next = async (limit) => {
+    const after = encodeURIComponent(all.at(-1)?.asset ?? "");
+    return (await optional(`/api/v1/handheld/sheets?limit=${limit}&after=${after}`, token)) ?? [];
+  };
+  while (all.length < most) {
+    const limit = Math.min(SHEETS_PAGE, most - all.length);
+    const page = await next(limit);
     all.push(...page.map(indexed));
-    after = page.at(-1).asset;
-    if (page.length < SHEETS_PAGE) break;
+    if (page.length < limit) break;
   }
-  await db.replaceSheets(all);
+  const cut = all.length === most && (await next(1)).length > 0;
+  await db.replaceSheets(all, cut);
 }
 
 function indexed(sheet) {
