@@ -302,7 +302,7 @@ async def answered(phone: Phone) -> None:
     page = phone.page
     await phone.press("answers", "(2)")
     await expect(page.locator("[data-reason=count_contradicts]")).to_be_visible()
-    await expect(page.locator("main")).to_contain_text(f"{BOTTLE} blocked")
+    await expect(page.locator("main")).to_contain_text(f"{CODE} 已锁定")
     await phone.shoot("zh-8-answer")
     await page.get_by_role("button", name="English").click()
     await expect(page.locator("[data-verdict=conflict]")).to_contain_text("CONFLICT")

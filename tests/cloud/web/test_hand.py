@@ -71,7 +71,7 @@ def test_every_word_of_the_page_is_there_and_used() -> None:
     }
     assert named - keys == set()
     quoted = set(re.findall(r'"([a-z_]+)"', text)) | set(re.findall(r"\b([a-z_]+): \[", text))
-    families = ("reason_", "change_", "did_", "photo_")
+    families = ("reason_", "change_", "did_", "photo_", "is_")
     errors = {"code_used", "code_expired", "bad_code", "too_many_attempts", "no_script"}
     unused = {key for key in keys - quoted - named - errors if not key.startswith(families)}
     assert unused == set()

@@ -4,7 +4,7 @@ import * as db from "./db.js";
 import * as people from "./people.js";
 import { first } from "./screens.js";
 import { run } from "./sync.js";
-import { current, el, languages, loadWords, say, speak, t } from "./ui.js";
+import { current, el, languages, loadWords, place, say, speak, t } from "./ui.js";
 
 const BUSY_MS = 30_000;
 const IDLE_MS = 600_000;
@@ -70,6 +70,7 @@ async function send({ quiet = false } = {}) {
   if (people.members().length) {
     if (!quiet) say(t("syncing"));
     const report = await run().catch((error) => ({ ended: "away", why: String(error), sent: 0, faulty: 0 }));
+    place((await db.get("forms"))?.zone);
     failures = report.ended === "away" ? failures + 1 : 0;
     if (!quiet || report.sent) told(report);
     if (report.ended === "revoked") app.home();
@@ -92,6 +93,7 @@ async function start() {
   const cookie = /(?:^|; )suyuan_language=(\w+)/.exec(document.cookie)?.[1];
   await loadWords(localStorage.getItem(LANGUAGE) ?? cookie ?? document.documentElement.lang.slice(0, 2));
   speak(current());
+  place((await db.get("forms"))?.zone);
   if (!window.isSecureContext) {
     document.getElementById("main").replaceChildren(el("p", { class: "verdict bad" }, t("insecure")));
     return;

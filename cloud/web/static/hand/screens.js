@@ -383,12 +383,15 @@ async function answers(app) {
     el("h2", { data: { reason: word.reason } }, has(key) ? t(key) : word.reason),
     el("p", {}, t("fault_of", { number, left: all.length })),
     el("p", {}, `${moment(at)} ${t(`did_${what.type}`)} ${short(what.asset ?? what.place ?? what.text ?? "")}`),
-    word.expected ? el("p", {}, `${t("expected")}: ${word.expected}`) : "",
-    word.found ? el("p", {}, `${t("told_found")}: ${word.found}`) : "",
+    word.expected && !has(key) ? el("p", {}, `${t("expected")}: ${word.expected}`) : "",
+    word.found ? el("p", {}, `${t("told_found")}: ${inWords(word.found)}`) : "",
     button("understood", act(app, async () => { await db.lookAt(number); await app.show(() => answers(app)); }), { kind: "go" }),
     back(app),
   ];
 }
+
+const STATES = /\b(blocked|scrapped|lost|not known)\b/g;
+const inWords = (found) => found.replaceAll("cylinder:", "").replace(STATES, (state) => t(`is_${state.replace(" ", "_")}`));
 
 function photosLost(app, lost) {
   const rows = lost.slice(-10).map(({ number, reason }) =>

@@ -2,6 +2,7 @@
 
 let words = {};
 let language = "zh";
+let zone; // of days and times: the service's, once it was told
 
 export async function loadWords(chosen) {
   words = await (await fetch("/hand/words.json")).json();
@@ -15,6 +16,8 @@ export function speak(other) {
   document.documentElement.lang = other === "zh" ? "zh-CN" : "en";
   document.title = t("title");
 }
+
+export const place = (name) => { zone = name; };
 
 export function t(key, values = {}) {
   const text = words[language]?.[key] ?? key;
@@ -68,4 +71,4 @@ export function say(text, kind = "") {
 
 export const moment = (ms) =>
   new Date(ms).toLocaleString(language === "zh" ? "zh-CN" : "en-GB",
-    { month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" });
+    { timeZone: zone, month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" });
