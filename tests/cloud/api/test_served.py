@@ -82,7 +82,7 @@ def nested(levels: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (nested(DEPTH_MAX - 2), 201),
+        (nested(DEPTH_MAX - 2), 200),
         (nested(DEPTH_MAX - 1), 400),
         (nested(900), 400),
         (nested(5_000, b'{"a":', b"}"), 400),
@@ -109,7 +109,8 @@ def nested(levels: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
 def test_body_that_means_harm_is_refused(
     service: ServiceProcess, body: bytes, expected: int
 ) -> None:
-    assert put(service, body) == expected
+    told = put(service, body)
+    assert (200 if told == 201 else told) == expected, "the first that is taken makes the asset"
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", "br", "gzip, gzip", "x"])
