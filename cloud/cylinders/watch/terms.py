@@ -11,7 +11,7 @@ from functools import lru_cache, reduce
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, String, bindparam, case, cast, func, select, tuple_
+from sqlalchemy import Connection, String, and_, bindparam, case, cast, func, select, tuple_
 
 from cloud.cylinders.watch.cases import Raised, end_cases, raise_again
 from cloud.model.cylinder_tables import cylinder
@@ -40,9 +40,11 @@ _group = (
     case((_column.life_extended, "y"), else_=""),
     case((_taxis.c.id.is_not(None), "y"), else_=""),
 )
+# by its subject: neither kind nor `open` may lead SQLite, which has no statistics, to all of a kind
+_is_term = and_(func.coalesce(_case.open, "") == "y", (_case.kind + "").in_(TERMS))
 _standing = (
     select(func.aggregate_strings(_case.kind + "=" + _case.key, ","))
-    .where(_case.subject == _column.asset_id, _case.open == "y", _case.kind.in_(TERMS))
+    .where(_case.subject == _column.asset_id, _is_term)
     .scalar_subquery()
 )
 _PAGE = (
