@@ -21,7 +21,7 @@ from cloud.model.asking_cases import (
     read_wanted,
 )
 from cloud.model.cylinder_case import CylinderCase, Figures, FiguresBy, WantedCases
-from cloud.web.cylinder_words import CylinderWords
+from cloud.web.cylinder_words import CylinderWords, organisation_names
 from cloud.web.format import clock_time
 from cloud.web.refused import refused_text
 from cloud.web.texts import Texts
@@ -78,7 +78,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
         except RefuseInput:
             by = "filler"
         found = await services.cylinders.cases.figures(visit.scope, by)
-        names = _names(services, (one.name for one in found)) if by == "filler" else {}
+        names = organisation_names(services, (one.name for one in found)) if by == "filler" else {}
         return visit.render(
             "cylinder_figures.html",
             by=by,
@@ -138,7 +138,9 @@ async def _list(
         words=CylinderWords(services.cylinders.cylinders.rules, visit.t.language),
         titles=_titles(services, visit.t),
         acts=_acts(services, visit.t),
-        names=_names(services, {one.filler for one in some} | {one.station for one in some}),
+        names=organisation_names(
+            services, {name for one in some for name in (one.filler, one.station)}
+        ),
         own=not (scope.everything or scope.remits),
         next_page=_next_page(query.multi_items(), found),
         back=f"?{query}" if query else "",
@@ -219,7 +221,7 @@ def _facts(one: CylinderCase, visit: Visit, services: Services) -> list[tuple[st
             told = clock_time(int(value), visit.zone, visit.now_ms)
         elif name in ORGANISATIONS:
             ids = value if isinstance(value, list) else [value]
-            known = _names(services, ids)
+            known = organisation_names(services, ids)
             told = ", ".join(known[each] for each in ids)
         else:
             told = str(value)
@@ -274,11 +276,6 @@ def _acts(services: Services, t: Texts) -> dict[str, str]:
     zh = t.language == "zh"
     words = services.cylinders.cases.watch.cases
     return {one.id: one.acts_zh if zh else one.acts for one in words}
-
-
-def _names(services: Services, ids: Iterable[str]) -> dict[str, str]:
-    known = ((one, services.organisations.peek(one)) for one in ids)
-    return {one: organisation.name if organisation else one for one, organisation in known}
 
 
 def _kept(items: Iterable[tuple[str, str]]) -> str:

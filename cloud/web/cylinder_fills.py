@@ -9,7 +9,7 @@ from starlette.datastructures import QueryParams
 from cloud.api.base import Services
 from cloud.cylinders.base import WantedDecisions, WantedFills
 from cloud.model.cylinder_fill import CylinderFill, FillDecision
-from cloud.web.cylinder_words import CylinderWords
+from cloud.web.cylinder_words import CylinderWords, organisation_names
 from cloud.web.visit import SignedIn, Visit
 from protocols.errors import RefuseInput
 
@@ -45,7 +45,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
             fills=fills,
             decisions=decisions,
             words=CylinderWords(services.cylinders.cylinders.rules, visit.t.language),
-            names=_names(services, fillers),
+            names=organisation_names(services, fillers),
             own=not (visit.scope.everything or visit.scope.remits),
             asked={name: _text(query, name) or "" for name in ("filler", "gateway")},
             next_page="?" + urlencode([*kept, ("before", last)]) if last else None,
@@ -87,8 +87,3 @@ def _text(query: QueryParams, name: str) -> str | None:
 
 def _more(found: list[CylinderFill] | list[FillDecision]) -> bool:
     return len(found) > SHOWN
-
-
-def _names(services: Services, ids: set[str]) -> dict[str, str]:
-    known = ((one, services.organisations.peek(one)) for one in ids)
-    return {one: organisation.name if organisation else one for one, organisation in known}

@@ -1,4 +1,4 @@
-"""Words of the rules on pages: kinds of shell, gases and reasons, in the reader's language."""
+"""Words on pages of cylinders: what the rules call things, and names of organisations."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from cloud.api.base import Services
 from protocols.border import load_toml
 from protocols.catalog.files import data_files
 from protocols.cylinders.book import Gas, Kind, ReasonRule, RuleBook
@@ -49,6 +50,12 @@ class CylinderWords:
 
     def _titles(self, some: Iterable[Kind | Gas | ReasonRule | _Trouble]) -> Mapping[str, str]:
         return {one.id: one.title_zh if self._zh else one.title for one in some}
+
+
+def organisation_names(services: Services, ids: Iterable[str]) -> dict[str, str]:
+    """Return names by id; one that is not known keeps its id."""
+    known = ((one, services.organisations.peek(one)) for one in ids)
+    return {one: organisation.name if organisation else one for one, organisation in known}
 
 
 @lru_cache(maxsize=1)

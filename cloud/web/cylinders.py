@@ -13,7 +13,7 @@ from starlette.datastructures import QueryParams
 from cloud.api.base import Services
 from cloud.cylinders.base import Wanted, WantedFills
 from cloud.model.cylinder import SCHEME, Change, CylinderRecord, FurtherCode, Step
-from cloud.web.cylinder_words import CylinderWords
+from cloud.web.cylinder_words import CylinderWords, organisation_names
 from cloud.web.refused import refused_text
 from cloud.web.texts import Texts
 from cloud.web.visit import SignedIn, Visit
@@ -239,8 +239,7 @@ def _names(
 ) -> dict[str, str]:
     """Return names of the fillers and further organisations, by id."""
     ids = {one.file.filler for one in found} | (more or set())
-    known = ((one, services.organisations.peek(one)) for one in ids)
-    return {one: organisation.name if organisation else one for one, organisation in known}
+    return organisation_names(services, ids)
 
 
 def _today(visit: Visit) -> str:

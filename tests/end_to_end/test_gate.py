@@ -173,15 +173,20 @@ async def test_gas_without_a_verdict_is_an_alarm_and_blocks_the_place(
         assert (alarms[0].before_kg, alarms[0].after_kg) == (16.0, 20.0)
 
 
+def started(site: Path, state: Path) -> subprocess.Popen[bytes]:
+    """Start a filling place as a process of its own, which can be killed."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.support.filling_place", str(site), str(state)]
+    )
+
+
 @pytest.mark.parametrize("when", ["released", "stopped"])
 async def test_after_a_kill_the_gun_is_closed_and_the_filling_told_of(
     place: Devices, tmp_path: Path, mosquitto: Mosquitto, cloud: MqttCloud, when: str
 ) -> None:
     site, state = place.site(mosquitto.port), tmp_path / "state"
     place.put(GOOD)
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.filling_place", str(site), str(state)]
-    )
+    child = started(site, state)
     try:
         await until(lambda: place.gun.open, "open")
         if when == "released":
@@ -220,9 +225,7 @@ async def test_what_the_journal_forgets_is_on_the_disk_when_power_is_cut_at_that
 ) -> None:
     site, state = place.site(mosquitto.port), tmp_path / "state"
     place.put(GOOD)
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.filling_place", str(site), str(state)]
-    )
+    child = started(site, state)
     try:
         await until(lambda: place.gun.open, "open")
         place.take(GOOD)
