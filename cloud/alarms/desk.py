@@ -41,6 +41,7 @@ class AlarmDesk:
         clock: for the time of an acknowledgement.
         append_feed: writes one feed item (event, data) inside a transaction.
         on_commit: called after a transaction of the desk's own that appended to the feed.
+        follow: told of each change of an alarm inside its transaction, with the change's word.
 
     """
 
@@ -51,8 +52,9 @@ class AlarmDesk:
         clock: Clock,
         append_feed: Callable[[Connection, str, str], int],
         on_commit: Callable[[], None],
+        follow: Callable[[Connection, Alarm, str], None] | None = None,
     ) -> None:
-        self._database, self._clock = database, clock
+        self._database, self._clock, self._follow = database, clock, follow
         self._append_feed, self._on_commit = append_feed, on_commit
 
     def apply(self, connection: Connection, transitions: Sequence[Transition]) -> None:
@@ -139,8 +141,7 @@ class AlarmDesk:
         transition: Transition,
     ) -> None:
         if alarm is None:
-            alarm = _raise(connection, transition, state)
-            self._append_feed(connection, "alarm", feed_data(alarm, transition.change))
+            self._tell(connection, _raise(connection, transition, state), transition.change)
             return
         moved = msgspec.structs.replace(alarm, state=state, changed_at=transition.at)
         match transition.change:
@@ -156,7 +157,12 @@ class AlarmDesk:
 
     def _write(self, connection: Connection, alarm: Alarm, change: str) -> None:
         connection.execute(_UPDATE, {"wanted_id": alarm.id, **to_row(alarm)})
+        self._tell(connection, alarm, change)
+
+    def _tell(self, connection: Connection, alarm: Alarm, change: str) -> None:
         self._append_feed(connection, "alarm", feed_data(alarm, change))
+        if self._follow is not None:
+            self._follow(connection, alarm, change)
 
 
 def _raise(connection: Connection, transition: Transition, state: AlarmState) -> Alarm:
