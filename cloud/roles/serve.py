@@ -13,6 +13,7 @@ from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
 from cloud.feed.sse import stream
 from cloud.handheld.book import HandheldBook
+from cloud.incidents.desk import IncidentDesk
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
@@ -52,6 +53,7 @@ class ServeRole:
         common: Common,
         desk: AlarmDesk,
         store: TelemetryStore,
+        rescues: IncidentDesk,
         *,
         values: tuple[Latest, AssetsOf] | None,
         own_ledger: Callable[[str], Sequence[SpoolLedger] | None],
@@ -65,6 +67,7 @@ class ServeRole:
             common: what all parts share.
             desk: alarms.
             store: readings.
+            rescues: incidents.
             values: newest values, and the assets of a gateway, if this process judges; else the
                 log is followed for them.
             own_ledger: the account of a gateway, None when another process keeps it.
@@ -86,6 +89,7 @@ class ServeRole:
             remote=common.remote,
             ledger=self._ledger,
             alarms=desk,
+            incidents=rescues,
             feed=common.feed,
             stream=self._stream,
             telemetry=store,
