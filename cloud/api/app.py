@@ -33,6 +33,7 @@ from cloud.api import (
     problems,
     readings,
     remote,
+    rescue_figures,
     rescue_units,
     resolver,
     rollouts,
@@ -62,7 +63,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
     records = (cylinder_notices, cylinder_records, cylinder_reports)
-    for resource in (incidents, calls, rescue_units):
+    for resource in (incidents, calls, rescue_units, rescue_figures):
         app.include_router(resource.router(services, guard))
     for resource in (data_rules, lineage, links, partners, handheld, *things, *records):
         app.include_router(resource.router(services, guard))

