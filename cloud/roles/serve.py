@@ -23,6 +23,7 @@ from cloud.organisations.export import Export
 from cloud.organisations.signup import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, SignUpDesk
 from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
+from cloud.roles.alarms import open_figures
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.cylinders import CylindersPart
@@ -86,6 +87,7 @@ class ServeRole:
             remote=common.remote,
             ledger=self._ledger,
             alarms=desk,
+            alarm_figures=open_figures(common, desk),
             feed=common.feed,
             stream=self._stream,
             telemetry=store,
