@@ -5,8 +5,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from cloud.alarms.terms import AlarmTerms, Figure
 from cloud.model.alarm import Alarm, OutOfService, Severity
+from cloud.model.alarm_terms import AlarmTerms, Figure
 from cloud.model.database import Work
 from cloud.model.principal import EVERYTHING, Scope
 
@@ -150,8 +150,12 @@ class Figures(Struct, frozen=True, kw_only=True):
 
     def value(self, figure: Figure) -> float | None:
         """Return a figure that has a target."""
+        if figure == "stale":
+            return float(self.stale_total)
+        if figure == "chattering":
+            return float(len(self.chattering))
         found = getattr(self, figure)
-        return float(len(found)) if isinstance(found, list | tuple) else found
+        return None if found is None else float(found)
 
 
 class AlarmFigures(Protocol):

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from sqlalchemy import Connection, case, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from cloud.alarms.terms import AlarmTerms
 from cloud.model.alarm_tables import test_call
+from cloud.model.alarm_terms import AlarmTerms
 from cloud.model.database import Database
 from cloud.model.logged import LoggedBatch
 from cloud.model.tables import asset

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 from cloud.alarms import moves, store
 from cloud.alarms.alarm_state import Verb
 from cloud.alarms.rows import feed_data, to_alarm
-from cloud.alarms.terms import AlarmTerms, load_terms
 from cloud.model.alarm import Alarm, OutOfService
+from cloud.model.alarm_terms import AlarmTerms, load_terms
 from cloud.model.database import Database, Work, take_turn
 from cloud.model.principal import EVERYTHING, Scope
 from cloud.model.transition import Transition

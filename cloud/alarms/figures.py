@@ -7,9 +7,9 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from cloud.alarms.base import Actor, Figures, StaleAlarm
-from cloud.alarms.terms import AlarmTerms, FigureTerms
 from cloud.model.alarm import SEVERITIES, Severity
 from cloud.model.alarm_tables import alarm_raise, out_of_service
+from cloud.model.alarm_terms import AlarmTerms, FigureTerms
 from cloud.model.database import Database
 from cloud.model.principal import Scope
 from cloud.model.tables import alarm

@@ -5,8 +5,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from cloud.alarms.alarm_state import HELD, VERBS, Circumstances, Facts, Verb, step
-from cloud.alarms.terms import AlarmTerms
 from cloud.model.alarm import Alarm, AlarmState, Severity
+from cloud.model.alarm_terms import AlarmTerms
 from cloud.model.transition import Transition
 
 REPEATED: tuple[AlarmState, ...] = ("unacknowledged", "return_to_normal_unacknowledged")

@@ -8,8 +8,8 @@ from cloud.alarms import call_watch
 from cloud.alarms.desk import AlarmDesk
 from cloud.alarms.figures import FigureBook
 from cloud.alarms.runner import AlarmDeadlines
-from cloud.alarms.terms import load_terms
 from cloud.model.alarm import Alarm
+from cloud.model.alarm_terms import load_terms
 from cloud.model.follower import LogFollower
 from cloud.roles.common import Common
 

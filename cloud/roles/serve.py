@@ -86,8 +86,7 @@ class ServeRole:
             gateways=common.gateways,
             remote=common.remote,
             ledger=self._ledger,
-            alarms=desk,
-            alarm_figures=open_figures(common, desk),
+            **_alarms(common, desk),
             feed=common.feed,
             stream=self._stream,
             telemetry=store,
@@ -176,6 +175,10 @@ def _as_set(settings: Settings) -> dict[str, Any]:
         "language": settings.language,
         "time_zone": settings.time_zone,
     }
+
+
+def _alarms(common: Common, desk: AlarmDesk) -> dict[str, Any]:
+    return {"alarms": desk, "alarm_figures": open_figures(common, desk)}
 
 
 def _sign_ups(common: Common) -> SignUpDesk:

@@ -22,7 +22,6 @@ from cloud.access.passwords import hash_password
 from cloud.alarms import moves
 from cloud.alarms.alarm_state import Verb
 from cloud.alarms.figures import FigureBook
-from cloud.alarms.terms import load_terms
 from cloud.api.app import create_app
 from cloud.api.base import Services, Snapshots
 from cloud.api.rates import Rates
@@ -43,6 +42,7 @@ from cloud.cylinders.watch.desk import CaseDesk
 from cloud.handheld.book import HandheldBook
 from cloud.handheld.photos import PhotoBook
 from cloud.model.alarm import Alarm, OutOfService
+from cloud.model.alarm_terms import load_terms
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
 from cloud.model.ledger import SpoolLedger
