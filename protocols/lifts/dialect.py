@@ -49,9 +49,7 @@ class Item(Struct, frozen=True, kw_only=True):
             return None if isinstance(raw, bool | float) else self.values.get(str(raw))
         if isinstance(raw, str) and point.type in ("int", "float"):
             return None
-        if self.whole_max is not None and not (
-            type(raw) is int and 0 <= raw <= self.whole_max
-        ):
+        if self.whole_max is not None and not (type(raw) is int and 0 <= raw <= self.whole_max):
             return None
         if self.text_max is not None:
             raw = str(raw) if type(raw) is int else raw
