@@ -26,9 +26,11 @@ from cloud.api import (
     lineage,
     links,
     me,
+    oauth2,
     open_data,
     organisations,
     partners,
+    platforms,
     problems,
     readings,
     remote,
@@ -61,8 +63,9 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
     records = (cylinder_notices, cylinder_records, cylinder_reports)
-    for resource in (data_rules, lineage, links, partners, handheld, *things, *records):
+    for resource in (platforms, data_rules, lineage, links, partners, handheld, *things, *records):
         app.include_router(resource.router(services, guard))
+    app.include_router(oauth2.router(services))
     app.include_router(resolver.router(services))
     app.include_router(rollouts.files(services))
     app.include_router(stations.router(services))

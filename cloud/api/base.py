@@ -42,6 +42,7 @@ from cloud.model.scan import KeptScan
 from cloud.model.session import Session
 from cloud.oidc.base import SignOn
 from cloud.organisations.base import Exports, Organisations, SignUps
+from cloud.platforms.base import Intake, Platforms
 from cloud.retention.base import RulesOfData
 from cloud.telemetry.base import Aggregate, Series
 from cloud.trace.resolver.base import Codes
@@ -306,6 +307,8 @@ class Services:
     access: Access
     accounts: Accounts
     devices: Devices
+    platforms: Platforms
+    intake: Intake
     handhelds: Handhelds
     photos: Photos
     own: OwnAccount

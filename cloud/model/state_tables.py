@@ -9,6 +9,7 @@ from cloud.model import (
     handheld_tables,
     link_tables,
     people_tables,
+    platform_tables,
     report_tables,
     tables,
     trace_delivery_tables,
@@ -23,6 +24,7 @@ FILES = (
     exchange_tables,
     fill_tables,
     handheld_tables,
+    platform_tables,
     report_tables,
     watch_tables,
 )

@@ -21,6 +21,7 @@ from cloud.model.scan import KeptScan
 from cloud.open_data.source import OpenDataSource
 from cloud.organisations.export import Export
 from cloud.organisations.signup import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, SignUpDesk
+from cloud.platforms.intake import PlatformIntake
 from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
 from cloud.roles.alarms import open_figures
@@ -99,6 +100,8 @@ class ServeRole:
             access=common.access,
             accounts=common.accounts,
             devices=common.devices,
+            platforms=common.platforms,
+            intake=_intake(common),
             handhelds=_handhelds(common, self._cylinders),
             photos=self._cylinders.photos,
             own=OwnAccount(common.clock, common.access),
@@ -189,6 +192,23 @@ def _sign_ups(common: Common) -> SignUpDesk:
         limiter=FailureLimiter(ATTEMPTS_WINDOW_MS, ATTEMPTS_MAX),
         hash_password=hash_password,
         new_id=lambda: f"firm-{secrets.token_hex(6)}",
+    )
+
+
+def _intake(common: Common) -> PlatformIntake:
+    def wake() -> None:
+        for one in common.on_inbox:
+            one()
+
+    return PlatformIntake(
+        common.state_db,
+        common.clock,
+        dialects=common.platforms.dialects,
+        platform=common.platforms.known,
+        asset=common.registry.peek,
+        finding=common.registry.add_finding,
+        keep_dead=common.keep_dead,
+        on_taken=wake,
     )
 
 

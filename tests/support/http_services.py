@@ -73,6 +73,7 @@ from protocols.cylinders.load import load_rules
 from protocols.cylinders.watch import Watch, load_watch
 from protocols.errors import RefuseInput
 from protocols.readings import Value
+from tests.support.platforms import open_platforms
 from tests.support.retention import shipped_rules
 from tests.support.shipped import shipped_schemes
 from tests.support.state_database import open_state
@@ -388,6 +389,7 @@ async def open_world(
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
         **_desks(database, clock, access, organisations),
+        **open_platforms(database, clock, access, organisations, registry),
         photos=PhotoBook(database, clock, folder / "photos"),
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),
