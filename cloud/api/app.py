@@ -22,6 +22,7 @@ from cloud.api import (
     gateways,
     handheld,
     health,
+    lift_bacnet,
     lineage,
     links,
     me,
@@ -61,7 +62,17 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
     records = (cylinder_notices, cylinder_records, cylinder_reports)
-    for resource in (platforms, data_rules, lineage, links, partners, handheld, *things, *records):
+    for resource in (
+        platforms,
+        lift_bacnet,
+        data_rules,
+        lineage,
+        links,
+        partners,
+        handheld,
+        *things,
+        *records,
+    ):
         app.include_router(resource.router(services, guard))
     app.include_router(oauth2.router(services))
     app.include_router(resolver.router(services))
