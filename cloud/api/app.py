@@ -62,17 +62,8 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
     records = (cylinder_notices, cylinder_records, cylinder_reports)
-    for resource in (
-        platforms,
-        lift_bacnet,
-        data_rules,
-        lineage,
-        links,
-        partners,
-        handheld,
-        *things,
-        *records,
-    ):
+    lifts = (platforms, lift_bacnet)
+    for resource in (data_rules, lineage, links, partners, handheld, *things, *records, *lifts):
         app.include_router(resource.router(services, guard))
     app.include_router(oauth2.router(services))
     app.include_router(resolver.router(services))

@@ -21,7 +21,7 @@ from protocols.readings import Value
 
 ALARM_BUTTON = "90"
 INSTANCE_BITS = 22
-NO_INSTANCE = 2**INSTANCE_BITS - 1
+NO_INSTANCE = (1 << INSTANCE_BITS) - 1
 """Of an object that is not there: the elevator group, where nobody told one."""
 ELEVATOR_GROUP = 57
 BYTE_MAX = 255
@@ -164,7 +164,8 @@ def canonical_of(lift: LiftObject, crosswalk: Crosswalk | None = None) -> dict[s
 def instance_of(asset: str) -> int:
     """Return an instance number for an asset: 22 bits of its hash, never the one for none."""
     digest = hashlib.sha256(asset.encode()).digest()
-    return int.from_bytes(digest[:8], "big") % NO_INSTANCE
+    number: int = int.from_bytes(digest[:8], "big")
+    return number % NO_INSTANCE
 
 
 def _told(

@@ -87,7 +87,7 @@ def test_platform_from_its_secret_to_the_feed_through_a_kill(cloud: Stack) -> No
     def latest() -> Any:
         return cloud.get(f"/api/v1/assets/{asset}/latest")["points"]
 
-    points = wait_until(lambda: latest(), timeout_s=10, what="the lift shows")
+    points = wait_until(latest, timeout_s=10, what="the lift shows")
     assert points["car_position"]["value"] == "B1"
     assert points["door_status"]["value"] is True
     head = cloud.feed()[-1]["offset"] if cloud.feed(until_idle_s=0.5) else 0
