@@ -20,6 +20,7 @@ from cloud.api.server import CertificateWatch, HttpsOnly, server_config
 from cloud.ingest.subscriber import BrokerAddress
 from cloud.model.ledger import SpoolLedger
 from cloud.model.urls import masked
+from cloud.roles.alarms import open_desk
 from cloud.roles.common import Common
 from cloud.roles.consume import ConsumeRole
 from cloud.roles.elsewhere import ConsumersElsewhere
@@ -76,12 +77,7 @@ class Service:
             admin_token=admin_token,
             clock=clock or SystemClock(),
         )
-        desk = AlarmDesk(
-            database=common.state_db,
-            clock=common.clock,
-            append_feed=common.feed.append,
-            on_commit=common.feed.committed,
-        )
+        desk = open_desk(common)
         self._store: TelemetryStore | None = None
         self._consume: ConsumeRole | None = None
         self._elsewhere: ConsumersElsewhere | None = None

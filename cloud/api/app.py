@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from cloud.access.base import Access
 from cloud.api import (
     accounts,
+    alarm_figures,
     alarms,
     assets,
     audit,
@@ -57,6 +58,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     guard = guard_of(services.access, services.base_url)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
+    app.include_router(alarm_figures.router(services, guard))
     app.include_router(accounts.keys_router(services, guard))
     for resource in (*resources, feed, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))

@@ -24,6 +24,7 @@ from cloud.organisations.signup import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, SignUpD
 from cloud.platforms.intake import PlatformIntake
 from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
+from cloud.roles.alarms import open_figures
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.cylinders import CylindersPart
@@ -86,7 +87,7 @@ class ServeRole:
             gateways=common.gateways,
             remote=common.remote,
             ledger=self._ledger,
-            alarms=desk,
+            **_alarms(common, desk),
             feed=common.feed,
             stream=self._stream,
             telemetry=store,
@@ -177,6 +178,10 @@ def _as_set(settings: Settings) -> dict[str, Any]:
         "language": settings.language,
         "time_zone": settings.time_zone,
     }
+
+
+def _alarms(common: Common, desk: AlarmDesk) -> dict[str, Any]:
+    return {"alarms": desk, "alarm_figures": open_figures(common, desk)}
 
 
 def _sign_ups(common: Common) -> SignUpDesk:

@@ -11,7 +11,8 @@ import msgspec
 from fastapi import FastAPI
 
 from cloud.api.accounts import HandOverBody, KeyBody, RedeemBody
-from cloud.api.alarms import NoteBody
+from cloud.api.alarm_figures import OutBody
+from cloud.api.alarms import NoteBody, ShelveBody
 from cloud.api.cylinder_records import InspectionBody
 from cloud.api.cylinders import ReadTogetherBody, ScrapBody, StepBody, TransferBody
 from cloud.api.enrolment import InviteBody
@@ -40,6 +41,8 @@ from tests.support.epcis_bodies import ITEM, document, event
 BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("put", "/api/v1/assets/{asset_id}"): AssetBody,
     ("post", "/api/v1/alarms/{alarm_id}/acknowledge"): NoteBody,
+    ("post", "/api/v1/alarms/{alarm_id}/shelve"): ShelveBody,
+    ("put", "/api/v1/assets/{asset_id}/out-of-service"): OutBody,
     ("post", "/api/v1/enroll"): EnrolRequest,
     ("post", "/api/v1/enroll/renew"): RenewRequest,
     ("post", "/api/v1/gateways/{gateway_id}/invite"): InviteBody,
