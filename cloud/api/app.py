@@ -25,6 +25,7 @@ from cloud.api import (
     handheld,
     health,
     incidents,
+    lift_bacnet,
     lineage,
     links,
     me,
@@ -69,7 +70,8 @@ def create_app(services: Services) -> FastAPI:
     records = (cylinder_notices, cylinder_records, cylinder_reports)
     for resource in (incidents, calls, rescue_units, rescue_figures):
         app.include_router(resource.router(services, guard))
-    for resource in (platforms, data_rules, lineage, links, partners, handheld, *things, *records):
+    lifts = (platforms, lift_bacnet)
+    for resource in (data_rules, lineage, links, partners, handheld, *things, *records, *lifts):
         app.include_router(resource.router(services, guard))
     app.include_router(oauth2.router(services))
     app.include_router(resolver.router(services))

@@ -30,6 +30,7 @@ from cloud.web import (
     organisations,
     own_account,
     people,
+    platforms,
     redeem,
     scans,
     sign_on,
@@ -74,7 +75,8 @@ def mount(app: FastAPI, services: Services) -> None:
     firms = (organisations, first_steps)
     app.include_router(own_account.router(services, anyone, signed_in))
     of_cylinders = (cylinders, cylinder_cases, cylinder_fills, cylinder_notices, cylinder_reports)
-    things = (alarms, alarm_figures, alarm_holds, assets, *of_cylinders, fleet, scans, trace)
+    of_alarms, of_lifts = (alarms, alarm_figures, alarm_holds), (fleet, platforms)
+    things = (*of_alarms, assets, *of_cylinders, *of_lifts, scans, trace)
     for pages in (console, *things, *firms, people, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))

@@ -41,6 +41,7 @@ OWN_ACCOUNT = "account.use"
 PLACES = (
     ("console", "/", "alarms.read"),
     ("fleet", "/fleet", "gateways.read"),
+    ("platforms", "/platforms", "platforms.read"),
     ("scans", "/scans", "scans.read"),
     ("trace", "/trace", "trace.read"),
     ("cylinders", "/cylinders", "cylinders.read"),

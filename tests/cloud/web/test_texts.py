@@ -94,6 +94,7 @@ def test_every_text_is_there_and_used() -> None:
         "report_state",
         "report_kind",
     }
+    families |= {"wrong_platform"}
     families |= {"wrong_notice", *(f"notice_{name}" for name in ("channel", "language", "state"))}
     families |= {"case_state", "case_fact", "case_short", "wrong_case", "figures_by", "calendar"}
     families |= {"trace_type", "trace_role", "trace_reason"}
