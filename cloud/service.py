@@ -92,9 +92,9 @@ class Service:
             self._store = store = self._open_store(data / "telemetry")
             if Role.CONSUME in roles:
                 apart = Role.API not in roles
-                self._consume = ConsumeRole(common, desk, store, may_stand_by=apart)
+                self._consume = ConsumeRole(common, desk, store, may_stand_by=apart, broker=broker)
             if Role.API in roles:
-                self._serve = self._build_serving(desk, store)
+                self._serve = self._build_serving(desk, store, broker)
         if self._consume is None:
             self._elsewhere = ConsumersElsewhere(common)
         if Role.INGEST in roles:
@@ -110,7 +110,9 @@ class Service:
             memory_limit_mb=telemetry.memory_limit_mb,
         )
 
-    def _build_serving(self, desk: AlarmDesk, store: TelemetryStore) -> ServeRole:
+    def _build_serving(
+        self, desk: AlarmDesk, store: TelemetryStore, broker: BrokerAddress
+    ) -> ServeRole:
         rules = self._consume.rules if self._consume else None
         return ServeRole(
             self._common,
@@ -121,6 +123,7 @@ class Service:
             rules_lag_ms=lambda: self._lags_ms().get(RULES, 0),
             ready=self.ready,
             metrics=self.metrics,
+            broker=broker,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

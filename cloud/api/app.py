@@ -8,6 +8,7 @@ from cloud.api import (
     alarms,
     assets,
     audit,
+    cap,
     cylinder_cases,
     cylinder_fills,
     cylinder_imports,
@@ -30,6 +31,7 @@ from cloud.api import (
     partners,
     problems,
     readings,
+    receivers,
     remote,
     resolver,
     rollouts,
@@ -55,7 +57,7 @@ def create_app(services: Services) -> FastAPI:
     guard = guard_of(services.access, services.base_url)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
     app.include_router(accounts.keys_router(services, guard))
-    for resource in (*resources, feed, audit, organisations, accounts, me, devices):
+    for resource in (*resources, feed, receivers, cap, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
     records = (cylinder_notices, cylinder_records, cylinder_reports)

@@ -18,6 +18,7 @@ from cloud.model.cylinder_records import VehicleRecord
 from cloud.model.handheld import HandheldRecord
 from cloud.model.organisation import Organisation
 from cloud.model.permissions import Word
+from cloud.model.receiver import Receiver
 from cloud.model.remote import CommandEntry, ConfigPush, Rollout
 from cloud.model.scan import KeptScan
 from protocols.border import load_toml
@@ -55,6 +56,7 @@ THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     NoticeTo: ("cylinder_notice", lambda one: f"organisation:{one.organisation}"),
     VehicleRecord: ("cylinder_vehicle", lambda one: f"cylinder-vehicle:{one.id}"),
     Alarm: ("alarm", lambda one: f"asset:{one.asset}"),
+    Receiver: ("receiver", lambda one: f"organisation:{one.organisation}"),
     KeptScan: ("scan", lambda one: f"gateway:{one.gateway}"),
     CommandEntry: ("command", lambda one: f"gateway:{one.gateway_id}"),
     ConfigPush: ("config_push", lambda one: f"gateway:{one.gateway_id}"),

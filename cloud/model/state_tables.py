@@ -8,6 +8,7 @@ from cloud.model import (
     handheld_tables,
     link_tables,
     people_tables,
+    receiver_tables,
     report_tables,
     tables,
     trace_delivery_tables,
@@ -22,6 +23,7 @@ FILES = (
     fill_tables,
     handheld_tables,
     report_tables,
+    receiver_tables,
     watch_tables,
 )
 """Each adds its tables to the metadata when it is imported."""

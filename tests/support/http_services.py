@@ -69,6 +69,7 @@ from protocols.cylinders.load import load_rules
 from protocols.cylinders.watch import Watch, load_watch
 from protocols.errors import RefuseInput
 from protocols.readings import Value
+from tests.support.receivers import open_cap, open_receivers
 from tests.support.retention import shipped_rules
 from tests.support.shipped import shipped_schemes
 from tests.support.state_database import open_state
@@ -305,6 +306,8 @@ async def open_world(
         alarms=desk,
         feed=feed,
         stream=feed.stream,
+        receivers=open_receivers(database, clock, check_address),
+        cap=open_cap(database, clock),
         telemetry=telemetry,
         latest=lambda asset: world[0].latest.get(asset, {}),
         scans=lambda **asked: database.read(lambda c: find_scans(c, **asked)),
