@@ -76,6 +76,7 @@ class Service:
             admin_token=admin_token,
             clock=clock or SystemClock(),
         )
+        common.broker = broker
         desk = AlarmDesk(
             database=common.state_db,
             clock=common.clock,
@@ -92,9 +93,9 @@ class Service:
             self._store = store = self._open_store(data / "telemetry")
             if Role.CONSUME in roles:
                 apart = Role.API not in roles
-                self._consume = ConsumeRole(common, desk, store, may_stand_by=apart, broker=broker)
+                self._consume = ConsumeRole(common, desk, store, may_stand_by=apart)
             if Role.API in roles:
-                self._serve = self._build_serving(desk, store, broker)
+                self._serve = self._build_serving(desk, store)
         if self._consume is None:
             self._elsewhere = ConsumersElsewhere(common)
         if Role.INGEST in roles:
@@ -110,9 +111,7 @@ class Service:
             memory_limit_mb=telemetry.memory_limit_mb,
         )
 
-    def _build_serving(
-        self, desk: AlarmDesk, store: TelemetryStore, broker: BrokerAddress
-    ) -> ServeRole:
+    def _build_serving(self, desk: AlarmDesk, store: TelemetryStore) -> ServeRole:
         rules = self._consume.rules if self._consume else None
         return ServeRole(
             self._common,
@@ -123,7 +122,6 @@ class Service:
             rules_lag_ms=lambda: self._lags_ms().get(RULES, 0),
             ready=self.ready,
             metrics=self.metrics,
-            broker=broker,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

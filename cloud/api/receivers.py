@@ -39,7 +39,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
     @routes.post("")
     async def add(request: Request, granted: Annotated[Granted, writer]) -> Response:
         body = read_body(await request.body(), ReceiverBody)
-        noted = services.noted(granted, SUBJECT, kind=body.kind, name=body.name)
+        noted = services.noted(granted, SUBJECT, kind=body.kind)
         made = await receivers.add(granted, body, also=[noted])
         await services.shown(granted, made.receiver)
         return answer(_made(made), status=201)
@@ -56,7 +56,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
     ) -> Response:
         number = number_in_path(receiver_id)
         body = read_body(await request.body(), ReceiverBody)
-        noted = services.noted(granted, SUBJECT, receiver=number, name=body.name)
+        noted = services.noted(granted, SUBJECT, receiver=number)
         one = await receivers.change(granted, number, body, also=[noted])
         await services.shown(granted, one)
         return answer(receiver_fields(one))

@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from cloud.alarms.desk import AlarmDesk
-from cloud.ingest.subscriber import BrokerAddress
 from cloud.model import ownership
 from cloud.model.cursors import save_positions
 from cloud.model.follower import LogFollower
@@ -50,13 +49,7 @@ class ConsumeRole:
     """Log to alarms and telemetry."""
 
     def __init__(
-        self,
-        common: Common,
-        desk: AlarmDesk,
-        store: TelemetryStore,
-        *,
-        may_stand_by: bool,
-        broker: BrokerAddress,
+        self, common: Common, desk: AlarmDesk, store: TelemetryStore, *, may_stand_by: bool
     ) -> None:
         self._common, self._store, self._may_stand_by = common, store, may_stand_by
         self._epoch: int | None = None
@@ -111,7 +104,7 @@ class ConsumeRole:
         self._deliveries = open_deliveries(common)
         self._exchange = open_exchange(common)
         self._cap = open_cap(common)
-        self._couriers = open_couriers(common, desk, self._cap, broker)
+        self._couriers = open_couriers(common, desk, self._cap)
         common.on_log.append(self._wake)
 
     async def start(self) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from cloud.alarms.desk import AlarmDesk
@@ -26,14 +27,14 @@ logger = logging.getLogger("suyuan.cloud")
 READS = "feed.read"
 
 
-def open_couriers(common: Common, desk: AlarmDesk, cap: CapDesk, broker: BrokerAddress) -> Couriers:
+def open_couriers(common: Common, desk: AlarmDesk, cap: CapDesk) -> Couriers:
     """Return what sends, in the one process that consumes."""
     return Couriers(
         common.state_db,
         common.clock,
         common.feed,
         rights=lambda principal, account: rights_of(common, principal, account, READS),
-        make_sender=senders(common, cap, broker),
+        make_sender=senders(common, cap),
         seal=WebhookSeal(key_file(common)),
         terms=load_terms(common.overlay()),
         apply=desk.apply,
@@ -44,9 +45,13 @@ def open_couriers(common: Common, desk: AlarmDesk, cap: CapDesk, broker: BrokerA
     )
 
 
-def open_receivers(
-    common: Common, desk: AlarmDesk, cap: CapDesk, broker: BrokerAddress
-) -> ReceiverBook:
+def receivers_of(common: Common, desk: AlarmDesk) -> dict[str, Any]:
+    """Return what the HTTP side shows of receivers and of CAP messages."""
+    cap = open_cap(common)
+    return {"receivers": open_receivers(common, desk, cap), "cap": cap}
+
+
+def open_receivers(common: Common, desk: AlarmDesk, cap: CapDesk) -> ReceiverBook:
     """Return the receivers as people keep them."""
     caller = open_caller(common.settings.outbound)
     return ReceiverBook(
@@ -56,7 +61,7 @@ def open_receivers(
         check_host=caller.locate,
         seal=WebhookSeal(key_file(common)),
         mail=bool(common.settings.mail.host),
-        make_sender=senders(common, cap, broker),
+        make_sender=senders(common, cap),
         apply=desk.apply,
         on_commit=common.feed.committed,
     )
@@ -75,14 +80,14 @@ def open_cap(common: Common) -> CapDesk:
     )
 
 
-def senders(common: Common, cap: CapDesk, address: BrokerAddress) -> MakeSender:
+def senders(common: Common, cap: CapDesk) -> MakeSender:
     """Return what builds the carrier of each kind.
 
     Each has a caller of its own: in one that they shared, those that hang would take all
     connections from the others.
     """
     settings, clock = common.settings, common.clock
-    mailer, own, base_url = open_mailer(settings.mail), own_broker(address), settings.base_url
+    mailer, own, base_url = open_mailer(settings.mail), own_broker(common.broker), settings.base_url
 
     def make(to: Destination, opens: Opens) -> Sender:
         caller = open_caller(settings.outbound)
@@ -101,8 +106,10 @@ def senders(common: Common, cap: CapDesk, address: BrokerAddress) -> MakeSender:
     return make
 
 
-def own_broker(address: BrokerAddress) -> Broker:
+def own_broker(address: BrokerAddress | None) -> Broker:
     """Return the service's own broker as panels are told by it."""
+    if address is None:  # of a process that was not told: it says so at each try
+        return Broker(host="localhost", port=1883, own=True)
     return Broker(
         host=address.host,
         port=address.port,

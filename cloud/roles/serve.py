@@ -14,7 +14,6 @@ from cloud.api.base import Services
 from cloud.feed.sse import stream
 from cloud.handheld.book import HandheldBook
 from cloud.ingest.account import read_ledger
-from cloud.ingest.subscriber import BrokerAddress
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
 from cloud.model.retention import RetentionRun
@@ -27,7 +26,7 @@ from cloud.retention.runs import read_runs
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.cylinders import CylindersPart
-from cloud.roles.receivers import open_cap, open_receivers
+from cloud.roles.receivers import receivers_of
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trace import TracePart
 from cloud.roles.trace_delivery import key_file
@@ -60,7 +59,6 @@ class ServeRole:
         rules_lag_ms: Callable[[], int],
         ready: Callable[[], tuple[bool, str]],
         metrics: Callable[[], bytes],
-        broker: BrokerAddress,
     ) -> None:
         """Put the HTTP side together.
 
@@ -74,7 +72,6 @@ class ServeRole:
             rules_lag_ms: age of the oldest group that was not judged.
             ready: whether the process does its work, and if not, why.
             metrics: Prometheus text.
-            broker: where panels are told by default.
 
         """
         self._common, self._own_ledger, self._lag_ms = common, own_ledger, rules_lag_ms
@@ -84,7 +81,6 @@ class ServeRole:
         self._trust, self._audit = TrustPart(common), AuditPart(common)
         self._cylinders = CylindersPart(common, desk)
         self._trace, self._sign_on = TracePart(common), open_sign_on(common, self._audit.book)
-        cap = open_cap(common)
         self.services = Services(
             registry=common.registry,
             gateways=common.gateways,
@@ -93,8 +89,6 @@ class ServeRole:
             alarms=desk,
             feed=common.feed,
             stream=self._stream,
-            receivers=open_receivers(common, desk, cap, broker),
-            cap=cap,
             telemetry=store,
             latest=values[0],
             assets_of=values[1],
@@ -120,7 +114,7 @@ class ServeRole:
             signing_keys=partial(signing.anchors, common.data),
             trust=self._trust.desk,
             clock=common.clock,
-            **_as_set(common.settings),
+            **_as_set(common.settings) | receivers_of(common, desk),
             stopping=common.stopping,
             mounts=(pages.mount,),
         )

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import RedirectResponse
 
 from cloud.api.base import Services
-from cloud.api.receivers import SUBJECT
 from cloud.model.alarm import SEVERITIES
 from cloud.model.receiver import (
     FeedEvent,
@@ -24,9 +23,18 @@ from cloud.web.refused import refused_text
 from cloud.web.visit import SignedIn, Visit
 from protocols.errors import RefuseInput, RetryLater
 
-PATH = "/receivers"
+PATH, SUBJECT = "/receivers", "receivers"
 STATUS_OF = {"not_found": 404, "wrong_state": 409}
-FIELDS: tuple[str, ...] = ("name", "kind", "address", "alerts", "districts", "drills", "username", "language")
+FIELDS: tuple[str, ...] = (
+    "name",
+    "kind",
+    "address",
+    "alerts",
+    "districts",
+    "drills",
+    "username",
+    "language",
+)
 FIELDS += ("signing", "resend_s", "mails_an_hour")
 OPTIONS = ("language", "username", "signing", "resend_s", "mails_an_hour")
 T = TypeVar("T")
@@ -49,7 +57,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
 
         async def work() -> ReceiverMade:
             body = _body(given)
-            noted = services.noted(visit.granted, SUBJECT, kind=body.kind, name=body.name)
+            noted = services.noted(visit.granted, SUBJECT, kind=body.kind)
             return await receivers.add(visit.granted, body, also=[noted])
 
         return await _do(services, visit, work, given=given)
@@ -72,7 +80,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
 
         async def work() -> Receiver:
             body = _body(given)
-            noted = services.noted(visit.granted, SUBJECT, receiver=number, name=body.name)
+            noted = services.noted(visit.granted, SUBJECT, receiver=number)
             return await receivers.change(visit.granted, number, body, also=[noted])
 
         return await _do(services, visit, work, number=number, given=given)

@@ -229,6 +229,7 @@ async def test_every_call_that_is_served_has_a_probe_here(city: City) -> None:
         served |= calls_of(route)
     probed = {*PROBES, *ORGANISATION_PROBES, *ACCOUNT_PROBES, *TRACE_PROBES}
     probed |= {*CYLINDER_PROBES, "permits.write", "notices.write"}
+    probed |= {"receivers.read", "receivers.write"}  # test_receiver_cells.py
     probed |= set(HANDHELD_PROBES)
     assert served - {OPEN} == probed
     assert probed <= set(load_calls())
