@@ -26,11 +26,15 @@ class FakeSender:
         self.tried: list[int] = []
         self.kept = 0
         self.outcomes: list[Outcome] = []
+        self.refused: set[int] = set()
+        """Offsets that are refused for what they say."""
         self.closed = False
 
     async def send(self, items: Sequence[Item]) -> Outcome:
         self.tried.append(items[0].offset)
         outcome = self.outcomes.pop(0) if self.outcomes else TAKEN
+        if items[0].offset in self.refused:
+            outcome = Outcome(ok=False, detail="answered with status 422", of_item=True)
         if outcome.ok:
             self.sent.append(items)
         return outcome

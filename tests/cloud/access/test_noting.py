@@ -458,12 +458,12 @@ EXAMPLES = {
     ),
     f"POST {RECEIVERS}": Example(RECEIVERS, SENT_TO, RECEIVER),
     f"PUT {RECEIVERS}/{{receiver_id}}": Example(f"{RECEIVERS}/1", SENT_TO, RECEIVER),
-    f"DELETE {RECEIVERS}/{{receiver_id}}": Example(f"{RECEIVERS}/1", "receivers"),
-    "POST /receivers": Example("/receivers", "receivers", RECEIVER, form=True),
+    f"DELETE {RECEIVERS}/{{receiver_id}}": Example(f"{RECEIVERS}/1", SENT_TO),
+    "POST /receivers": Example("/receivers", SENT_TO, RECEIVER, form=True),
     **{
         f"POST {path}/{{receiver_id}}/{step}": Example(
             f"{path}/1/{step}",
-            SENT_TO if path == RECEIVERS and step != "test" else "receivers",
+            SENT_TO,
             RECEIVER if step == "change" else {"skip": True} if step == "resume" else {},
             form=path != RECEIVERS,
         )
