@@ -10,6 +10,7 @@ from cloud.api import (
     assets,
     audit,
     calls,
+    cap,
     cylinder_cases,
     cylinder_fills,
     cylinder_imports,
@@ -36,6 +37,7 @@ from cloud.api import (
     platforms,
     problems,
     readings,
+    receivers,
     remote,
     rescue_figures,
     rescue_units,
@@ -64,7 +66,7 @@ def create_app(services: Services) -> FastAPI:
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
     app.include_router(alarm_figures.router(services, guard))
     app.include_router(accounts.keys_router(services, guard))
-    for resource in (*resources, feed, audit, organisations, accounts, me, devices):
+    for resource in (*resources, feed, receivers, cap, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
     records = (cylinder_notices, cylinder_records, cylinder_reports)

@@ -19,6 +19,8 @@ from cloud.api.rates import Rates
 from cloud.api.sockets import Sockets
 from cloud.audit.base import Audit
 from cloud.cylinders.base import CylinderDesks
+from cloud.feed.cap.base import CapFeed
+from cloud.feed.receivers.base import Receivers
 from cloud.handheld.base import Handhelds, Photos
 from cloud.incidents.base import Incidents
 from cloud.model.asset import Asset, LatestValue
@@ -296,6 +298,8 @@ class Services:
     stream: Callable[[int | None, Callable[[str], bool] | None], AsyncIterator[str]]
     """SSE text from after that offset (None: live only), of the assets that the second argument
     admits (None: all); RefuseInput `gone` at once."""
+    receivers: Receivers
+    cap: CapFeed
     telemetry: Telemetry
     latest: Callable[[str], Mapping[str, LatestValue]]
     assets_of: Callable[[str], Sequence[str]] = _no_assets

@@ -19,6 +19,7 @@ from cloud.model.handheld import HandheldRecord
 from cloud.model.incident import Entry, Incident, KeptCall, RescueUnit
 from cloud.model.organisation import Organisation
 from cloud.model.permissions import Word
+from cloud.model.receiver import Receiver
 from cloud.model.remote import CommandEntry, ConfigPush, Rollout
 from cloud.model.scan import KeptScan
 from protocols.border import load_toml
@@ -61,6 +62,7 @@ THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     KeptCall: ("rescue_call", lambda one: f"rescue-call:{one.id}"),
     RescueUnit: ("rescue_unit", lambda one: f"rescue-unit:{one.unit}"),
     OutOfService: ("out_of_service", lambda one: f"asset:{one.asset}"),
+    Receiver: ("receiver", lambda one: f"organisation:{one.organisation}"),
     KeptScan: ("scan", lambda one: f"gateway:{one.gateway}"),
     CommandEntry: ("command", lambda one: f"gateway:{one.gateway_id}"),
     ConfigPush: ("config_push", lambda one: f"gateway:{one.gateway_id}"),

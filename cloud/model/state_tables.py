@@ -11,6 +11,7 @@ from cloud.model import (
     link_tables,
     people_tables,
     platform_tables,
+    receiver_tables,
     report_tables,
     tables,
     trace_delivery_tables,
@@ -28,6 +29,7 @@ FILES = (
     incident_tables,
     platform_tables,
     report_tables,
+    receiver_tables,
     watch_tables,
 )
 """Each adds its tables to the metadata when it is imported."""

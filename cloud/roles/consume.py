@@ -26,6 +26,7 @@ from cloud.roles.common import Common
 from cloud.roles.cylinders import fills_follower, observer_of_scans, reports_of
 from cloud.roles.exchange import open_exchange
 from cloud.roles.field import cylinder_events, field_follower
+from cloud.roles.receivers import open_cap, open_couriers
 from cloud.roles.rescue import open_rescue_clock
 from cloud.roles.retention import RetentionPart
 from cloud.roles.trace_delivery import open_deliveries
@@ -114,6 +115,8 @@ class ConsumeRole:
         )
         self._deliveries = open_deliveries(common)
         self._exchange = open_exchange(common)
+        self._cap = open_cap(common)
+        self._couriers = open_couriers(common, desk, self._cap)
         common.on_log.append(self._wake)
 
     async def start(self) -> None:
@@ -212,6 +215,8 @@ class ConsumeRole:
             group.create_task(self._retention.run(), name="retention")
             group.create_task(self._deliveries.run(), name="subscriptions")
             group.create_task(self._exchange.run(), name="exchange")
+            group.create_task(self._cap.run(self._common.feed), name="CAP messages")
+            group.create_task(self._couriers.run(), name="receivers")
             group.create_task(self._cylinders.run(), name="watch over cylinders")
             group.create_task(self._notices.run(), name="notices on cylinders")
             group.create_task(self._rescues.run(), name="deadlines of rescues")

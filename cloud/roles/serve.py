@@ -29,6 +29,7 @@ from cloud.roles.alarms import open_figures
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.cylinders import CylindersPart
+from cloud.roles.receivers import receivers_of
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trace import TracePart
 from cloud.roles.trace_delivery import key_file
@@ -115,7 +116,7 @@ class ServeRole:
             signing_keys=partial(signing.anchors, common.data),
             trust=self._trust.desk,
             clock=common.clock,
-            **_as_set(common.settings),
+            **_as_set(common.settings) | receivers_of(common, desk),
             stopping=common.stopping,
             mounts=(pages.mount,),
         )

@@ -31,6 +31,7 @@ from cloud.web import (
     own_account,
     people,
     platforms,
+    receivers,
     redeem,
     scans,
     sign_on,
@@ -76,7 +77,7 @@ def mount(app: FastAPI, services: Services) -> None:
     app.include_router(own_account.router(services, anyone, signed_in))
     of_cylinders = (cylinders, cylinder_cases, cylinder_fills, cylinder_notices, cylinder_reports)
     of_alarms, of_lifts = (alarms, alarm_figures, alarm_holds), (fleet, platforms)
-    things = (*of_alarms, assets, *of_cylinders, *of_lifts, scans, trace)
+    things = (*of_alarms, assets, *of_cylinders, *of_lifts, receivers, scans, trace)
     for pages in (console, *things, *firms, people, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))

@@ -45,6 +45,7 @@ PLACES = (
     ("scans", "/scans", "scans.read"),
     ("trace", "/trace", "trace.read"),
     ("cylinders", "/cylinders", "cylinders.read"),
+    ("receivers", "/receivers", "receivers.read"),
     ("organisations", "/organisations", "organisations.read"),
     ("accounts", "/accounts", "accounts.write"),
     ("audit", "/audit", "audit.read"),

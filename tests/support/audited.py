@@ -43,6 +43,7 @@ from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
 from cloud.model.permissions import administrator
 from cloud.model.principal import EVERYTHING, Granted, Principal
+from cloud.model.receiver import ReceiverBody
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
 from cloud.model.transition import Change, Transition
 from cloud.remote.releases import Releases
@@ -96,6 +97,7 @@ PARAMETERS = {
     "import_id": "1",
     "case_id": "2",
     "address_id": "1",
+    "receiver_id": "1",
     "asset_id": LIFT,
     "alarm_id": "1",
     "incident_id": "1",
@@ -357,6 +359,9 @@ async def _fill_cylinders(world: World) -> None:
     await desks.cases.close(grant(marked, "cylinders.resolve"), 2, MARK)
     told = NoticeToBody(channel="mail", address=f"{MARK}@city.test")
     await desks.addresses.add(grant(ROOT, "notices.write"), told)
+    for name in ("a", "b"):
+        body = ReceiverBody(name=name, kind="webhook", address="https://p.example.com/")
+        await world.services.receivers.add(grant(marked, "receivers.write"), body)
 
 
 async def _fill_trace(trace: Trace) -> Mapping[str, str]:

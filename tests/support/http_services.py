@@ -77,6 +77,7 @@ from protocols.cylinders.watch import Watch, load_watch
 from protocols.errors import RefuseInput
 from protocols.readings import Value
 from tests.support.platforms import open_platforms
+from tests.support.receivers import open_cap, open_receivers
 from tests.support.retention import shipped_rules
 from tests.support.shipped import shipped_schemes
 from tests.support.state_database import open_state
@@ -385,6 +386,8 @@ async def open_world(
         alarm_figures=FigureBook(database, clock, load_terms()),
         feed=feed,
         stream=feed.stream,
+        receivers=open_receivers(database, clock, check_address),
+        cap=open_cap(database, clock),
         telemetry=telemetry,
         latest=lambda asset: world[0].latest.get(asset, {}),
         scans=lambda **asked: database.read(lambda c: find_scans(c, **asked)),

@@ -234,6 +234,7 @@ async def test_every_call_that_is_served_has_a_probe_here(city: City) -> None:
     probed = {*PROBES, *ORGANISATION_PROBES, *ACCOUNT_PROBES, *TRACE_PROBES}
     probed |= {*CYLINDER_PROBES, "permits.write", "notices.write"}
     probed |= {*HANDHELD_PROBES, *INCIDENT_PROBES, *PLATFORM_PROBES}
+    probed |= {"receivers.read", "receivers.write"}  # test_receiver_cells.py
     assert served - {OPEN} == probed
     assert probed <= set(load_calls())
 

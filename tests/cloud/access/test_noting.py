@@ -99,6 +99,8 @@ PLATFORM = {
     "organisation": "firm-a",
 }
 STORE = "5" * 32
+RECEIVER = {"name": MARK, "kind": "webhook", "address": f"https://p.example.com/{MARK}"}
+RECEIVERS, SENT_TO = "/api/v1/receivers", "receivers organisation:platform"
 ROLLOUT = {"serial": 1, "gateways": [GATEWAY]}
 
 FREED = ("1/release", {"people": 1, "note": MARK})
@@ -534,6 +536,23 @@ EXAMPLES = {
     "DELETE /api/v1/cylinder-notices/{address_id}": Example(
         "/api/v1/cylinder-notices/1", "cylinder-notices"
     ),
+    f"POST {RECEIVERS}": Example(RECEIVERS, SENT_TO, RECEIVER),
+    f"PUT {RECEIVERS}/{{receiver_id}}": Example(f"{RECEIVERS}/1", SENT_TO, RECEIVER),
+    f"DELETE {RECEIVERS}/{{receiver_id}}": Example(f"{RECEIVERS}/1", SENT_TO),
+    "POST /receivers": Example("/receivers", SENT_TO, RECEIVER, form=True),
+    **{
+        f"POST {path}/{{receiver_id}}/{step}": Example(
+            f"{path}/1/{step}",
+            SENT_TO,
+            RECEIVER if step == "change" else {"skip": True} if step == "resume" else {},
+            form=path != RECEIVERS,
+        )
+        for path, steps in (
+            (RECEIVERS, ("secret", "pause", "resume", "test")),
+            ("/receivers", ("change", "remove", "secret", "pause", "resume", "test")),
+        )
+        for step in steps
+    },
     "PUT /api/v1/cylinder-vehicles/{vehicle_id}": Example(
         f"/api/v1/cylinder-vehicles/{VEHICLE}",
         f"cylinder-vehicle:{VEHICLE}",

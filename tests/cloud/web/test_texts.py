@@ -15,6 +15,7 @@ from cloud.model.cylinder_notice import Channel, Language, NoticeState
 from cloud.model.cylinder_records import AS_REGISTERED
 from cloud.model.cylinder_report import ReportState
 from cloud.model.organisation import OrganisationState, Quota
+from cloud.model.receiver import FeedEvent, ReceiverKind, ReceiverState, StopReason
 from cloud.model.remote import CommandState, ConfigState, MemberState, RolloutState
 from cloud.organisations.base import Progress
 from cloud.web.cylinder_cases import FACTS
@@ -95,6 +96,10 @@ def test_every_text_is_there_and_used() -> None:
         "report_kind",
     }
     families |= {"wrong_platform"}
+    families |= {
+        "wrong_receiver",
+        *(f"receiver_{name}" for name in ("kind", "state", "why", "event", "signing")),
+    }
     families |= {"wrong_notice", *(f"notice_{name}" for name in ("channel", "language", "state"))}
     families |= {"case_state", "case_fact", "case_short", "wrong_case", "figures_by", "calendar"}
     families |= {"trace_type", "trace_role", "trace_reason"}
@@ -143,6 +148,10 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"notice_channel.{name}" for name in get_args(Channel)}
     wanted |= {f"notice_language.{name}" for name in get_args(Language)}
     wanted |= {f"notice_state.{name}" for name in get_args(NoticeState)}
+    wanted |= {f"receiver_kind.{name}" for name in get_args(ReceiverKind)}
+    wanted |= {f"receiver_state.{name}" for name in get_args(ReceiverState)}
+    wanted |= {f"receiver_why.{name}" for name in get_args(StopReason)}
+    wanted |= {f"receiver_event.{name}" for name in get_args(FeedEvent)}
     wanted |= {f"fill_decision.{name}" for name in get_args(Decision)}
     wanted |= {f"fills_show.{name}" for name in SHOWS}
     wanted |= {f"report_state.{name}" for name in get_args(ReportState)}
