@@ -41,6 +41,7 @@ from cloud.api import (
 )
 from cloud.api.base import Health, Services
 from cloud.api.cookies import HostCookies
+from cloud.api.desk import routes as desk
 from cloud.api.epcis import routes as epcis
 from cloud.api.epcis.border import EpcisBorder
 from cloud.api.guard import check_guarded, guard_of
@@ -58,6 +59,7 @@ def create_app(services: Services) -> FastAPI:
     guard = guard_of(services.access, services.base_url)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
     app.include_router(accounts.keys_router(services, guard))
+    app.include_router(desk.router(services, guard))
     for resource in (*resources, feed, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)

@@ -18,6 +18,7 @@ from cloud.api.rates import Rates
 from cloud.api.sockets import Sockets
 from cloud.audit.base import Audit
 from cloud.cylinders.base import CylinderDesks
+from cloud.desk.base import RescueDesk
 from cloud.handheld.base import Handhelds, Photos
 from cloud.incidents.base import Incidents
 from cloud.model.alarm import Alarm
@@ -348,6 +349,7 @@ class Services:
     exports: Exports
     trace: Trace
     codes: Codes
+    desk: RescueDesk
     cylinders: CylinderDesks
     trust: Trust | None = None
     """None: this service has no authority."""

@@ -2,6 +2,7 @@
 
 from cloud.model import (
     cylinder_tables,
+    desk_tables,
     exchange_tables,
     field_tables,
     fill_tables,
@@ -19,6 +20,7 @@ from cloud.model import (
 FILES = (
     *(tables, people_tables, trace_tables, trace_delivery_tables, link_tables, field_tables),
     cylinder_tables,
+    desk_tables,
     exchange_tables,
     fill_tables,
     handheld_tables,

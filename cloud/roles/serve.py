@@ -27,6 +27,7 @@ from cloud.retention.runs import read_runs
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.cylinders import CylindersPart
+from cloud.roles.desk import open_desk
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trace import TracePart
 from cloud.roles.trace_delivery import key_file
@@ -112,6 +113,7 @@ class ServeRole:
             exports=Export(common.state_db, common.clock),
             trace=self._trace.trace,
             codes=Codes(common.schemes, LinkBook(common.state_db, common.clock)),
+            desk=open_desk(common),
             cylinders=self._cylinders.desks,
             snapshots=self._cylinders.snapshots,
             signing_keys=partial(signing.anchors, common.data),

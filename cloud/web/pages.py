@@ -29,6 +29,13 @@ from cloud.web import (
     own_account,
     people,
     redeem,
+    rescue,
+    rescue_calls,
+    rescue_figures,
+    rescue_handover,
+    rescue_link_desk,
+    rescue_links,
+    rescue_wall,
     scans,
     sign_on,
     signup,
@@ -64,7 +71,7 @@ def mount(app: FastAPI, services: Services) -> None:
     if missing:
         raise StopService(f"the pages lack {', '.join(missing)}: run python build_assets.py")
     anyone, signed_in = visits(services)
-    for open_pages in (codes, hand, login, open_data, redeem, signup):
+    for open_pages in (codes, hand, login, open_data, redeem, rescue_links, signup):
         app.include_router(open_pages.router(services, anyone))
     app.include_router(leaving.router(services, anyone, signed_in))
     if services.sign_on is not None:
@@ -72,7 +79,15 @@ def mount(app: FastAPI, services: Services) -> None:
     firms = (organisations, first_steps)
     app.include_router(own_account.router(services, anyone, signed_in))
     of_cylinders = (cylinders, cylinder_cases, cylinder_fills, cylinder_notices, cylinder_reports)
-    things = (alarms, assets, *of_cylinders, fleet, scans, trace)
+    of_rescue = (
+        rescue_calls,
+        rescue_figures,
+        rescue_handover,
+        rescue_wall,
+        rescue_link_desk,
+        rescue,
+    )
+    things = (*of_rescue, alarms, assets, *of_cylinders, fleet, scans, trace)
     for pages in (console, *things, *firms, people, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))
