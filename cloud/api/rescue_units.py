@@ -49,7 +49,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
     async def put_unit(
         unit_id: str,
         request: Request,
-        granted: Annotated[Granted, Depends(guard("rescue_units.write"))],
+        granted: Annotated[Granted, Depends(guard("rescue_units.write", whole=True))],
     ) -> Response:
         unit = _unit(services, unit_id, read_body(await request.body(), UnitBody))
         noted = services.noted(granted, f"rescue-unit:{unit.unit}", on_duty=unit.on_duty)

@@ -100,17 +100,11 @@ class ServeRole:
             data=_rules_of_data(common),
             ready=ready,
             metrics=metrics,
-            access=common.access,
-            accounts=common.accounts,
-            devices=common.devices,
+            **_people(common),
             handhelds=_handhelds(common, self._cylinders),
             photos=self._cylinders.photos,
-            own=OwnAccount(common.clock, common.access),
             audit=self._audit.book,
             sign_on=self._sign_on,
-            organisations=common.organisations,
-            sign_ups=_sign_ups(common),
-            exports=Export(common.state_db, common.clock),
             trace=self._trace.trace,
             codes=Codes(common.schemes, LinkBook(common.state_db, common.clock)),
             desk=open_desk(common),
@@ -179,6 +173,19 @@ def _as_set(settings: Settings) -> dict[str, Any]:
         "base_url": settings.base_url,
         "language": settings.language,
         "time_zone": settings.time_zone,
+    }
+
+
+def _people(common: Common) -> dict[str, Any]:
+    """Return who is let in, and the organisations that they belong to."""
+    return {
+        "access": common.access,
+        "accounts": common.accounts,
+        "devices": common.devices,
+        "own": OwnAccount(common.clock, common.access),
+        "organisations": common.organisations,
+        "sign_ups": _sign_ups(common),
+        "exports": Export(common.state_db, common.clock),
     }
 
 
