@@ -48,6 +48,7 @@ from cloud.api import (
 )
 from cloud.api.base import Health, Services
 from cloud.api.cookies import HostCookies
+from cloud.api.desk import routes as desk
 from cloud.api.epcis import routes as epcis
 from cloud.api.epcis.border import EpcisBorder
 from cloud.api.guard import check_guarded, guard_of
@@ -66,6 +67,7 @@ def create_app(services: Services) -> FastAPI:
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
     app.include_router(alarm_figures.router(services, guard))
     app.include_router(accounts.keys_router(services, guard))
+    app.include_router(desk.router(services, guard))
     for resource in (*resources, feed, receivers, cap, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)

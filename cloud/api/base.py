@@ -19,6 +19,7 @@ from cloud.api.rates import Rates
 from cloud.api.sockets import Sockets
 from cloud.audit.base import Audit
 from cloud.cylinders.base import CylinderDesks
+from cloud.desk.base import RescueDesk
 from cloud.feed.cap.base import CapFeed
 from cloud.feed.receivers.base import Receivers
 from cloud.handheld.base import Handhelds, Photos
@@ -324,6 +325,7 @@ class Services:
     exports: Exports
     trace: Trace
     codes: Codes
+    desk: RescueDesk
     cylinders: CylinderDesks
     trust: Trust | None = None
     """None: this service has no authority."""

@@ -15,6 +15,7 @@ from cloud.model.cylinder_case import CylinderCase
 from cloud.model.cylinder_fill import CylinderFill, FillDecision
 from cloud.model.cylinder_notice import NoticeTo
 from cloud.model.cylinder_records import VehicleRecord
+from cloud.model.desk import Handover, RescueLink
 from cloud.model.handheld import HandheldRecord
 from cloud.model.incident import Entry, Incident, KeptCall, RescueUnit
 from cloud.model.organisation import Organisation
@@ -59,6 +60,8 @@ THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     Alarm: ("alarm", lambda one: f"asset:{one.asset}"),
     Incident: ("incident", lambda one: f"incident:{one.id}"),
     Entry: ("incident_entry", lambda one: f"incident:{one.incident}"),
+    RescueLink: ("rescue_link", lambda one: f"incident:{one.incident}"),
+    Handover: ("handover", lambda one: f"handover:{one.id}"),
     KeptCall: ("rescue_call", lambda one: f"rescue-call:{one.id}"),
     RescueUnit: ("rescue_unit", lambda one: f"rescue-unit:{one.unit}"),
     OutOfService: ("out_of_service", lambda one: f"asset:{one.asset}"),

@@ -3,6 +3,7 @@
 from cloud.model import (
     alarm_tables,
     cylinder_tables,
+    desk_tables,
     exchange_tables,
     field_tables,
     fill_tables,
@@ -23,6 +24,7 @@ FILES = (
     *(tables, people_tables, trace_tables, trace_delivery_tables, link_tables, field_tables),
     alarm_tables,
     cylinder_tables,
+    desk_tables,
     exchange_tables,
     fill_tables,
     handheld_tables,

@@ -29,6 +29,7 @@ from cloud.roles.alarms import open_figures
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.cylinders import CylindersPart
+from cloud.roles.desk import open_desk
 from cloud.roles.receivers import receivers_of
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trace import TracePart
@@ -111,6 +112,7 @@ class ServeRole:
             sign_on=self._sign_on,
             trace=self._trace.trace,
             codes=Codes(common.schemes, LinkBook(common.state_db, common.clock)),
+            desk=open_desk(common),
             cylinders=self._cylinders.desks,
             snapshots=self._cylinders.snapshots,
             signing_keys=partial(signing.anchors, common.data),

@@ -39,6 +39,7 @@ FIELDS_MAX = 200
 """Of a form; districts alone may be 64 ticks."""
 OWN_ACCOUNT = "account.use"
 PLACES = (
+    ("rescue", "/rescue", "incidents.read"),
     ("console", "/", "alarms.read"),
     ("fleet", "/fleet", "gateways.read"),
     ("platforms", "/platforms", "platforms.read"),

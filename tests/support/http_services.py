@@ -39,6 +39,10 @@ from cloud.cylinders.vehicles import Vehicles
 from cloud.cylinders.watch.addresses import AddressBook
 from cloud.cylinders.watch.alarms import CaseAlarms
 from cloud.cylinders.watch.desk import CaseDesk
+from cloud.desk.base import RescueDesk, causes_of
+from cloud.desk.handovers import HandoverBook
+from cloud.desk.lifts import LiftFinder
+from cloud.desk.links import PhoneLinks
 from cloud.handheld.book import HandheldBook
 from cloud.handheld.photos import PhotoBook
 from cloud.incidents.book import Book
@@ -49,6 +53,7 @@ from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
 from cloud.model.ledger import SpoolLedger
 from cloud.model.principal import EVERYTHING, Scope
+from cloud.model.rescue_data import load_scripts
 from cloud.model.rescue_policy import RescueRules, load_rescue
 from cloud.model.retention import RetentionRun
 from cloud.oidc.base import SignOn
@@ -384,6 +389,7 @@ async def open_world(
         alarms=desk,
         incidents=open_incidents(database, clock, registry),
         alarm_figures=FigureBook(database, clock, load_terms()),
+        desk=open_desk(database, clock, registry),
         feed=feed,
         stream=feed.stream,
         receivers=open_receivers(database, clock, check_address),
@@ -420,6 +426,17 @@ async def open_world(
     given: dict[str, Any] = {**parts, **books, "clock": clock}
     world.append(World(services=services, **given))
     return world[0]
+
+
+def open_desk(database: Database, clock: Clock, registry: AssetRegistry) -> RescueDesk:
+    """Open the desk of the rescue centre."""
+    return RescueDesk(
+        links=PhoneLinks(database, clock),
+        handovers=HandoverBook(database, clock),
+        lifts=LiftFinder(database, registry.with_rescue_code, registry.peek),
+        scripts=load_scripts(),
+        causes=causes_of(_rescue().causes),
+    )
 
 
 def open_cylinders(
