@@ -26,7 +26,7 @@ from protocols.messages import State, ack_decoder
 from protocols.ranges import RangeSet
 from protocols.topics import of
 from tests.benchmarks.messages import VALUES_PER_RECORD, Pool, spool_id
-from tests.benchmarks.mqtt_light import LightClient
+from simulators.mqtt_light import LightClient
 from tests.benchmarks.rig import allow_files, percentile, say
 
 FIRST_TRY_S = 2.0

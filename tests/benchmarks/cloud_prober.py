@@ -19,7 +19,7 @@ from protocols.messages import State
 from protocols.records import Readings, encode_records
 from protocols.topics import of
 from tests.benchmarks.messages import spool_id
-from tests.benchmarks.mqtt_light import LightClient
+from simulators.mqtt_light import LightClient
 from tests.benchmarks.rig import percentile, say
 
 GATEWAY = "gw-urgent"
