@@ -1,9 +1,9 @@
 """Emergencies and their way to the feed: published and read by this process alone.
 
-Two kinds of load beside what `cloud_load` sends. *Steady*: alarm buttons of single lifts, pressed and
-released evenly. *Storm*: a district loses its mains; its lifts say so within a minute, and some of
-them then say that somebody presses the button. A worker of the rig: `steady PER_S SECONDS`, `storm
-LIFTS TRAPPED SECONDS`; each answers when its last alarm has come, or LAST_S later without it.
+Two kinds of load beside what `cloud_load` sends. *Steady*: alarm buttons of single lifts, pressed
+and released evenly. *Storm*: a district loses its mains; its lifts say so within a minute, and some
+of them then say that somebody presses the button. A worker of the rig: `steady PER_S SECONDS`,
+`storm LIFTS TRAPPED SECONDS`; each answers when its last alarm has come, or LAST_S later without.
 
 Measured: from the publish call to the line on the feed (server-sent events over TCP).
 """
@@ -24,8 +24,8 @@ from protocols.envelope import wrap
 from protocols.messages import State
 from protocols.records import Readings, encode_records
 from protocols.topics import of
-from tests.benchmarks.messages import spool_id
 from simulators.mqtt_light import LightClient
+from tests.benchmarks.messages import spool_id
 from tests.benchmarks.rig import percentile, say
 
 LAST_S = 30.0

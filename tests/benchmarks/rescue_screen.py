@@ -1,7 +1,7 @@
 """A page of the service in Chromium that notes when each lift first shows up on it.
 
-A worker of the rig: each line of input is answered with {asset: ms since 1970} of all that was seen.
-The page's own clock is this machine's, like the prober's.
+A worker of the rig: each line of input is answered with {asset: ms since 1970} of all that was
+seen. The page's own clock is this machine's, like the prober's.
 """
 
 import asyncio
