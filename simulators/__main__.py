@@ -134,7 +134,7 @@ def city(
     ] = 30.0,
     seed: Annotated[int, typer.Option(help="Of all chance")] = 1,
     troubles: Annotated[
-        float, typer.Option(min=0, help="Faults and entrapments so many times as often")
+        float, typer.Option(min=0.001, help="People are trapped so many times as often")
     ] = 1.0,
     server: Annotated[
         str, typer.Option(help="http://127.0.0.1:PORT of a running service; default: its own")

@@ -278,8 +278,8 @@ class People:
         if status < 300:
             self.done[verb] += 1
             return True
-        reason = answer.get("reason", status) if isinstance(answer, Mapping) else status
-        self.refused[f"{verb}: {reason}"] += 1
+        reason = answer.get("type", status) if isinstance(answer, Mapping) else status
+        self.refused[f"{verb}: {str(reason).rpartition(':')[2]}"] += 1
         return False
 
     async def _pause(self, seconds: float) -> None:

@@ -39,6 +39,8 @@ DOUBT_S = 3.0
 END_S = 120.0
 """So long, of the wall's time, the last rescues may take beyond LAST_S of the city's."""
 LAST_S = 4 * HOUR_S
+SETTLE_S = 30.0
+"""So long the last acknowledgements may take."""
 BROKER_PORT = 1883
 
 
@@ -51,7 +53,7 @@ class CityOptions:
     pace: float
     seed: int
     troubles: float
-    """Times the rates of the story."""
+    """People are trapped so many times as often as the story says."""
     start_hour: float = 7.0
     server: str = ""
     """http://HOST:PORT of a service that runs; empty: one of its own is started."""
@@ -86,7 +88,7 @@ class CityRun:
             inferred_s=INFERRED_S * options.pace / rule_pace,
             doubt_s=DOUBT_S * options.pace,
         )
-        self._start_ms = 0
+        self._start_ms, self._told_s = 0, 0.0
         self.behind_s = 0.0
         """How far, of the wall's time, the city was behind at worst."""
 
@@ -126,7 +128,7 @@ class CityRun:
             return Api(parts.port, self._options.token), self._options.broker
         stack.callback(self._platform.stop)
         await start_own(self._platform, self._folder, self._options.pace)
-        self._platform.invite("/rescue")
+        self._platform.invite(rescue=True)
         return self._platform.api, self._platform.broker_url
 
     async def _connect(self, stack: contextlib.AsyncExitStack, broker: str) -> Gateways:
@@ -156,12 +158,8 @@ class CityRun:
 
     async def _live(self, gateways: Gateways, people: People) -> None:
         """Let the hours of the city pass."""
-        ends_s, told_s = self._options.hours * HOUR_S, 0.0
-        while self.world.now_s < ends_s:
+        while self.world.now_s < self._options.hours * HOUR_S:
             await self._tick(gateways, people)
-            if self.world.now_s / self._options.pace - told_s >= TELL_S:
-                told_s = self.world.now_s / self._options.pace
-                tell_state(self._tell, self.world, people, gateways)
 
     async def _end(self, gateways: Gateways, people: People) -> None:
         """Let nothing new go wrong, and wait until the last rescue is closed and all is settled."""
@@ -169,9 +167,14 @@ class CityRun:
         ends_s = self.world.now_s + LAST_S + END_S * self._options.pace
         while self.world.now_s < ends_s:
             waiting = [one for one in self.world.made if one.expected and not one.done]
-            if not waiting and not people.open_cases() and not gateways.unsettled():
-                return
+            if not waiting and not people.open_cases():
+                break
             await self._tick(gateways, people)
+        for _ in range(int(SETTLE_S / TICK_S)):
+            if not gateways.unsettled():
+                return
+            gateways.send()
+            await asyncio.sleep(TICK_S)
 
     async def _tick(self, gateways: Gateways, people: People) -> None:
         if self._platform is not None:
@@ -187,6 +190,9 @@ class CityRun:
         calls, self.world.calls = self.world.calls, []
         for made in calls:
             people.phone(made)
+        if now_s / pace - self._told_s >= TELL_S:
+            self._told_s = now_s / pace
+            tell_state(self._tell, self.world, people, gateways)
         took_s = (self._clock.wall_ms() - self._start_ms) / 1_000 - now_s / pace
         await asyncio.sleep(max(0.001, TICK_S - took_s))
 

@@ -111,7 +111,7 @@ def _firm_body(firm: FirmPlace) -> dict[str, Any]:
         "name": firm.name,
         "credit_code": firm.credit_code,
         "districts": list(firm.districts),
-        "categories": ["elevator"],
+        "categories": ["special_equipment"],
         "contact": {"name": "值班调度", "phone": firm.phone},
     }
 

@@ -65,7 +65,7 @@ class Troubles:
     Args:
         story: rates and courses.
         city: the lifts.
-        times: everything happens so many times as often.
+        times: people are trapped, and press the button for nothing, so many times as often.
 
     """
 
@@ -73,10 +73,10 @@ class Troubles:
         self._story, self._lifts = story, city.lifts
         month_s, told = story.month_days * DAY_S, story.troubles
         mean = sum(told.entrapments_month_percent) / 2
-        percents = mean, told.buttons_month_percent, told.faults_month_percent
+        percents = mean * times, told.buttons_month_percent * times, told.faults_month_percent
         self._weights = [one.troubles for one in city.lifts]
         size = sum(self._weights)
-        self.rates_s = tuple(size * percent / 100 / month_s * times for percent in percents)
+        self.rates_s = tuple(size * percent / 100 / month_s for percent in percents)
         """Entrapments, buttons and faults of the whole city in a second."""
 
     def next(self, rng: random.Random) -> tuple[float, LiftPlace, Trouble]:

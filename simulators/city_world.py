@@ -34,7 +34,7 @@ class World:
         city: the lifts.
         rng: all chance.
         starts_s: the time of day at the beginning, seconds.
-        times: troubles come so many times as often.
+        times: people are trapped so many times as often.
         inferred_s: a closed car that stands so long with people in it is known by that alone.
         doubt_s: so much either way nobody can say which came first.
 

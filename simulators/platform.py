@@ -118,10 +118,12 @@ class Platform:
         if status not in (200, 201):
             raise StopService(f"registering {asset} was answered {status}: {answer}")
 
-    def invite(self, path: str = "/") -> None:
-        """Tell where the pages are, and how to come in."""
+    def invite(self, path: str = "/", *, rescue: bool = False) -> None:
+        """Tell where the pages are, that of the rescue centre among them, and how to come in."""
         self._tell.plain()
         self._tell.plain(f"    控制台 | console:  http://127.0.0.1:{self._http}{path}")
+        if rescue:
+            self._tell.plain(f"    应急救援 | rescue:  http://127.0.0.1:{self._http}/rescue")
         self._tell.plain(f"    访问令牌 | access token:  {self._token}")
         self._tell.plain("    （登录页：使用访问令牌登录 | on the page: With the access token）")
         self._tell.plain("    Ctrl-C 结束 | Ctrl-C ends it")

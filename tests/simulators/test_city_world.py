@@ -89,7 +89,7 @@ def test_what_lifts_show_is_canonical_and_in_order() -> None:
 
 def test_nobody_stands_shut_in_but_the_trapped() -> None:
     """The rule infers an entrapment from a closed, standing car with people in it."""
-    world, changes = lived(1.0)
+    world, changes = lived(1.0, times=2_000)
     shown: dict[int, dict[str, object]] = defaultdict(dict)
     shut: set[int] = set()
     for one in changes:
@@ -103,12 +103,11 @@ def test_nobody_stands_shut_in_but_the_trapped() -> None:
 
 
 def test_troubles_come_as_often_as_the_story_says() -> None:
-    world, _ = lived(8.0, times=1_500, step_s=20.0)
+    world, _ = lived(4.0, times=3_000, step_s=30.0)
     made = [one for one in world.made if one.entrapment is not None]
-    month = 30 * 24 / 8 / 1_500
+    month = 30 * 24 / 4 / 3_000
     percent = 100 * len(made) * month / len(CITY.lifts)
     assert 0.5 < percent < 1.3
-    assert world.faults > len(made)
     assert {one.entrapment.course for one in made if one.entrapment} == {
         one.id for one in STORY.courses
     }
