@@ -8,6 +8,7 @@ from cloud.api import (
     alarms,
     assets,
     audit,
+    calls,
     cylinder_cases,
     cylinder_fills,
     cylinder_imports,
@@ -22,6 +23,7 @@ from cloud.api import (
     gateways,
     handheld,
     health,
+    incidents,
     lineage,
     links,
     me,
@@ -31,6 +33,7 @@ from cloud.api import (
     problems,
     readings,
     remote,
+    rescue_units,
     resolver,
     rollouts,
     scans,
@@ -59,6 +62,8 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
     records = (cylinder_notices, cylinder_records, cylinder_reports)
+    for resource in (incidents, calls, rescue_units):
+        app.include_router(resource.router(services, guard))
     for resource in (data_rules, lineage, links, partners, handheld, *things, *records):
         app.include_router(resource.router(services, guard))
     app.include_router(resolver.router(services))

@@ -19,6 +19,7 @@ from cloud.api.sockets import Sockets
 from cloud.audit.base import Audit
 from cloud.cylinders.base import CylinderDesks
 from cloud.handheld.base import Handhelds, Photos
+from cloud.incidents.base import Incidents
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.audit import Entry, entry_of
@@ -320,6 +321,7 @@ class Services:
     ledger: Callable[[str], Awaitable[Sequence[SpoolLedger]]]
     """The spools of a gateway, newest first."""
     alarms: Alarms
+    incidents: Incidents
     feed: Feed
     stream: Callable[[int | None, Callable[[str], bool] | None], AsyncIterator[str]]
     """SSE text from after that offset (None: live only), of the assets that the second argument

@@ -16,6 +16,7 @@ from cloud.model.cylinder_fill import CylinderFill, FillDecision
 from cloud.model.cylinder_notice import NoticeTo
 from cloud.model.cylinder_records import VehicleRecord
 from cloud.model.handheld import HandheldRecord
+from cloud.model.incident import Entry, Incident, KeptCall, RescueUnit
 from cloud.model.organisation import Organisation
 from cloud.model.permissions import Word
 from cloud.model.remote import CommandEntry, ConfigPush, Rollout
@@ -55,6 +56,10 @@ THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     NoticeTo: ("cylinder_notice", lambda one: f"organisation:{one.organisation}"),
     VehicleRecord: ("cylinder_vehicle", lambda one: f"cylinder-vehicle:{one.id}"),
     Alarm: ("alarm", lambda one: f"asset:{one.asset}"),
+    Incident: ("incident", lambda one: f"incident:{one.id}"),
+    Entry: ("incident_entry", lambda one: f"incident:{one.incident}"),
+    KeptCall: ("rescue_call", lambda one: f"rescue-call:{one.id}"),
+    RescueUnit: ("rescue_unit", lambda one: f"rescue-unit:{one.unit}"),
     KeptScan: ("scan", lambda one: f"gateway:{one.gateway}"),
     CommandEntry: ("command", lambda one: f"gateway:{one.gateway_id}"),
     ConfigPush: ("config_push", lambda one: f"gateway:{one.gateway_id}"),

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from cloud.alarms.desk import AlarmDesk
+from cloud.incidents.desk import IncidentDesk
 from cloud.model import ownership
 from cloud.model.cursors import save_positions
 from cloud.model.follower import LogFollower
@@ -24,6 +25,7 @@ from cloud.roles.common import Common
 from cloud.roles.cylinders import fills_follower, observer_of_scans, reports_of
 from cloud.roles.exchange import open_exchange
 from cloud.roles.field import cylinder_events, field_follower
+from cloud.roles.rescue import open_deadlines
 from cloud.roles.retention import RetentionPart
 from cloud.roles.trace_delivery import open_deliveries
 from cloud.roles.watch import open_notices, open_watch
@@ -48,7 +50,13 @@ class ConsumeRole:
     """Log to alarms and telemetry."""
 
     def __init__(
-        self, common: Common, desk: AlarmDesk, store: TelemetryStore, *, may_stand_by: bool
+        self,
+        common: Common,
+        desk: AlarmDesk,
+        store: TelemetryStore,
+        rescues: IncidentDesk,
+        *,
+        may_stand_by: bool,
     ) -> None:
         self._common, self._store, self._may_stand_by = common, store, may_stand_by
         self._epoch: int | None = None
@@ -91,6 +99,7 @@ class ConsumeRole:
         self._cylinder_events, self._reports = cylinder_events(common), reports_of(common)
         self._cylinders = open_watch(common, desk)
         self._notices = open_notices(common)
+        self._rescues = open_deadlines(common, rescues)
         self._conductor = Conductor(
             common.state_db,
             common.clock,
@@ -201,6 +210,7 @@ class ConsumeRole:
             group.create_task(self._exchange.run(), name="exchange")
             group.create_task(self._cylinders.run(), name="watch over cylinders")
             group.create_task(self._notices.run(), name="notices on cylinders")
+            group.create_task(self._rescues.run(), name="deadlines of rescues")
             group.create_task(self._beat(self._epoch), name="beat")
 
     async def _try_to_begin(self) -> Holding:

@@ -13,6 +13,7 @@ from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
 from cloud.feed.sse import stream
 from cloud.handheld.book import HandheldBook
+from cloud.incidents.desk import IncidentDesk
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
@@ -52,6 +53,7 @@ class ServeRole:
         common: Common,
         desk: AlarmDesk,
         store: TelemetryStore,
+        rescues: IncidentDesk,
         *,
         values: tuple[Latest, AssetsOf] | None,
         own_ledger: Callable[[str], Sequence[SpoolLedger] | None],
@@ -65,6 +67,7 @@ class ServeRole:
             common: what all parts share.
             desk: alarms.
             store: readings.
+            rescues: incidents.
             values: newest values, and the assets of a gateway, if this process judges; else the
                 log is followed for them.
             own_ledger: the account of a gateway, None when another process keeps it.
@@ -86,6 +89,7 @@ class ServeRole:
             remote=common.remote,
             ledger=self._ledger,
             alarms=desk,
+            incidents=rescues,
             feed=common.feed,
             stream=self._stream,
             telemetry=store,
@@ -95,17 +99,11 @@ class ServeRole:
             data=_rules_of_data(common),
             ready=ready,
             metrics=metrics,
-            access=common.access,
-            accounts=common.accounts,
-            devices=common.devices,
+            **_people(common),
             handhelds=_handhelds(common, self._cylinders),
             photos=self._cylinders.photos,
-            own=OwnAccount(common.clock, common.access),
             audit=self._audit.book,
             sign_on=self._sign_on,
-            organisations=common.organisations,
-            sign_ups=_sign_ups(common),
-            exports=Export(common.state_db, common.clock),
             trace=self._trace.trace,
             codes=Codes(common.schemes, LinkBook(common.state_db, common.clock)),
             cylinders=self._cylinders.desks,
@@ -173,6 +171,19 @@ def _as_set(settings: Settings) -> dict[str, Any]:
         "base_url": settings.base_url,
         "language": settings.language,
         "time_zone": settings.time_zone,
+    }
+
+
+def _people(common: Common) -> dict[str, Any]:
+    """Return who is let in, and the organisations that they belong to."""
+    return {
+        "access": common.access,
+        "accounts": common.accounts,
+        "devices": common.devices,
+        "own": OwnAccount(common.clock, common.access),
+        "organisations": common.organisations,
+        "sign_ups": _sign_ups(common),
+        "exports": Export(common.state_db, common.clock),
     }
 
 

@@ -37,6 +37,7 @@ from cloud.model.cylinder_notice import NoticeToBody
 from cloud.model.cylinder_records import PermitBody, VehicleFile
 from cloud.model.fill_tables import cylinder_fill, cylinder_fill_step
 from cloud.model.granting import OPEN, grant
+from cloud.model.incident import Act, Call, RescueUnit
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
 from cloud.model.permissions import administrator
@@ -94,6 +95,7 @@ PARAMETERS = {
     "address_id": "1",
     "asset_id": LIFT,
     "alarm_id": "1",
+    "incident_id": "1",
     "gateway_id": GATEWAY,
     "command_id": "c" * 32,
     "rollout_id": "1",
@@ -294,6 +296,21 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
     await put(world, "firm-a", firm_details(1, contact=contact))
     await world.services.codes.links.put_prefix(PREFIX, "firm-a", also=[])
     await _fill_cylinders(world)
+    await _fill_rescues(world)
+
+
+async def _fill_rescues(world: World) -> None:
+    """Open three, of which the first tells of a person wherever one can."""
+    incidents = world.services.incidents
+    call, act = grant(ROOT, "incidents.call"), grant(ROOT, "incidents.act")
+    for asset in (LIFT, f"{LIFT}-2", f"{LIFT}-3"):
+        told = Call(asset=asset, caller_name=MARK, caller_phone=MARK, note=MARK)
+        one = await incidents.open_call(told, granted=call)
+        await incidents.act(one.id, "hand_over", Act(to=MARK), granted=act)
+    unit = RescueUnit(unit="station", name="站", level=1, phone=MARK)
+    await incidents.put_unit(unit)
+    asked = Act(unit="station")
+    await incidents.act(2, "dispatch", asked, granted=act)
 
 
 async def _fill_cylinders(world: World) -> None:

@@ -38,11 +38,14 @@ from cloud.cylinders.watch.alarms import CaseAlarms
 from cloud.cylinders.watch.desk import CaseDesk
 from cloud.handheld.book import HandheldBook
 from cloud.handheld.photos import PhotoBook
+from cloud.incidents.book import Book
+from cloud.incidents.desk import IncidentDesk
 from cloud.model.alarm import Alarm
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
 from cloud.model.ledger import SpoolLedger
 from cloud.model.principal import EVERYTHING, Scope
+from cloud.model.rescue_policy import RescueRules, load_rescue
 from cloud.model.retention import RetentionRun
 from cloud.oidc.base import SignOn
 from cloud.open_data.source import OpenDataSource
@@ -303,6 +306,7 @@ async def open_world(
         remote=_remote(folder, database, clock),
         ledger=_ledgers(world),
         alarms=desk,
+        incidents=open_incidents(database, clock, registry),
         feed=feed,
         stream=feed.stream,
         telemetry=telemetry,
@@ -372,6 +376,24 @@ def open_cylinders(
         ),
         Sheets(cylinders, rules),
     )
+
+
+def open_incidents(database: Database, clock: Clock, registry: AssetRegistry) -> IncidentDesk:
+    """Open the desk of rescues; its items go to no feed."""
+    return IncidentDesk(
+        database,
+        clock,
+        Book(lambda _c, _event, _data: 0, lambda _c: None, ZONE),
+        _rescue(),
+        find_code=registry.with_rescue_code,
+        find=registry.add_finding,
+        on_commit=lambda: None,
+    )
+
+
+@cache
+def _rescue() -> RescueRules:
+    return load_rescue()
 
 
 @cache

@@ -93,6 +93,28 @@ PARTNER = {
 STORE = "5" * 32
 ROLLOUT = {"serial": 1, "gateways": [GATEWAY]}
 
+FREED = ("1/release", {"people": 1, "note": MARK})
+RESCUE: list[tuple[str, int, dict[str, Any], tuple[str, dict[str, Any]] | None]] = [
+    ("verify", 1, {"people": 2, "note": MARK}, None),
+    ("dispatch", 1, {"unit": "station", "note": MARK}, None),
+    ("accept", 2, {"note": MARK}, None),
+    ("refuse", 2, {"note": MARK}, None),
+    ("set_out", 2, {"note": MARK}, None),
+    ("arrive", 2, {"note": MARK}, None),
+    ("release", 1, {"people": 1, "note": MARK}, None),
+    ("call_back", 1, {"satisfaction": 5, "note": MARK}, FREED),
+    ("file_cause", 1, {"cause": "door", "note": MARK}, FREED),
+    ("close", 1, {"cause": "door", "note": MARK}, FREED),
+    ("false_alarm", 3, {"note": MARK}, None),
+    ("cancel", 3, {"note": MARK}, None),
+    ("merge", 3, {"into": 1, "note": MARK}, None),
+    ("take", 1, {}, None),
+    ("hand_over", 1, {"to": f"{MARK}1"}, None),
+    ("note", 1, {"note": MARK}, None),
+    ("tell", 1, {"to": MARK, "note": MARK}, None),
+]
+"""Verb, rescue, body, and what must be done first."""
+
 
 @dataclass(frozen=True)
 class Example:
@@ -126,6 +148,25 @@ EXAMPLES = {
     "POST /alarms/{alarm_id}/acknowledge": Example(
         "/alarms/2/acknowledge", f"asset:{LIFT}", {"note": MARK}, form=True
     ),
+    "POST /api/v1/calls": Example(
+        "/api/v1/calls",
+        f"asset:{LIFT} incident:1",
+        {"asset": LIFT, "caller_name": f"{MARK}1", "caller_phone": MARK, "note": MARK},
+    ),
+    "PUT /api/v1/rescue-units/{unit_id}": Example(
+        "/api/v1/rescue-units/station-2",
+        "rescue-unit:station-2",
+        {"name": "站", "level": 2, "phone": MARK},
+    ),
+    **{
+        f"POST /api/v1/incidents/{{incident_id}}/{verb}": Example(
+            f"/api/v1/incidents/{number}/{verb}",
+            f"incident:{number}",
+            body,
+            before=None if before is None else (f"/api/v1/incidents/{before[0]}", before[1]),
+        )
+        for verb, number, body, before in RESCUE
+    },
     "POST /api/v1/gateways/{gateway_id}/commands": Example(
         f"/api/v1/gateways/{GATEWAY}/commands",
         f"gateway:{GATEWAY}",
@@ -676,7 +717,12 @@ async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: 
         "/api/v1/feed",
         "/api/v1/gateways/{gateway_id}/commands",
         "/api/v1/gateways/{gateway_id}/config",
+        "/api/v1/calls",
+        "/api/v1/incidents",
+        "/api/v1/incidents/{incident_id}",
+        "/api/v1/incidents/{incident_id}/record",
         "/api/v1/me",
+        "/api/v1/rescue-units",
         "/api/v1/organisations/{organisation_id}",
         "/api/v1/rollouts",
         "/api/v1/scans",
