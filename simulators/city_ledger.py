@@ -8,8 +8,8 @@ from typing import Any
 from protocols.clock import parse_time
 from simulators.city_facts import Made
 
-EARLY_MS = 2_000
-"""A rescue may be known so much before what it is about, by the clocks' and the queues' grain."""
+EARLY_MS = 50
+"""A rescue may be known so much before what it is about, by the grain of the clock."""
 LATE_MS_MAX = 1_000
 """A deadline must fire within it."""
 
@@ -39,7 +39,7 @@ class Ledger:
     """From the first word to the first acceptance, in the city's time."""
     arrival_s: list[float] = field(default_factory=list)
 
-    def faults(self) -> list[str]:
+    def faults(self, late_ms_max: int = LATE_MS_MAX) -> list[str]:
         """Say in words what is wrong, nothing when all is accounted for."""
         found = [
             f"{name}: {len(rows)}, such as {rows[0]}"
@@ -51,7 +51,7 @@ class Ledger:
             )
             if rows
         ]
-        if self.deadline_late_ms > LATE_MS_MAX:
+        if self.deadline_late_ms > late_ms_max:
             found.append(f"a deadline fired {self.deadline_late_ms} ms late")
         return found
 

@@ -22,7 +22,7 @@ from protocols.errors import FixConfiguration, RetryLater, StopService, SuyuanEr
 from simulators.api import Api
 from simulators.city_desk import People
 from simulators.city_gateways import Gateways, names_of
-from simulators.city_ledger import Ledger, account
+from simulators.city_ledger import LATE_MS_MAX, Ledger, account
 from simulators.city_places import HOUR_S, City, build_city
 from simulators.city_service import INFERRED_S, all_incidents, register, start_own
 from simulators.city_story import load_story
@@ -60,6 +60,8 @@ class CityOptions:
     broker: str = ""
     """mqtt://HOST:PORT that it listens to."""
     token: str = ""
+    late_ms_max: int = LATE_MS_MAX
+    """A deadline that fired later is a fault."""
 
 
 class CityRun:
@@ -225,7 +227,9 @@ def run_city(options: CityOptions, write: Callable[[str], None]) -> int:
     if ledger is None:
         shutil.rmtree(folder, ignore_errors=True)
         return 1
-    if ledger.faults():
+    if faults := ledger.faults(options.late_ms_max):
+        for fault in faults:
+            write(f"  !! {fault}")
         write(f"日志 | logs: {folder}")
         return 1
     shutil.rmtree(folder, ignore_errors=True)

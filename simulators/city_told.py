@@ -62,8 +62,6 @@ def tell_ledger(
     ]
     for chinese, english, value in rows:
         tell.plain(f"  {english:42} {value}  （{chinese}）")
-    for fault in ledger.faults():
-        tell.plain(f"  !! {fault}")
 
 
 def _levels(ledger: Ledger) -> str:
