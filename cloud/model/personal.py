@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from cloud.model.account import Account, Handheld
-from cloud.model.alarm import Alarm
+from cloud.model.alarm import Alarm, OutOfService
 from cloud.model.asset import Asset
 from cloud.model.cylinder import CylinderRecord
 from cloud.model.cylinder_case import CylinderCase
@@ -60,6 +60,7 @@ THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     Entry: ("incident_entry", lambda one: f"incident:{one.incident}"),
     KeptCall: ("rescue_call", lambda one: f"rescue-call:{one.id}"),
     RescueUnit: ("rescue_unit", lambda one: f"rescue-unit:{one.unit}"),
+    OutOfService: ("out_of_service", lambda one: f"asset:{one.asset}"),
     KeptScan: ("scan", lambda one: f"gateway:{one.gateway}"),
     CommandEntry: ("command", lambda one: f"gateway:{one.gateway_id}"),
     ConfigPush: ("config_push", lambda one: f"gateway:{one.gateway_id}"),

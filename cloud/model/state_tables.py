@@ -1,6 +1,7 @@
 """All tables of the state database together, whichever file they are written in."""
 
 from cloud.model import (
+    alarm_tables,
     cylinder_tables,
     exchange_tables,
     field_tables,
@@ -9,6 +10,7 @@ from cloud.model import (
     incident_tables,
     link_tables,
     people_tables,
+    platform_tables,
     report_tables,
     tables,
     trace_delivery_tables,
@@ -18,11 +20,13 @@ from cloud.model import (
 
 FILES = (
     *(tables, people_tables, trace_tables, trace_delivery_tables, link_tables, field_tables),
+    alarm_tables,
     cylinder_tables,
     exchange_tables,
     fill_tables,
     handheld_tables,
     incident_tables,
+    platform_tables,
     report_tables,
     watch_tables,
 )

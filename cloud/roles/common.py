@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from cloud.model.logged import LoggedBatch, LogGroup
 from cloud.model.notices import FEED, LOG, listen
 from cloud.model.shards import ShardMap
 from cloud.organisations.book import OrganisationBook
+from cloud.platforms.book import PlatformBook
 from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
 from cloud.remote.book import RemoteBook
@@ -41,6 +42,7 @@ from protocols.cylinders.load import load_rules as load_cylinder_rules
 from protocols.epcis.standard import load_all_tolerances, load_standard
 from protocols.epcis.tolerances import Tolerances
 from protocols.errors import FixConfiguration, RetryLater
+from protocols.lifts.dialect import load_dialects
 
 logger = logging.getLogger("suyuan.cloud")
 
@@ -85,6 +87,13 @@ class Common:
             terms=Terms(settings.accounts.device_days, settings.accounts.offline_grace_s),
         )
         self.organisations.on_members.append(self.access.refresh)
+        self.platforms = PlatformBook(
+            self.state_db,
+            clock,
+            dialects=load_dialects(self.overlay()),
+            organisation=self.organisations.peek,
+        )
+        self.access.machine = self.platforms.bearer
         self.accounts = AccountDesk(self.state_db, clock, self.access, self.organisations)
         self.devices = DeviceDesk(self.state_db, clock, self.access, self.organisations)
         self.metrics = Metrics()
@@ -97,6 +106,8 @@ class Common:
         )
         self.on_log: list[Callable[[], None]] = []
         """Called when there is something new in the log."""
+        self.on_inbox: list[Callable[[], None]] = []
+        """Called when something of a platform waits for the log."""
         self.on_close: list[Callable[[], None]] = []
         """Called last of all."""
 
@@ -144,6 +155,7 @@ class Common:
         await self.organisations.load()
         await self.feed.load()
         await self.access.load()
+        await self.platforms.refresh()
 
     def log_grew(self) -> None:
         """Wake whoever reads the log here."""
@@ -158,6 +170,10 @@ class Common:
             group.create_task(self._look_again())
             group.create_task(listen(self.log_db.url, {LOG: self._heard_of_log}))
             group.create_task(listen(self.state_db.url, {FEED: lambda _: self.feed.committed()}))
+
+    async def keep_dead(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep what a part refused."""
+        await self.log_db.write(lambda c: insert_dead_letters(c, letters))
 
     def dead_letter(self, consumer: str) -> DeadLetterBox:
         """Return what keeps a record that failed a consumer."""
@@ -187,6 +203,7 @@ class Common:
         await self.access.flush()
         await self.access.refresh()  # also alone: `suyuan-cloud account` writes beside it
         if not self.alone:
+            await self.platforms.refresh()
             await self.registry.refresh()
             await self.organisations.refresh()
 

@@ -8,6 +8,8 @@ from starlette.staticfiles import StaticFiles
 
 from cloud.api.base import Services
 from cloud.web import (
+    alarm_figures,
+    alarm_holds,
     alarms,
     assets,
     audit,
@@ -72,7 +74,7 @@ def mount(app: FastAPI, services: Services) -> None:
     firms = (organisations, first_steps)
     app.include_router(own_account.router(services, anyone, signed_in))
     of_cylinders = (cylinders, cylinder_cases, cylinder_fills, cylinder_notices, cylinder_reports)
-    things = (alarms, assets, *of_cylinders, fleet, scans, trace)
+    things = (alarms, alarm_figures, alarm_holds, assets, *of_cylinders, fleet, scans, trace)
     for pages in (console, *things, *firms, people, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))

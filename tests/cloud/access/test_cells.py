@@ -14,6 +14,7 @@ from cloud.model.granting import OPEN
 from cloud.model.permissions import load_calls
 from protocols.clock import ManualClock
 from tests.support.account_cells import ACCOUNT_PROBES
+from tests.support.alarm_cells import ALARM_PROBES
 from tests.support.cells import (
     Caller,
     City,
@@ -169,6 +170,7 @@ PROBES: dict[str, Probe] = {
     "readings.read": read_readings,
     "alarms.read": read_alarms,
     "alarms.acknowledge": acknowledge,
+    **ALARM_PROBES,
     "feed.read": read_feed,
     "scans.read": read_scans,
     "gateways.read": read_gateways,

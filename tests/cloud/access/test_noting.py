@@ -19,6 +19,7 @@ from cloud.model.permissions import administrator
 from cloud.model.personal import THINGS, load_personal
 from cloud.model.principal import EVERYTHING, Granted
 from tests.support.audited import (
+    BACK,
     CYLINDER,
     DEVICE,
     GATEWAY,
@@ -167,6 +168,37 @@ EXAMPLES = {
         )
         for verb, number, body, before in RESCUE
     },
+    "POST /api/v1/alarms/{alarm_id}/shelve": Example(
+        "/api/v1/alarms/3/shelve", f"asset:{LIFT}", {"reason": MARK, "minutes": 5}
+    ),
+    "POST /api/v1/alarms/{alarm_id}/unshelve": Example(
+        "/api/v1/alarms/3/unshelve",
+        f"asset:{LIFT}",
+        before=("/api/v1/alarms/3/shelve", {"reason": MARK, "minutes": 5}),
+    ),
+    "POST /api/v1/alarms/{alarm_id}/reset": Example("/api/v1/alarms/4/reset", f"asset:{LIFT}"),
+    "PUT /api/v1/assets/{asset_id}/out-of-service": Example(
+        f"/api/v1/assets/{LIFT}/out-of-service", f"asset:{LIFT}", {"reason": MARK}
+    ),
+    "DELETE /api/v1/assets/{asset_id}/out-of-service": Example(
+        f"/api/v1/assets/{BACK}/out-of-service", f"asset:{BACK}"
+    ),
+    "POST /alarms/{alarm_id}/shelve": Example(
+        "/alarms/3/shelve", f"asset:{LIFT}", {"reason": MARK, "minutes": "60"}, form=True
+    ),
+    "POST /alarms/{alarm_id}/unshelve": Example(
+        "/alarms/3/unshelve",
+        f"asset:{LIFT}",
+        before=("/api/v1/alarms/3/shelve", {"reason": MARK, "minutes": 5}),
+        form=True,
+    ),
+    "POST /alarms/{alarm_id}/reset": Example("/alarms/4/reset", f"asset:{LIFT}", form=True),
+    "POST /alarms/{alarm_id}/out-of-service": Example(
+        "/alarms/2/out-of-service", f"asset:{LIFT}", {"reason": MARK, "hours": "2"}, form=True
+    ),
+    "POST /assets/{asset_id}/return-to-service": Example(
+        f"/assets/{BACK}/return-to-service", f"asset:{BACK}", form=True
+    ),
     "POST /api/v1/gateways/{gateway_id}/commands": Example(
         f"/api/v1/gateways/{GATEWAY}/commands",
         f"gateway:{GATEWAY}",

@@ -7,6 +7,7 @@ import pytest
 from cloud.cylinders.reports.mapping import load_mappings
 from cloud.model.account import AccountState
 from cloud.model.alarm import SEVERITIES, AlarmState
+from cloud.model.alarm_terms import FIGURES
 from cloud.model.cylinder import Cause, CylinderFile, Destroyed, InspectionKind, Result
 from cloud.model.cylinder_case import CaseState, FiguresBy
 from cloud.model.cylinder_fill import FillState
@@ -78,6 +79,7 @@ def test_every_text_is_there_and_used() -> None:
         "code_sure",
     }
     families |= {"organisation_state", "organisation_step", "first_step", "quota", "thing", "wrong"}
+    families |= {"alarm_figure", "alarm_confidence", "wrong_hold"}
     families |= {"hand"}  # in what a phone keeps: tests/cloud/web/test_hand.py
     families |= {"account_state", "account_done", "wrong_account"}
     families |= {"inspection_kind", "inspection_result", "wrong_cylinder"}
@@ -123,6 +125,7 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     keys = load_texts(language).keys()
     wanted = {f"severity.{name}" for name in SEVERITIES}
     wanted |= {f"state.{name}" for name in get_args(AlarmState)}
+    wanted |= {f"alarm_figure.{name}" for name in FIGURES}
     wanted |= {f"quality.{name}" for name in get_args(Quality)}
     wanted |= {f"config_state.{name}" for name in get_args(ConfigState)}
     wanted |= {f"command_state.{name}" for name in get_args(CommandState)}
