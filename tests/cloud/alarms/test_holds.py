@@ -75,7 +75,7 @@ async def test_what_happens_below_a_hold_is_noted_and_not_told(desk: Desk) -> No
     alarm = await shelve(desk, await desk.one())
     told = len(await desk.items())
     for change in ("resolved", "fired", "resolved", "fired", "suppressed"):
-        warn(desk, change)  # type: ignore[arg-type]
+        warn(desk, change)
     assert len(await desk.items()) == told
     assert (await desk.desk.unshelve(alarm.id)).state == "suppressed_by_design"
     warn(desk, "unsuppressed")

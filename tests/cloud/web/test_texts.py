@@ -132,6 +132,20 @@ def test_every_word_of_the_data_rules_has_a_text(language: str) -> None:
     assert texts == wanted
 
 
+def _words_of_rescues() -> set[str]:
+    wanted = {f"rescue_state.{name}" for name in get_args(IncidentState)}
+    wanted |= {f"rescue_verb.{name}" for name in get_args(Verb)}
+    wanted |= {f"rescue_due.{name}" for name in get_args(DeadlineKind)}
+    wanted |= {f"rescue_what.due_{name}" for name in get_args(DeadlineKind)}
+    wanted |= {f"rescue_field.{name}" for names in FIELDS.values() for name in names} - {
+        "rescue_field.unit"
+    }
+    wanted |= {f"rescue_step.{name}" for _, name in STEPS}
+    wanted |= {f"link_say.{name}" for name in ANSWERS}
+    wanted |= {f"link_now.{name}" for name in BEFORE_RELEASE} | {"link_now.released"}
+    return wanted
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> None:
     keys = load_texts(language).keys()
@@ -167,16 +181,7 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"inspection_kind.{name}" for name in (*get_args(InspectionKind), AS_REGISTERED)}
     wanted |= {f"inspection_result.{name}" for name in get_args(Result)}
     wanted |= {f"cylinder_field.{name}" for name in (*CylinderFile.__struct_fields__, *MARKS)}
-    wanted |= {f"rescue_state.{name}" for name in get_args(IncidentState)}
-    wanted |= {f"rescue_verb.{name}" for name in get_args(Verb)}
-    wanted |= {f"rescue_due.{name}" for name in get_args(DeadlineKind)}
-    wanted |= {f"rescue_what.due_{name}" for name in get_args(DeadlineKind)}
-    wanted |= {f"rescue_field.{name}" for names in FIELDS.values() for name in names} - {
-        "rescue_field.unit"
-    }
-    wanted |= {f"rescue_step.{name}" for _, name in STEPS}
-    wanted |= {f"link_say.{name}" for name in ANSWERS}
-    wanted |= {f"link_now.{name}" for name in BEFORE_RELEASE} | {"link_now.released"}
+    wanted |= _words_of_rescues()
     wanted |= {f"quota.{name}" for name in get_args(Quota)}
     wanted |= {f"case_fact.{name}" for name in FACTS}
     wanted |= {f"case_state.{name}" for name in get_args(CaseState)}
