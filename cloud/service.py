@@ -21,6 +21,7 @@ from cloud.incidents.desk import IncidentDesk
 from cloud.ingest.subscriber import BrokerAddress
 from cloud.model.ledger import SpoolLedger
 from cloud.model.urls import masked
+from cloud.roles.alarms import open_desk
 from cloud.roles.common import Common
 from cloud.roles.consume import ConsumeRole
 from cloud.roles.elsewhere import ConsumersElsewhere
@@ -78,14 +79,9 @@ class Service:
             admin_token=admin_token,
             clock=clock or SystemClock(),
         )
+        common.broker = broker
         rescues = open_rescues(common)
-        desk = AlarmDesk(
-            database=common.state_db,
-            clock=common.clock,
-            append_feed=common.feed.append,
-            on_commit=common.feed.committed,
-            follow=rescues.follow,
-        )
+        desk = open_desk(common, follow=rescues.follow)
         self._store: TelemetryStore | None = None
         self._consume: ConsumeRole | None = None
         self._elsewhere: ConsumersElsewhere | None = None

@@ -5,10 +5,12 @@ from fastapi import FastAPI
 from cloud.access.base import Access
 from cloud.api import (
     accounts,
+    alarm_figures,
     alarms,
     assets,
     audit,
     calls,
+    cap,
     cylinder_cases,
     cylinder_fills,
     cylinder_imports,
@@ -24,15 +26,20 @@ from cloud.api import (
     handheld,
     health,
     incidents,
+    lift_bacnet,
     lineage,
     links,
     me,
+    oauth2,
     open_data,
     organisations,
     partners,
+    platforms,
     problems,
     readings,
+    receivers,
     remote,
+    rescue_figures,
     rescue_units,
     resolver,
     rollouts,
@@ -58,16 +65,19 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     guard = guard_of(services.access, services.base_url)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
+    app.include_router(alarm_figures.router(services, guard))
     app.include_router(accounts.keys_router(services, guard))
     app.include_router(desk.router(services, guard))
-    for resource in (*resources, feed, audit, organisations, accounts, me, devices):
+    for resource in (*resources, feed, receivers, cap, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
     records = (cylinder_notices, cylinder_records, cylinder_reports)
-    for resource in (incidents, calls, rescue_units):
+    for resource in (incidents, calls, rescue_units, rescue_figures):
         app.include_router(resource.router(services, guard))
-    for resource in (data_rules, lineage, links, partners, handheld, *things, *records):
+    lifts = (platforms, lift_bacnet)
+    for resource in (data_rules, lineage, links, partners, handheld, *things, *records, *lifts):
         app.include_router(resource.router(services, guard))
+    app.include_router(oauth2.router(services))
     app.include_router(resolver.router(services))
     app.include_router(rollouts.files(services))
     app.include_router(stations.router(services))

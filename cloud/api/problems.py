@@ -27,6 +27,8 @@ STATUS_OF = {
     "bad_clock": 403,
     "no_authority": 404,
     "not_acknowledgeable": 409,
+    "never_held": 409,
+    "shelved_too_often": 409,
     "finished": 409,
     "wrong_state": 409,
     "changed": 409,

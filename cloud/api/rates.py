@@ -21,7 +21,7 @@ CALLER = "caller"
 """In the state of a request: id of the principal that it proved, empty when it proved none;
 missing when nobody looked, as for a static file."""
 SLOW = (
-    *("/login", "/signup", "/redeem", "/account/"),
+    *("/login", "/signup", "/redeem", "/account/", "/oauth2/"),
     *("/api/v1/signup", "/api/v1/redeem", "/api/v1/enroll", "/api/v1/me/"),
 )
 """Beginnings of paths behind which a password is looked at, or as much is done."""

@@ -52,7 +52,8 @@ def latest_fields(value: LatestValue) -> dict[str, Any]:
 
 def alarm_fields(alarm: Alarm) -> dict[str, Any]:
     """Return an alarm as JSON-ready fields, a superset of a feed item's."""
-    return _timed(msgspec.structs.asdict(alarm))
+    reasons = [timed_fields(one) for one in alarm.reasons]
+    return _timed(msgspec.structs.asdict(alarm)) | {"reasons": reasons}
 
 
 def scan_fields(scan: KeptScan) -> dict[str, Any]:

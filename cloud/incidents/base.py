@@ -15,6 +15,7 @@ from cloud.model.incident import (
     WantedIncidents,
 )
 from cloud.model.principal import EVERYTHING, Granted, Scope
+from cloud.model.rescue_figures import FiguresBy, RescueFigures
 
 ANSWERS: tuple[Verb, ...] = ("accept", "refuse", "set_out", "arrive", "release", "note")
 """What a unit may say; guarded by incidents.answer, all others by incidents.act."""
@@ -85,6 +86,12 @@ class Incidents(Protocol):
 
         Level 1: the lift's contracted firm; levels 2 and 3: units on duty, nearest first.
         """
+        ...
+
+    async def figures(
+        self, scope: Scope, *, from_at: int, to_at: int, by: FiguresBy
+    ) -> RescueFigures:
+        """Return the figures of rescues detected from `from_at` until before `to_at`."""
         ...
 
     async def put_unit(self, unit: RescueUnit, also: Sequence[Work] = ()) -> RescueUnit:

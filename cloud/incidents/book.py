@@ -75,7 +75,7 @@ class Book:
     def __init__(
         self, append_feed: AppendFeed, turn: Callable[[Connection], None], zone: ZoneInfo
     ) -> None:
-        self._append_feed, self.turn, self._zone = append_feed, turn, zone
+        self._append_feed, self.turn, self.zone = append_feed, turn, zone
 
     def get(self, connection: Connection, incident_id: int, scope: Scope) -> Incident:
         """Return one; RefuseInput `not_found`."""
@@ -114,7 +114,7 @@ class Book:
 
     def begin(self, connection: Connection, incident: Incident, place: Place, now_ms: int) -> Draft:
         """Write a new rescue, numbered; its entries follow with `save`."""
-        day = datetime.fromtimestamp(incident.detected_at / 1_000, self._zone).strftime("%Y%m%d")
+        day = datetime.fromtimestamp(incident.detected_at / 1_000, self.zone).strftime("%Y%m%d")
         row = to_row(incident) | {
             "number": self._next_number(connection, day),
             "day": day,

@@ -12,6 +12,7 @@ from cloud.incidents.book import Book, seen
 from cloud.incidents.calls import check_call, fill_from, find_calls, keep_call
 from cloud.incidents.draft import Found
 from cloud.incidents.escalate import Escalation
+from cloud.incidents.figures import read_figures
 from cloud.incidents.opening import Opening
 from cloud.incidents.rows import COLUMNS, UNIT, to_deadline, to_incident
 from cloud.incidents.steps import check_fields, possible
@@ -33,6 +34,7 @@ from cloud.model.incident import (
 from cloud.model.incident_tables import incident as table
 from cloud.model.incident_tables import incident_deadline, rescue_unit
 from cloud.model.principal import BY_CHARS_MAX, EVERYTHING, Granted, Scope
+from cloud.model.rescue_figures import FiguresBy, RescueFigures
 from cloud.model.rescue_policy import RescueRules
 from cloud.model.visible import sees_asset
 from protocols.clock import Clock
@@ -175,6 +177,16 @@ class IncidentDesk:
         levels = self.rules.levels
         return await self._database.read(
             lambda c: candidates(c, place_of(c, incident.asset), level, levels)
+        )
+
+    async def figures(
+        self, scope: Scope, *, from_at: int, to_at: int, by: FiguresBy
+    ) -> RescueFigures:
+        """Return the figures of rescues detected from `from_at` until before `to_at`."""
+        asked: dict[str, Any] = {"from_at": from_at, "to_at": to_at, "by": by}
+        zone = self._book.zone
+        return await self._database.read(
+            lambda c: read_figures(c, scope, **asked, rules=self.rules, zone=zone)
         )
 
     async def put_unit(self, unit: RescueUnit, also: Sequence[Work] = ()) -> RescueUnit:

@@ -32,11 +32,16 @@ class Opening:
             return
         if change in BEGINS and alarm.state not in HELD_BACK:
             self._alarmed(connection, alarm, change, now_ms)
-        elif change == "resolved":
+        elif change in ("resolved", "acknowledged"):
             found = self._book.open_of(connection, alarm.asset)
-            if found is not None:
-                draft = Draft(found, now_ms)
+            if found is None:
+                return
+            draft = Draft(found, now_ms)
+            if change == "resolved":
                 draft.enter("alarm_ended", at=min(alarm.changed_at, now_ms), note=_about(alarm))
+            elif not found.operator:
+                self._taken(draft, alarm)
+            if draft.entries:
                 self._book.save(connection, draft)
 
     def take_call(
@@ -74,6 +79,13 @@ class Opening:
         draft = self._begin(connection, incident, place, now_ms)
         draft.enter("opened", by=by, note=call.note)
         return self._book.save(connection, draft), "opened"
+
+    def _taken(self, draft: Draft, alarm: Alarm) -> None:
+        """Whoever acknowledges the alarm has seen the rescue, and works on it."""
+        by = alarm.acknowledged_by or SYSTEM
+        draft.set(operator=by)
+        draft.settle("acknowledge")
+        draft.enter("take", by=by, note=_about(alarm))
 
     def _alarmed(self, connection: Connection, alarm: Alarm, change: str, now_ms: int) -> None:
         found = self._book.open_of(connection, alarm.asset)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from cloud.model.account import Account, Handheld
-from cloud.model.alarm import Alarm
+from cloud.model.alarm import Alarm, OutOfService
 from cloud.model.asset import Asset
 from cloud.model.cylinder import CylinderRecord
 from cloud.model.cylinder_case import CylinderCase
@@ -20,6 +20,7 @@ from cloud.model.handheld import HandheldRecord
 from cloud.model.incident import Entry, Incident, KeptCall, RescueUnit
 from cloud.model.organisation import Organisation
 from cloud.model.permissions import Word
+from cloud.model.receiver import Receiver
 from cloud.model.remote import CommandEntry, ConfigPush, Rollout
 from cloud.model.scan import KeptScan
 from protocols.border import load_toml
@@ -63,6 +64,8 @@ THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     Handover: ("handover", lambda one: f"handover:{one.id}"),
     KeptCall: ("rescue_call", lambda one: f"rescue-call:{one.id}"),
     RescueUnit: ("rescue_unit", lambda one: f"rescue-unit:{one.unit}"),
+    OutOfService: ("out_of_service", lambda one: f"asset:{one.asset}"),
+    Receiver: ("receiver", lambda one: f"organisation:{one.organisation}"),
     KeptScan: ("scan", lambda one: f"gateway:{one.gateway}"),
     CommandEntry: ("command", lambda one: f"gateway:{one.gateway_id}"),
     ConfigPush: ("config_push", lambda one: f"gateway:{one.gateway_id}"),

@@ -36,6 +36,6 @@ def open_rescues(common: Common) -> IncidentDesk:
     )
 
 
-def open_deadlines(common: Common, rescues: IncidentDesk) -> DeadlineRunner:
+def open_rescue_clock(common: Common, rescues: IncidentDesk) -> DeadlineRunner:
     """Return what fires deadlines, for the one process that consumes."""
     return DeadlineRunner(rescues, common.clock)

@@ -22,12 +22,15 @@ from cloud.model.scan import KeptScan
 from cloud.open_data.source import OpenDataSource
 from cloud.organisations.export import Export
 from cloud.organisations.signup import ATTEMPTS_MAX, ATTEMPTS_WINDOW_MS, SignUpDesk
+from cloud.platforms.intake import PlatformIntake
 from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
+from cloud.roles.alarms import open_figures
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.cylinders import CylindersPart
 from cloud.roles.desk import open_desk
+from cloud.roles.receivers import receivers_of
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trace import TracePart
 from cloud.roles.trace_delivery import key_file
@@ -89,7 +92,7 @@ class ServeRole:
             gateways=common.gateways,
             remote=common.remote,
             ledger=self._ledger,
-            alarms=desk,
+            **_alarms(common, desk),
             incidents=rescues,
             feed=common.feed,
             stream=self._stream,
@@ -101,6 +104,8 @@ class ServeRole:
             ready=ready,
             metrics=metrics,
             **_people(common),
+            platforms=common.platforms,
+            intake=_intake(common),
             handhelds=_handhelds(common, self._cylinders),
             photos=self._cylinders.photos,
             audit=self._audit.book,
@@ -113,7 +118,7 @@ class ServeRole:
             signing_keys=partial(signing.anchors, common.data),
             trust=self._trust.desk,
             clock=common.clock,
-            **_as_set(common.settings),
+            **_as_set(common.settings) | receivers_of(common, desk),
             stopping=common.stopping,
             mounts=(pages.mount,),
         )
@@ -189,6 +194,10 @@ def _people(common: Common) -> dict[str, Any]:
     }
 
 
+def _alarms(common: Common, desk: AlarmDesk) -> dict[str, Any]:
+    return {"alarms": desk, "alarm_figures": open_figures(common, desk)}
+
+
 def _sign_ups(common: Common) -> SignUpDesk:
     return SignUpDesk(
         common.state_db,
@@ -197,6 +206,23 @@ def _sign_ups(common: Common) -> SignUpDesk:
         limiter=FailureLimiter(ATTEMPTS_WINDOW_MS, ATTEMPTS_MAX),
         hash_password=hash_password,
         new_id=lambda: f"firm-{secrets.token_hex(6)}",
+    )
+
+
+def _intake(common: Common) -> PlatformIntake:
+    def wake() -> None:
+        for one in common.on_inbox:
+            one()
+
+    return PlatformIntake(
+        common.state_db,
+        common.clock,
+        dialects=common.platforms.dialects,
+        platform=common.platforms.known,
+        asset=common.registry.peek,
+        finding=common.registry.add_finding,
+        keep_dead=common.keep_dead,
+        on_taken=wake,
     )
 
 

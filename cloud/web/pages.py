@@ -8,6 +8,8 @@ from starlette.staticfiles import StaticFiles
 
 from cloud.api.base import Services
 from cloud.web import (
+    alarm_figures,
+    alarm_holds,
     alarms,
     assets,
     audit,
@@ -28,6 +30,8 @@ from cloud.web import (
     organisations,
     own_account,
     people,
+    platforms,
+    receivers,
     redeem,
     rescue,
     rescue_calls,
@@ -79,6 +83,7 @@ def mount(app: FastAPI, services: Services) -> None:
     firms = (organisations, first_steps)
     app.include_router(own_account.router(services, anyone, signed_in))
     of_cylinders = (cylinders, cylinder_cases, cylinder_fills, cylinder_notices, cylinder_reports)
+    of_alarms, of_lifts = (alarms, alarm_figures, alarm_holds), (fleet, platforms)
     of_rescue = (
         rescue_calls,
         rescue_figures,
@@ -87,7 +92,7 @@ def mount(app: FastAPI, services: Services) -> None:
         rescue_link_desk,
         rescue,
     )
-    things = (*of_rescue, alarms, assets, *of_cylinders, fleet, scans, trace)
+    things = (*of_rescue, *of_alarms, assets, *of_cylinders, *of_lifts, receivers, scans, trace)
     for pages in (console, *things, *firms, people, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))

@@ -32,6 +32,7 @@ from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
 from cloud.handheld.photos import name_photos
 from cloud.model import tables
+from cloud.model.alarm import Severity
 from cloud.model.audit import open_head
 from cloud.model.cylinder_notice import NoticeToBody
 from cloud.model.cylinder_records import PermitBody, VehicleFile
@@ -43,8 +44,9 @@ from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
 from cloud.model.permissions import administrator
 from cloud.model.principal import EVERYTHING, Granted, Principal
+from cloud.model.receiver import ReceiverBody
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
-from cloud.model.transition import Transition
+from cloud.model.transition import Change, Transition
 from cloud.remote.releases import Releases
 from cloud.trace.base import NamedQuery
 from cloud.trace.exchange.base import Push, Wanted
@@ -82,6 +84,8 @@ ISSUER = "http://localhost:1"
 """Of a sign-on that nobody calls."""
 SITE = f'schema = 1\ngateway_id = "{GATEWAY}"\n[uplink]\nbroker = "mqtt://x"\n# {MARK}\n'
 PLACE = "https://example.com/place"
+BACK = "elevator:back"
+"""It is out of service."""
 PREFIX = "6901234"
 CYLINDER, SCRAPPED, TANK = "A1", "A2", "A3"
 """Codes of cylinders of filler gas-a; the last one is a vehicle's."""
@@ -94,6 +98,7 @@ PARAMETERS = {
     "import_id": "1",
     "case_id": "2",
     "address_id": "1",
+    "receiver_id": "1",
     "asset_id": LIFT,
     "alarm_id": "1",
     "incident_id": "1",
@@ -275,17 +280,7 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
         gateways=[GATEWAY],
         attributes={"maintenance_phone": MARK, "district": "chuanying"},
     )
-    for alert in ("Entrapment", "DoorStuck"):
-        fired = Transition(
-            asset=LIFT,
-            alert=alert,
-            severity="emergency",
-            change="fired",
-            at=now_ms,
-            observed_at=now_ms,
-        )
-        await world.database.write(lambda c, f=fired: desk.apply(c, [f]))  # type: ignore[misc]
-    await desk.acknowledge(1, by=MARK, note=MARK)
+    await _fill_alarms(world, desk, now_ms)
     wheels = make_release(folder / "wheels", "9.0.0")
     signed = partial(sign, folder)
     Releases(folder / "releases").add(wheels, requires_python=">=3.11", issued_at=1, sign=signed)
@@ -328,6 +323,31 @@ async def _fill_desk(world: World) -> str:
     return token
 
 
+async def _fill_alarms(world: World, desk: AlarmDesk, now_ms: int) -> None:
+    """Raise two emergencies, one alarm that may be shelved, and one that is latched (4)."""
+    told: tuple[tuple[str, Severity, Change], ...] = (
+        ("Entrapment", "emergency", "fired"),
+        ("DoorStuck", "emergency", "fired"),
+        ("DoorSlow", "warning", "fired"),
+        ("CarMoved", "critical", "fired"),
+        ("CarMoved", "critical", "resolved"),
+    )
+    for alert, severity, change in told:
+        transition = Transition(
+            asset=LIFT,
+            alert=alert,
+            severity=severity,
+            change=change,
+            at=now_ms,
+            observed_at=now_ms,
+            latching=severity == "critical",
+        )
+        await world.database.write(lambda c, f=transition: desk.apply(c, [f]))  # type: ignore[misc]
+    await desk.acknowledge(1, by=MARK, note=MARK)
+    await world.registry.put(BACK, kind="elevator", name="", gateways=[], attributes={})
+    await desk.take_out_of_service(BACK, reason=MARK, by=MARK)
+
+
 async def _fill_cylinders(world: World) -> None:
     desks, write = world.services.cylinders, grant(ROOT, "cylinders.write")
     for number, kind in enumerate(("filling_station", "filling_station", "inspection_body"), 7):
@@ -354,6 +374,9 @@ async def _fill_cylinders(world: World) -> None:
     await desks.cases.close(grant(marked, "cylinders.resolve"), 2, MARK)
     told = NoticeToBody(channel="mail", address=f"{MARK}@city.test")
     await desks.addresses.add(grant(ROOT, "notices.write"), told)
+    for name in ("a", "b"):
+        body = ReceiverBody(name=name, kind="webhook", address="https://p.example.com/")
+        await world.services.receivers.add(grant(marked, "receivers.write"), body)
 
 
 async def _fill_trace(trace: Trace) -> Mapping[str, str]:

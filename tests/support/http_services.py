@@ -19,6 +19,9 @@ from cloud.access.device_desk import DeviceDesk
 from cloud.access.limiter import FailureLimiter
 from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
+from cloud.alarms import moves
+from cloud.alarms.alarm_state import Verb
+from cloud.alarms.figures import FigureBook
 from cloud.api.app import create_app
 from cloud.api.base import Services, Snapshots
 from cloud.api.rates import Rates
@@ -44,7 +47,8 @@ from cloud.handheld.book import HandheldBook
 from cloud.handheld.photos import PhotoBook
 from cloud.incidents.book import Book
 from cloud.incidents.desk import IncidentDesk
-from cloud.model.alarm import Alarm
+from cloud.model.alarm import Alarm, OutOfService
+from cloud.model.alarm_terms import load_terms
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
 from cloud.model.ledger import SpoolLedger
@@ -77,6 +81,8 @@ from protocols.cylinders.load import load_rules
 from protocols.cylinders.watch import Watch, load_watch
 from protocols.errors import RefuseInput
 from protocols.readings import Value
+from tests.support.platforms import open_platforms
+from tests.support.receivers import open_cap, open_receivers
 from tests.support.retention import shipped_rules
 from tests.support.shipped import shipped_schemes
 from tests.support.state_database import open_state
@@ -162,6 +168,7 @@ class MemoryDesk:
     def __init__(self, feed: MemoryFeed, clock: Clock) -> None:
         self._feed, self._clock = feed, clock
         self.alarms: dict[int, Alarm] = {}
+        self.out: dict[str, OutOfService] = {}
 
     def put(self, alarm: Alarm) -> Alarm:
         """Set an alarm and tell the feed."""
@@ -224,6 +231,75 @@ class MemoryDesk:
         """One."""
         assert scope.everything
         return self.alarms.get(alarm_id)
+
+    async def shelve(
+        self,
+        alarm_id: int,
+        *,
+        until_ms: int,
+        reason: str,
+        by: str,
+        scope: Scope,
+        also: Sequence[Work] = (),
+    ) -> Alarm:
+        """Shelve; the limits are tested with the real desk."""
+        del also
+        now_ms = self._clock.wall_ms()
+        shelf = {"shelved_at": now_ms, "shelve_ends_at": until_ms, "shelved_by": by}
+        if self.alarms[alarm_id].severity == "emergency":
+            raise RefuseInput("never_held", "an emergency is never shelved")
+        return await self._act(alarm_id, "shelve", scope, shelve_reason=reason, **shelf)
+
+    async def unshelve(self, alarm_id: int, *, scope: Scope, also: Sequence[Work] = ()) -> Alarm:
+        """Take back."""
+        del also
+        return await self._act(alarm_id, "unshelve", scope)
+
+    async def reset(self, alarm_id: int, *, scope: Scope, also: Sequence[Work] = ()) -> Alarm:
+        """End the latch."""
+        del also
+        return await self._act(alarm_id, "reset", scope)
+
+    async def _act(self, alarm_id: int, verb: Verb, scope: Scope, **fields: object) -> Alarm:
+        assert scope.everything
+        alarm = msgspec.structs.replace(self.alarms[alarm_id], **fields)
+        moved = moves.act(alarm, verb, self._clock.wall_ms(), load_terms())
+        if moved is None:
+            raise RefuseInput("wrong_state", f"alarm {alarm_id} is {alarm.state}")
+        return self.put(moved)
+
+    async def take_out_of_service(
+        self,
+        asset: str,
+        *,
+        reason: str,
+        by: str,
+        return_expected_at: int | None = None,
+        also: Sequence[Work] = (),
+    ) -> OutOfService:
+        """Remember it."""
+        del also
+        self.out[asset] = OutOfService(
+            asset=asset,
+            began_at=self._clock.wall_ms(),
+            began_by=by,
+            reason=reason,
+            return_expected_at=return_expected_at,
+        )
+        return self.out[asset]
+
+    async def return_to_service(self, asset: str, *, by: str, also: Sequence[Work] = ()) -> None:
+        """Forget it."""
+        del by, also
+        if self.out.pop(asset, None) is None:
+            raise RefuseInput("not_found", f"{asset} is not out of service")
+
+    async def out_of_service(
+        self, *, scope: Scope, asset: str | None = None
+    ) -> Sequence[OutOfService]:
+        """What is out."""
+        assert scope.everything
+        return [one for one in self.out.values() if asset in (None, one.asset)]
 
 
 class MemoryTelemetry:
@@ -312,9 +388,12 @@ async def open_world(
         ledger=_ledgers(world),
         alarms=desk,
         incidents=open_incidents(database, clock, registry),
+        alarm_figures=FigureBook(database, clock, load_terms()),
         desk=open_desk(database, clock, registry),
         feed=feed,
         stream=feed.stream,
+        receivers=open_receivers(database, clock, check_address),
+        cap=open_cap(database, clock),
         telemetry=telemetry,
         latest=lambda asset: world[0].latest.get(asset, {}),
         scans=lambda **asked: database.read(lambda c: find_scans(c, **asked)),
@@ -323,6 +402,7 @@ async def open_world(
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
         **_desks(database, clock, access, organisations),
+        **open_platforms(database, clock, access, organisations, registry),
         photos=PhotoBook(database, clock, folder / "photos"),
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),

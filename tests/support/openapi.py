@@ -11,7 +11,8 @@ import msgspec
 from fastapi import FastAPI
 
 from cloud.api.accounts import HandOverBody, KeyBody, RedeemBody
-from cloud.api.alarms import NoteBody
+from cloud.api.alarm_figures import OutBody
+from cloud.api.alarms import NoteBody, ShelveBody
 from cloud.api.cylinder_records import InspectionBody
 from cloud.api.cylinders import ReadTogetherBody, ScrapBody, StepBody, TransferBody
 from cloud.api.enrolment import InviteBody
@@ -49,6 +50,8 @@ BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("post", "/api/v1/incidents/{incident_id}/links"): LinkBody,
     ("post", "/api/v1/handovers"): HandoverBody,
     ("put", "/api/v1/rescue-units/{unit_id}"): UnitBody,
+    ("post", "/api/v1/alarms/{alarm_id}/shelve"): ShelveBody,
+    ("put", "/api/v1/assets/{asset_id}/out-of-service"): OutBody,
     ("post", "/api/v1/enroll"): EnrolRequest,
     ("post", "/api/v1/enroll/renew"): RenewRequest,
     ("post", "/api/v1/gateways/{gateway_id}/invite"): InviteBody,
@@ -116,6 +119,7 @@ QUERIES = {
         *("open", "state", "asset", "unit", "drill", "from", "to", "before", "limit", "order"),
     ),
     "/api/v1/incidents/{incident_id}/units": ("level",),
+    "/api/v1/rescue-figures": ("from", "to", "by"),
     "/api/v1/audit": ("subject", "by", "organisation", "call", "from", "to", "before", "limit"),
     "/api/v1/gateways": ("after", "limit"),
     "/api/v1/links": ("after", "limit"),

@@ -6,7 +6,7 @@ from alembic import op
 from cloud.model.tables import BigId, String, Text
 
 revision = "state_0021"
-down_revision = "state_0018"
+down_revision = "state_0020"
 branch_labels = None
 depends_on = None
 

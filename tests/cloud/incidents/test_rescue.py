@@ -113,6 +113,16 @@ async def test_an_upgrade_joins_and_an_end_never_closes(centre: Centre) -> None:
     assert await centre.words(one) == ["opened", "joined", "alarm_ended", "joined"]
 
 
+async def test_who_acknowledges_the_alarm_has_taken_the_rescue(centre: Centre) -> None:
+    one = await centre.opened()
+    assert one.alarm is not None
+    await centre.alarms.acknowledge(one.alarm, by="李四")
+    (found,) = await centre.open()
+    assert found.operator == "李四"
+    await centre.wait(120)
+    assert await centre.words(one) == ["opened", "take"]
+
+
 async def test_trapped_anew_before_the_desk_closed_is_a_new_rescue(centre: Centre) -> None:
     one = await centre.opened()
     await centre.act(one, "release", DESK, people=1)
