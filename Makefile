@@ -18,7 +18,7 @@ PEERS ?= lines,points,batch,single
 LENGTH = $(if $(filter command,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
 .PHONY: demo test test-long check campaign-kill campaign-alarms campaign-states campaign-outage campaign-shards \
-    campaign-audit campaign-field campaign-hall soak bench-field bench-edge bench-cloud bench-rescue bench-catchup bench-growth bench-engines bench-trace bench-cylinders wheelhouse lock format clean
+    campaign-audit campaign-rescues campaign-field campaign-hall soak bench-field bench-edge bench-cloud bench-rescue bench-catchup bench-growth bench-engines bench-trace bench-cylinders wheelhouse lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -34,7 +34,7 @@ test: $(VENV)/.dev
 test-long: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/pytest -m long
-	$(MAKE) campaign-kill campaign-alarms campaign-states campaign-outage campaign-shards campaign-audit campaign-field \
+	$(MAKE) campaign-kill campaign-alarms campaign-states campaign-outage campaign-shards campaign-audit campaign-rescues campaign-field \
 	    campaign-hall
 
 ## check: format, lint, types, architecture, known vulnerabilities of what is locked
@@ -58,6 +58,10 @@ campaign-audit: $(VENV)/.dev
 ## campaign-alarms: N kills of the process that keeps alarms' deadlines; prints the ledger
 campaign-alarms: $(VENV)/.dev
 	$(BIN)/python -m tests.campaigns.alarm_deadlines --kills $(N) --seed $(SEED)
+
+## campaign-rescues: N kills of the clock of rescues (N=250 in five minutes); prints the ledger
+campaign-rescues: $(VENV)/.dev
+	$(BIN)/python -m tests.campaigns.rescues --kills $(N) --seed $(SEED)
 
 ## campaign-states: lost acks, an older card, a lost card, an older cloud; prints the ledgers
 campaign-states: $(VENV)/.dev
