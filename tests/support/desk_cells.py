@@ -12,12 +12,12 @@ async def links(city: City, caller: Caller) -> set[int]:
     for thing in things():
         path = f"{BASE}/{thing.number + 1}/links"
         answer = await city.send(caller, "POST", path, {"kind": "progress"})
-        assert answer.status_code in ANSWERS, answer.text
+        assert answer.status_code in ANSWERS, (answer.status_code, answer.text)
         if answer.status_code != 201:
             continue
         listed = await city.get(caller, path)
         number = answer.json()["id"]
-        assert [one["id"] for one in listed.json()["links"]] == [number]
+        assert number in [one["id"] for one in listed.json()["links"]]
         assert (await city.send(caller, "DELETE", f"{path}/{number}", None)).status_code == 204
         made.add(thing.number)
     return made
