@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Response
 
 from cloud.api.base import Services
-from cloud.web.rescue_map import points_of, scatter
+from cloud.web.rescue_map import has_map, points_of, scatter
 from cloud.web.rescue_view import SOON_MS, board_of
 from cloud.web.visit import SignedIn, Visit
 
@@ -49,6 +49,7 @@ async def _wall(services: Services, visit: Visit) -> dict[str, Any]:
         "day": day.total,
         "districts": districts.most_common(DISTRICTS),
         "points": points,
+        "has_map": has_map(),
         "scatter": scatter(points),
         "style_url": services.desk.map_style_url,
         "soon_ms": SOON_MS,
