@@ -22,7 +22,7 @@ LATE_MAX = 12
 PAGE, PAGES_MAX = 1_000, 10
 """A city of 20,000 lifts has some 260 rescues a month."""
 BARS_MAX = 12
-BAR_HEIGHT, BAR_WIDTH, LABEL_WIDTH = 24, 260, 170
+BAR_HEIGHT, BAR_WIDTH, LABEL_WIDTH, LABEL_ROOM = 24, 260, 170, 24
 BY: tuple[FiguresBy, ...] = ("class", "cause", "firm", "unit", "brand", "site", "district", "hour")
 HOURS = [f"{hour:02}" for hour in range(24)]
 _MONTH = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])\Z")
@@ -69,10 +69,20 @@ def chart(name: str, counts: Mapping[str, int]) -> Chart:
         pairs = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:BARS_MAX]
     most = max((count for _, count in pairs), default=0) or 1
     bars = [
-        Bar(label, count, index * BAR_HEIGHT, -(-BAR_WIDTH * count // most))
+        Bar(shortened(label), count, index * BAR_HEIGHT, -(-BAR_WIDTH * count // most))
         for index, (label, count) in enumerate(pairs)
     ]
     return Chart(name, bars, max(1, len(bars)) * BAR_HEIGHT)
+
+
+def shortened(label: str) -> str:
+    """Return a label that fits beside its bar; a Chinese character takes the room of two."""
+    room = 0
+    for at, char in enumerate(label):
+        room += 2 if char >= "\u2e80" else 1
+        if room > LABEL_ROOM:
+            return f"{label[: at - 1]}…"
+    return label
 
 
 def month_of(text: str, zone: ZoneInfo, now_ms: int) -> tuple[str, int, int, str, str]:
@@ -97,6 +107,7 @@ async def _month(services: Services, visit: Visit) -> dict[str, Any]:
     month, from_at, to_at, before, after = month_of(asked, visit.zone, visit.now_ms)
     find = services.incidents.figures
     found = {by: await find(visit.scope, from_at=from_at, to_at=to_at, by=by) for by in BY}
+    units = {one.unit: one.name for one in await services.incidents.all_units()}
     late = await _late(services, visit.scope, from_at, to_at)
     await services.shown(visit.granted, *late)
     return {
@@ -107,7 +118,8 @@ async def _month(services: Services, visit: Visit) -> dict[str, Any]:
         "figures": found["class"].total,
         "year": found["class"].year_to_date,
         "charts": [
-            chart(by, _counts(services, one.groups, by, visit.t)) for by, one in found.items()
+            chart(by, _counts(services, one.groups, by, visit.t, units))
+            for by, one in found.items()
         ],
         "late": [(one, lift_of(services, one.asset)) for one in late],
         "label_width": LABEL_WIDTH,
@@ -117,7 +129,7 @@ async def _month(services: Services, visit: Visit) -> dict[str, Any]:
 def _counts(services: Services, groups: Sequence[Group], by: FiguresBy, t: Texts) -> dict[str, int]:
     causes = {one.id: t.of(one, "title") for one in services.desk.causes}
     classes = {one.group_id: t.of(one, "group") for one in services.desk.causes}
-    words = {"cause": causes | classes, "class": classes}.get(by, {})
+    words = {"cause": causes | classes, "class": classes, "unit": units}.get(by, {})
     counts: dict[str, int] = {}
     for group in groups:
         label = words.get(group.key) or group.title or group.key or t("rescue_figures.unknown")

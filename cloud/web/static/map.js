@@ -47,6 +47,7 @@
       container: place, style: style || PLAIN, attributionControl: { compact: true },
       interactive: document.body.dataset.page !== "wall", fadeDuration: 0, maxZoom: 17,
     });
+    map.on("resize", fit);
     const waiting = setTimeout(giveUp, FALL_BACK_MS);
     map.once("load", () => {
       clearTimeout(waiting);
@@ -92,6 +93,12 @@
     for (const [key, one] of marks) if (!now.has(key)) one.remove();
     marks = now;
     if (!changed) return;
+    fit();
+  }
+
+  function fit() {
+    const found = points();
+    if (!found.length || !map) return;
     const bounds = new maplibregl.LngLatBounds();
     for (const point of found) bounds.extend([point.longitude, point.latitude]);
     map.fitBounds(bounds, { padding: 40, maxZoom: 15, duration: 0 });
