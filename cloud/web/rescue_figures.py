@@ -126,10 +126,21 @@ async def _month(services: Services, visit: Visit) -> dict[str, Any]:
     }
 
 
-def _counts(services: Services, groups: Sequence[Group], by: FiguresBy, t: Texts) -> dict[str, int]:
+def _counts(
+    services: Services,
+    groups: Sequence[Group],
+    by: FiguresBy,
+    t: Texts,
+    units: Mapping[str, str],
+) -> dict[str, int]:
     causes = {one.id: t.of(one, "title") for one in services.desk.causes}
     classes = {one.group_id: t.of(one, "group") for one in services.desk.causes}
-    words = {"cause": causes | classes, "class": classes, "unit": units}.get(by, {})
+    told: dict[FiguresBy, Mapping[str, str]] = {
+        "cause": causes | classes,
+        "class": classes,
+        "unit": units,
+    }
+    words = told.get(by, {})
     counts: dict[str, int] = {}
     for group in groups:
         label = words.get(group.key) or group.title or group.key or t("rescue_figures.unknown")
