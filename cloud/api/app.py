@@ -62,7 +62,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(HostCookies, base_url=services.base_url)
     app.add_middleware(RateLimit, rates=services.rates, clock=services.clock)
     app.add_middleware(EpcisBorder)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, map_sources=services.desk.map_sources)
     guard = guard_of(services.access, services.base_url)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
     app.include_router(alarm_figures.router(services, guard))

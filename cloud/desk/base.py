@@ -107,6 +107,7 @@ class CauseChoice(Struct, frozen=True):
     id: str
     title: str
     title_zh: str
+    group_id: str
     group: str
     group_zh: str
 
@@ -117,7 +118,12 @@ def causes_of(causes: Causes) -> tuple[CauseChoice, ...]:
     order = {one.id: index for index, one in enumerate(causes.class_)}
     return tuple(
         CauseChoice(
-            one.id, one.title, one.title_zh, classes[one.class_].title, classes[one.class_].title_zh
+            one.id,
+            one.title,
+            one.title_zh,
+            one.class_,
+            classes[one.class_].title,
+            classes[one.class_].title_zh,
         )
         for one in sorted(causes.cause, key=lambda one: order[one.class_])
     )

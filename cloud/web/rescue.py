@@ -11,6 +11,7 @@ from cloud.model.incident import Incident, RescueUnit, Verb, WantedIncidents
 from cloud.web.lift_picture import draw_lift
 from cloud.web.refused import refused_text
 from cloud.web.rescue_forms import act_of, is_act, is_answer
+from cloud.web.rescue_map import has_map, points_near, scatter
 from cloud.web.rescue_view import (
     ANSWERS,
     FIELDS,
@@ -128,6 +129,7 @@ async def desk_page(
     course = await course_of(services, visit, incident)
     asset = await asset_view(services, incident.asset, visit.t)
     await services.shown(visit.granted, asset.asset)
+    points = points_near(course["view"].lift, course["units"])
     alarm = None
     if incident.alarm is not None:
         found = await services.alarms.get(incident.alarm, scope=visit.scope_of("alarms.read"))
@@ -142,6 +144,10 @@ async def desk_page(
         alarm=alarm,
         picture=draw_lift(services.latest(incident.asset), asset.asset.attributes, visit.now_ms),
         minutes=PLOT_MINUTES,
+        points=points,
+        has_map=has_map(),
+        scatter=scatter(points),
+        style_url=services.desk.map_style_url,
         **course,
     )
 

@@ -34,7 +34,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
         form = await visit.checked_form()
         try:
             call = call_of_form(form)
-            subject = f"asset:{call.asset}" if call.asset else "incidents"
+            subject = f"asset:{call.asset}" if call.asset else "rescue-calls"
             noted = services.noted(visit.granted, subject, drill=call.drill)
             incident = await services.incidents.open_call(call, granted=visit.granted, also=[noted])
         except RefuseInput as refused:

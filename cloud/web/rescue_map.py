@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 from msgspec import Struct
 
 from cloud.model.incident import RescueUnit
 from cloud.web.rescue_view import IncidentView, LiftView
+from cloud.web.visit import STATIC
 
+MAP_FILES = ("maplibre.min.js", "maplibre-worker.min.js", "maplibre.min.css")
 WIDTH, HEIGHT, EDGE = 600, 360, 24
 SPAN_MIN_DEG = 0.01
 """Some 1 km: a single point is not drawn as a whole city."""
@@ -39,6 +42,12 @@ class Scatter(Struct, frozen=True):
     km: int
     """Width of the scale's bar."""
     km_of_bar: float
+
+
+@cache
+def has_map() -> bool:
+    """Tell whether the map's library was built in; without it the picture must do."""
+    return all((STATIC / "vendor" / name).is_file() for name in MAP_FILES)
 
 
 def points_of(rows: Sequence[IncidentView]) -> list[MapPoint]:

@@ -36,6 +36,7 @@ from cloud.model.alarm import Severity
 from cloud.model.audit import open_head
 from cloud.model.cylinder_notice import NoticeToBody
 from cloud.model.cylinder_records import PermitBody, VehicleFile
+from cloud.model.desk import HandoverBody
 from cloud.model.fill_tables import cylinder_fill, cylinder_fill_step
 from cloud.model.granting import OPEN, grant
 from cloud.model.incident import Act, Call, RescueUnit
@@ -101,6 +102,8 @@ PARAMETERS = {
     "asset_id": LIFT,
     "alarm_id": "1",
     "incident_id": "1",
+    "handover_id": "1",
+    "link_id": "2",
     "gateway_id": GATEWAY,
     "command_id": "c" * 32,
     "rollout_id": "1",
@@ -245,6 +248,7 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
     async with _client(app) as root, _client(app) as firm:
         world = replace(world, services=services)
         others, trace = await _other_session(people), await _fill_trace(world.services.trace)
+        trace = {**trace, "unit_token": await _fill_desk(world)}
         stage = Stage(world, app, root, firm, people, others, trace)
         await sign_in(stage)
         yield stage
@@ -306,6 +310,17 @@ async def _fill_rescues(world: World) -> None:
     await incidents.put_unit(unit)
     asked = Act(unit="station")
     await incidents.act(2, "dispatch", asked, granted=act)
+
+
+async def _fill_desk(world: World) -> str:
+    """Make a link of the unit of the second rescue, and hand a shift over; returns its token."""
+    act = grant(administrator("token", "token:admin", MARK), "incidents.act")
+    desk = world.services.desk
+    _, token = await desk.links.make(2, "unit", "station", by=MARK)
+    await desk.links.make(1, "progress", None, by=MARK)
+    body = HandoverBody(to=MARK, note=MARK)
+    await desk.handovers.make(body, granted=act, open_numbers=(), opened=1, ended=0, from_at=1)
+    return token
 
 
 async def _fill_alarms(world: World, desk: AlarmDesk, now_ms: int) -> None:

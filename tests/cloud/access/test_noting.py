@@ -163,6 +163,42 @@ EXAMPLES = {
         f"asset:{LIFT} incident:1",
         {"asset": LIFT, "caller_name": f"{MARK}1", "caller_phone": MARK, "note": MARK},
     ),
+    "POST /rescue/call": Example(
+        "/rescue/call",
+        f"asset:{LIFT} incident:1",
+        {"asset": LIFT, "caller_name": f"{MARK}1", "caller_phone": MARK, "note": MARK},
+        form=True,
+    ),
+    "POST /rescue/{incident_id}/do/{verb}": Example(
+        "/rescue/1/do/note", "incident:1", {"note": MARK}, form=True
+    ),
+    "POST /rescue/{incident_id}/answer/{verb}": Example(
+        "/rescue/2/answer/accept", "incident:2", {"eta_min": "9", "note": MARK}, form=True
+    ),
+    "POST /rescue/{incident_id}/links": Example(
+        "/rescue/1/links", "incident:1", {"kind": "progress"}, form=True
+    ),
+    "POST /rescue/{incident_id}/links/{link_id}/revoke": Example(
+        "/rescue/1/links/2/revoke", "incident:1", form=True
+    ),
+    "POST /rescue/handover": Example(
+        "/rescue/handover", "handover", {"to": MARK, "note": MARK}, form=True
+    ),
+    "POST /api/v1/incidents/{incident_id}/links": Example(
+        "/api/v1/incidents/2/links", "incident:2", {"kind": "unit"}
+    ),
+    "DELETE /api/v1/incidents/{incident_id}/links/{link_id}": Example(
+        "/api/v1/incidents/1/links/2", "incident:1"
+    ),
+    "POST /api/v1/handovers": Example("/api/v1/handovers", "handover", {"to": MARK, "note": MARK}),
+    "POST /u/{token}/{verb}": Example(
+        "/u/{unit_token}/set_out",
+        "incident:2",
+        {"eta_s": 600, "note": MARK, "key": "k1"},
+        by="link:1",
+        organisation="",
+        call="incidents.answer",
+    ),
     "PUT /api/v1/rescue-units/{unit_id}": Example(
         "/api/v1/rescue-units/station-2",
         "rescue-unit:station-2",
@@ -819,6 +855,13 @@ async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: 
         "/api/v1/incidents/{incident_id}/record",
         "/api/v1/me",
         "/api/v1/rescue-units",
+        "/api/v1/handovers",
+        "/api/v1/handovers/{handover_id}",
+        "/api/v1/incidents/{incident_id}/links",
+        "/rescue",
+        "/rescue/handover",
+        "/rescue/handover/{handover_id}",
+        "/rescue/{incident_id}",
         "/api/v1/organisations/{organisation_id}",
         "/api/v1/rollouts",
         "/api/v1/scans",

@@ -15,7 +15,7 @@ from cloud.model.desk import LinkBody
 from cloud.model.granting import grant
 from cloud.model.incident import Deadline, Incident
 from cloud.web.lift_picture import HEIGHT, TOP, draw_lift, floor_number
-from cloud.web.rescue_figures import count_up, month_of
+from cloud.web.rescue_figures import chart, month_of
 from cloud.web.rescue_links import AHEAD_MS, pressed_at
 from cloud.web.rescue_map import MapPoint, scatter
 from cloud.web.rescue_view import asks, is_overdue, most_urgent, next_due, tone_of
@@ -147,19 +147,13 @@ def test_points_without_a_map_keep_their_places() -> None:
     assert scatter([point(0, 0)]) is not None
 
 
-def test_figures_count_what_is_real() -> None:
-    found = [
-        incident(1, state="closed", responded_at=NOW, arrived_at=NOW, released_people=2),
-        incident(2, state="closed", responded_at=NOW + 240_000, arrived_at=NOW + 2_400_000),
-        incident(3, state="false_alarm"),
-        incident(4, state="merged"),
-    ]
-    figures = count_up(found)
-    assert (figures.all, figures.real, figures.false_alarms) == (4, 2, 1)
-    assert (figures.response_share, figures.arrival_share) == (50, 50)
-    assert figures.response_mean_s == 180
-    assert [one.id for one in figures.late] == [2]
-    assert count_up([]).response_share is None
+def test_bars_are_longest_first_and_hours_in_their_order() -> None:
+    drawn = chart("firm", {"a": 1, "b": 4, "c": 0})
+    assert [(bar.label, bar.width) for bar in drawn.bars] == [("b", 260), ("a", 65), ("c", 0)]
+    hours = chart("hour", {"07": 3})
+    assert [bar.label for bar in hours.bars][:2] == ["00", "01"]
+    assert (len(hours.bars), hours.bars[7].count) == (24, 3)
+    assert chart("firm", {}).bars == []
 
 
 def test_month_is_the_citys() -> None:
