@@ -144,7 +144,7 @@ async def prepare(folder: Path, lane: Lane, number: int, rng: random.Random) -> 
         )
         await state.write(lambda c, one=fired: desk.apply(c, [one]))  # type: ignore[misc]
         (alarm,) = await desk.find(asset=asset)
-        until_ms = clock.wall_ms() + rng.randint(50, 3_000)
+        until_ms = clock.wall_ms() + rng.randint(500, 3_000)
         await desk.shelve(alarm.id, until_ms=until_ms, reason="campaign", by="campaign")
         lane.dues.append(Due("unshelved", asset, until_ms))
     trap(log_url, lane, number, clock)
