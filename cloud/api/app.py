@@ -9,6 +9,8 @@ from cloud.api import (
     alarms,
     assets,
     audit,
+    calls,
+    cap,
     cylinder_cases,
     cylinder_fills,
     cylinder_imports,
@@ -23,15 +25,22 @@ from cloud.api import (
     gateways,
     handheld,
     health,
+    incidents,
+    lift_bacnet,
     lineage,
     links,
     me,
+    oauth2,
     open_data,
     organisations,
     partners,
+    platforms,
     problems,
     readings,
+    receivers,
     remote,
+    rescue_figures,
+    rescue_units,
     resolver,
     rollouts,
     scans,
@@ -39,6 +48,7 @@ from cloud.api import (
 )
 from cloud.api.base import Health, Services
 from cloud.api.cookies import HostCookies
+from cloud.api.desk import routes as desk
 from cloud.api.epcis import routes as epcis
 from cloud.api.epcis.border import EpcisBorder
 from cloud.api.guard import check_guarded, guard_of
@@ -57,12 +67,17 @@ def create_app(services: Services) -> FastAPI:
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
     app.include_router(alarm_figures.router(services, guard))
     app.include_router(accounts.keys_router(services, guard))
-    for resource in (*resources, feed, audit, organisations, accounts, me, devices):
+    app.include_router(desk.router(services, guard))
+    for resource in (*resources, feed, receivers, cap, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
     records = (cylinder_notices, cylinder_records, cylinder_reports)
-    for resource in (data_rules, lineage, links, partners, handheld, *things, *records):
+    for resource in (incidents, calls, rescue_units, rescue_figures):
         app.include_router(resource.router(services, guard))
+    lifts = (platforms, lift_bacnet)
+    for resource in (data_rules, lineage, links, partners, handheld, *things, *records, *lifts):
+        app.include_router(resource.router(services, guard))
+    app.include_router(oauth2.router(services))
     app.include_router(resolver.router(services))
     app.include_router(rollouts.files(services))
     app.include_router(stations.router(services))

@@ -19,7 +19,11 @@ from cloud.api.rates import Rates
 from cloud.api.sockets import Sockets
 from cloud.audit.base import Audit
 from cloud.cylinders.base import CylinderDesks
+from cloud.desk.base import RescueDesk
+from cloud.feed.cap.base import CapFeed
+from cloud.feed.receivers.base import Receivers
 from cloud.handheld.base import Handhelds, Photos
+from cloud.incidents.base import Incidents
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.audit import Entry, entry_of
 from cloud.model.database import Work
@@ -42,6 +46,7 @@ from cloud.model.scan import KeptScan
 from cloud.model.session import Session
 from cloud.oidc.base import SignOn
 from cloud.organisations.base import Exports, Organisations, SignUps
+from cloud.platforms.base import Intake, Platforms
 from cloud.retention.base import RulesOfData
 from cloud.telemetry.base import Aggregate, Series
 from cloud.trace.resolver.base import Codes
@@ -288,11 +293,14 @@ class Services:
     ledger: Callable[[str], Awaitable[Sequence[SpoolLedger]]]
     """The spools of a gateway, newest first."""
     alarms: Alarms
+    incidents: Incidents
     alarm_figures: AlarmFigures
     feed: Feed
     stream: Callable[[int | None, Callable[[str], bool] | None], AsyncIterator[str]]
     """SSE text from after that offset (None: live only), of the assets that the second argument
     admits (None: all); RefuseInput `gone` at once."""
+    receivers: Receivers
+    cap: CapFeed
     telemetry: Telemetry
     latest: Callable[[str], Mapping[str, LatestValue]]
     assets_of: Callable[[str], Sequence[str]] = _no_assets
@@ -306,6 +314,8 @@ class Services:
     access: Access
     accounts: Accounts
     devices: Devices
+    platforms: Platforms
+    intake: Intake
     handhelds: Handhelds
     photos: Photos
     own: OwnAccount
@@ -315,6 +325,7 @@ class Services:
     exports: Exports
     trace: Trace
     codes: Codes
+    desk: RescueDesk
     cylinders: CylinderDesks
     trust: Trust | None = None
     """None: this service has no authority."""

@@ -38,10 +38,12 @@ from cloud.model.cylinder_notice import NoticeToBody
 from cloud.model.cylinder_records import PermitBody, VehicleFile
 from cloud.model.fill_tables import cylinder_fill, cylinder_fill_step
 from cloud.model.granting import OPEN, grant
+from cloud.model.incident import Act, Call, RescueUnit
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
 from cloud.model.permissions import administrator
 from cloud.model.principal import EVERYTHING, Granted, Principal
+from cloud.model.receiver import ReceiverBody
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
 from cloud.model.transition import Change, Transition
 from cloud.remote.releases import Releases
@@ -95,8 +97,10 @@ PARAMETERS = {
     "import_id": "1",
     "case_id": "2",
     "address_id": "1",
+    "receiver_id": "1",
     "asset_id": LIFT,
     "alarm_id": "1",
+    "incident_id": "1",
     "gateway_id": GATEWAY,
     "command_id": "c" * 32,
     "rollout_id": "1",
@@ -287,6 +291,21 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
     await put(world, "firm-a", firm_details(1, contact=contact))
     await world.services.codes.links.put_prefix(PREFIX, "firm-a", also=[])
     await _fill_cylinders(world)
+    await _fill_rescues(world)
+
+
+async def _fill_rescues(world: World) -> None:
+    """Open three, of which the first tells of a person wherever one can."""
+    incidents = world.services.incidents
+    call, act = grant(ROOT, "incidents.call"), grant(ROOT, "incidents.act")
+    for asset in (LIFT, f"{LIFT}-2", f"{LIFT}-3"):
+        told = Call(asset=asset, caller_name=MARK, caller_phone=MARK, note=MARK)
+        one = await incidents.open_call(told, granted=call)
+        await incidents.act(one.id, "hand_over", Act(to=MARK), granted=act)
+    unit = RescueUnit(unit="station", name="站", level=1, phone=MARK)
+    await incidents.put_unit(unit)
+    asked = Act(unit="station")
+    await incidents.act(2, "dispatch", asked, granted=act)
 
 
 async def _fill_alarms(world: World, desk: AlarmDesk, now_ms: int) -> None:
@@ -340,6 +359,9 @@ async def _fill_cylinders(world: World) -> None:
     await desks.cases.close(grant(marked, "cylinders.resolve"), 2, MARK)
     told = NoticeToBody(channel="mail", address=f"{MARK}@city.test")
     await desks.addresses.add(grant(ROOT, "notices.write"), told)
+    for name in ("a", "b"):
+        body = ReceiverBody(name=name, kind="webhook", address="https://p.example.com/")
+        await world.services.receivers.add(grant(marked, "receivers.write"), body)
 
 
 async def _fill_trace(trace: Trace) -> Mapping[str, str]:

@@ -39,14 +39,22 @@ from cloud.cylinders.vehicles import Vehicles
 from cloud.cylinders.watch.addresses import AddressBook
 from cloud.cylinders.watch.alarms import CaseAlarms
 from cloud.cylinders.watch.desk import CaseDesk
+from cloud.desk.base import RescueDesk, causes_of
+from cloud.desk.handovers import HandoverBook
+from cloud.desk.lifts import LiftFinder
+from cloud.desk.links import PhoneLinks
 from cloud.handheld.book import HandheldBook
 from cloud.handheld.photos import PhotoBook
+from cloud.incidents.book import Book
+from cloud.incidents.desk import IncidentDesk
 from cloud.model.alarm import Alarm, OutOfService
 from cloud.model.alarm_terms import load_terms
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
 from cloud.model.ledger import SpoolLedger
 from cloud.model.principal import EVERYTHING, Scope
+from cloud.model.rescue_data import load_scripts
+from cloud.model.rescue_policy import RescueRules, load_rescue
 from cloud.model.retention import RetentionRun
 from cloud.oidc.base import SignOn
 from cloud.open_data.source import OpenDataSource
@@ -73,6 +81,8 @@ from protocols.cylinders.load import load_rules
 from protocols.cylinders.watch import Watch, load_watch
 from protocols.errors import RefuseInput
 from protocols.readings import Value
+from tests.support.platforms import open_platforms
+from tests.support.receivers import open_cap, open_receivers
 from tests.support.retention import shipped_rules
 from tests.support.shipped import shipped_schemes
 from tests.support.state_database import open_state
@@ -377,9 +387,13 @@ async def open_world(
         remote=_remote(folder, database, clock),
         ledger=_ledgers(world),
         alarms=desk,
+        incidents=open_incidents(database, clock, registry),
         alarm_figures=FigureBook(database, clock, load_terms()),
+        desk=open_desk(database, clock, registry),
         feed=feed,
         stream=feed.stream,
+        receivers=open_receivers(database, clock, check_address),
+        cap=open_cap(database, clock),
         telemetry=telemetry,
         latest=lambda asset: world[0].latest.get(asset, {}),
         scans=lambda **asked: database.read(lambda c: find_scans(c, **asked)),
@@ -388,6 +402,7 @@ async def open_world(
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
         **_desks(database, clock, access, organisations),
+        **open_platforms(database, clock, access, organisations, registry),
         photos=PhotoBook(database, clock, folder / "photos"),
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),
@@ -411,6 +426,17 @@ async def open_world(
     given: dict[str, Any] = {**parts, **books, "clock": clock}
     world.append(World(services=services, **given))
     return world[0]
+
+
+def open_desk(database: Database, clock: Clock, registry: AssetRegistry) -> RescueDesk:
+    """Open the desk of the rescue centre."""
+    return RescueDesk(
+        links=PhoneLinks(database, clock),
+        handovers=HandoverBook(database, clock),
+        lifts=LiftFinder(database, registry.with_rescue_code, registry.peek),
+        scripts=load_scripts(),
+        causes=causes_of(_rescue().causes),
+    )
 
 
 def open_cylinders(
@@ -447,6 +473,24 @@ def open_cylinders(
         ),
         Sheets(cylinders, rules),
     )
+
+
+def open_incidents(database: Database, clock: Clock, registry: AssetRegistry) -> IncidentDesk:
+    """Open the desk of rescues; its items go to no feed."""
+    return IncidentDesk(
+        database,
+        clock,
+        Book(lambda _c, _event, _data: 0, lambda _c: None, ZONE),
+        _rescue(),
+        find_code=registry.with_rescue_code,
+        find=registry.add_finding,
+        on_commit=lambda: None,
+    )
+
+
+@cache
+def _rescue() -> RescueRules:
+    return load_rescue()
 
 
 @cache

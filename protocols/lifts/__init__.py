@@ -1,0 +1,1 @@
+"""Lifts: what both ends agree on."""
