@@ -22,7 +22,9 @@ async def city(tmp_path: Path) -> AsyncIterator[City]:
     world = await open_world(tmp_path, clock=ManualClock(), pages=False)
     async with open_city(world) as city:
         await settle(world)
-        body = ReceiverBody(name="of the platform", kind="webhook", address="https://p.example.com/")
+        body = ReceiverBody(
+            name="of the platform", kind="webhook", address="https://p.example.com/"
+        )
         await world.services.receivers.add(grant(ROOT, "receivers.write"), body)
         yield city
     world.database.close()
