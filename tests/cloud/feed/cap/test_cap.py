@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from cryptography.x509 import load_pem_x509_certificate
 from lxml import etree
-from signxml import XMLVerifier
 from signxml.exceptions import InvalidDigest, InvalidSignature
+from signxml.verifier import XMLVerifier
 from sqlalchemy import insert
 
 from cloud.feed.cap.chain import Issued, next_kind

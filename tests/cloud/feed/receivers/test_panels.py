@@ -38,7 +38,7 @@ class Panel:
         if leaf == "event":
             self.events.append(json.loads(message.payload))
         else:
-            self.states[leaf] = message.payload
+            self.states[leaf] = bytes(message.payload)
 
     async def until(self, holds: Callable[[], object]) -> None:
         async with asyncio.timeout(10):
