@@ -12,6 +12,7 @@ from cloud.access.book import AccessBook
 from cloud.access.desk import AccountDesk
 from cloud.access.device_desk import DeviceDesk
 from cloud.access.devices import Terms
+from cloud.access.limiter import FailureLimiter
 from cloud.feed.store import FeedStore
 from cloud.log.store import LogStore, insert_dead_letters
 from cloud.metrics import Metrics
@@ -92,6 +93,7 @@ class Common:
             clock,
             dialects=load_dialects(self.overlay()),
             organisation=self.organisations.peek,
+            failures=FailureLimiter(),
         )
         self.access.machine = self.platforms.bearer
         self.accounts = AccountDesk(self.state_db, clock, self.access, self.organisations)

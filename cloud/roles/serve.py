@@ -97,10 +97,7 @@ class ServeRole:
             data=_rules_of_data(common),
             ready=ready,
             metrics=metrics,
-            access=common.access,
-            accounts=common.accounts,
-            devices=common.devices,
-            platforms=common.platforms,
+            **_who(common),
             intake=_intake(common),
             handhelds=_handhelds(common, self._cylinders),
             photos=self._cylinders.photos,
@@ -193,6 +190,16 @@ def _sign_ups(common: Common) -> SignUpDesk:
         hash_password=hash_password,
         new_id=lambda: f"firm-{secrets.token_hex(6)}",
     )
+
+
+def _who(common: Common) -> dict[str, Any]:
+    """Return the books of those who come in: people, handhelds, platforms."""
+    return {
+        "access": common.access,
+        "accounts": common.accounts,
+        "devices": common.devices,
+        "platforms": common.platforms,
+    }
 
 
 def _intake(common: Common) -> PlatformIntake:
