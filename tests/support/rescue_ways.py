@@ -110,7 +110,7 @@ class Ways:
 
         Each is `alarm:{id}` or `incident:{id}`.
         """
-        begun, ended, now = set(), set(), iso(SystemClock().wall_ms())
+        begun, ended, now = set[str](), set[str](), iso(SystemClock().wall_ms())
         for _, body in self.post.taken[PATHS["alertmanager"]]:
             for one in json.loads(body):
                 over = one.get("endsAt", "9") <= now
