@@ -22,6 +22,9 @@ from cloud.api import (
     gateways,
     handheld,
     health,
+    lift_imports,
+    lift_records,
+    lifts,
     lineage,
     links,
     me,
@@ -59,6 +62,8 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
     records = (cylinder_notices, cylinder_records, cylinder_reports)
+    for resource in (lifts, lift_records, lift_imports):
+        app.include_router(resource.router(services, guard))
     for resource in (data_rules, lineage, links, partners, handheld, *things, *records):
         app.include_router(resource.router(services, guard))
     app.include_router(resolver.router(services))

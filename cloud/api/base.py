@@ -19,6 +19,7 @@ from cloud.api.sockets import Sockets
 from cloud.audit.base import Audit
 from cloud.cylinders.base import CylinderDesks
 from cloud.handheld.base import Handhelds, Photos
+from cloud.lifts.base import LiftDesks
 from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.audit import Entry, entry_of
@@ -347,6 +348,7 @@ class Services:
     trace: Trace
     codes: Codes
     cylinders: CylinderDesks
+    lifts: LiftDesks
     trust: Trust | None = None
     """None: this service has no authority."""
     snapshots: Snapshots | None = None

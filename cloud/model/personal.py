@@ -16,6 +16,7 @@ from cloud.model.cylinder_fill import CylinderFill, FillDecision
 from cloud.model.cylinder_notice import NoticeTo
 from cloud.model.cylinder_records import VehicleRecord
 from cloud.model.handheld import HandheldRecord
+from cloud.model.lift import Lift, LiftRecord
 from cloud.model.organisation import Organisation
 from cloud.model.permissions import Word
 from cloud.model.remote import CommandEntry, ConfigPush, Rollout
@@ -54,6 +55,8 @@ THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     CylinderCase: ("cylinder_case", lambda one: f"cylinder-case:{one.id}"),
     NoticeTo: ("cylinder_notice", lambda one: f"organisation:{one.organisation}"),
     VehicleRecord: ("cylinder_vehicle", lambda one: f"cylinder-vehicle:{one.id}"),
+    Lift: ("lift", lambda one: f"asset:{one.asset_id}"),
+    LiftRecord: ("lift_record", lambda one: f"asset:{one.asset_id}"),
     Alarm: ("alarm", lambda one: f"asset:{one.asset}"),
     KeptScan: ("scan", lambda one: f"gateway:{one.gateway}"),
     CommandEntry: ("command", lambda one: f"gateway:{one.gateway_id}"),

@@ -6,6 +6,7 @@ from cloud.model import (
     field_tables,
     fill_tables,
     handheld_tables,
+    lift_tables,
     link_tables,
     people_tables,
     report_tables,
@@ -21,6 +22,7 @@ FILES = (
     exchange_tables,
     fill_tables,
     handheld_tables,
+    lift_tables,
     report_tables,
     watch_tables,
 )

@@ -24,6 +24,7 @@ from cloud.roles.common import Common
 from cloud.roles.cylinders import fills_follower, observer_of_scans, reports_of
 from cloud.roles.exchange import open_exchange
 from cloud.roles.field import cylinder_events, field_follower
+from cloud.roles.lifts import open_lift_watch
 from cloud.roles.retention import RetentionPart
 from cloud.roles.trace_delivery import open_deliveries
 from cloud.roles.watch import open_notices, open_watch
@@ -90,6 +91,7 @@ class ConsumeRole:
         self._field = field_follower(common)
         self._cylinder_events, self._reports = cylinder_events(common), reports_of(common)
         self._cylinders = open_watch(common, desk)
+        self._lifts = open_lift_watch(common, desk)
         self._notices = open_notices(common)
         self._conductor = Conductor(
             common.state_db,
@@ -200,6 +202,7 @@ class ConsumeRole:
             group.create_task(self._deliveries.run(), name="subscriptions")
             group.create_task(self._exchange.run(), name="exchange")
             group.create_task(self._cylinders.run(), name="watch over cylinders")
+            group.create_task(self._lifts.run(), name="watch over lifts")
             group.create_task(self._notices.run(), name="notices on cylinders")
             group.create_task(self._beat(self._epoch), name="beat")
 

@@ -26,6 +26,7 @@ from cloud.retention.runs import read_runs
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.cylinders import CylindersPart
+from cloud.roles.lifts import LiftsPart
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trace import TracePart
 from cloud.roles.trace_delivery import key_file
@@ -79,6 +80,7 @@ class ServeRole:
             self._follower, values = _follow(common)
         self._trust, self._audit = TrustPart(common), AuditPart(common)
         self._cylinders = CylindersPart(common, desk)
+        self.lifts = LiftsPart(common)
         self._trace, self._sign_on = TracePart(common), open_sign_on(common, self._audit.book)
         self.services = Services(
             registry=common.registry,
@@ -109,6 +111,7 @@ class ServeRole:
             trace=self._trace.trace,
             codes=Codes(common.schemes, LinkBook(common.state_db, common.clock)),
             cylinders=self._cylinders.desks,
+            lifts=self.lifts.desks,
             snapshots=self._cylinders.snapshots,
             signing_keys=partial(signing.anchors, common.data),
             trust=self._trust.desk,
@@ -131,6 +134,7 @@ class ServeRole:
         parts = {"watch broker": self._trust.run(), "keep audit heads": self._audit.run()}
         parts |= self._trace.parts()
         parts |= self._cylinders.parts()
+        parts |= self.lifts.parts()
         if self._follower is not None:
             parts["follow values"] = self._follower.run()
         return parts

@@ -23,6 +23,7 @@ from cloud.web import (
     fleet,
     hand,
     leaving,
+    lifts,
     login,
     open_data,
     organisations,
@@ -72,7 +73,7 @@ def mount(app: FastAPI, services: Services) -> None:
     firms = (organisations, first_steps)
     app.include_router(own_account.router(services, anyone, signed_in))
     of_cylinders = (cylinders, cylinder_cases, cylinder_fills, cylinder_notices, cylinder_reports)
-    things = (alarms, assets, *of_cylinders, fleet, scans, trace)
+    things = (alarms, assets, lifts, *of_cylinders, fleet, scans, trace)
     for pages in (console, *things, *firms, people, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))

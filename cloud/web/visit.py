@@ -43,6 +43,7 @@ PLACES = (
     ("fleet", "/fleet", "gateways.read"),
     ("scans", "/scans", "scans.read"),
     ("trace", "/trace", "trace.read"),
+    ("lifts", "/lifts", "lifts.read"),
     ("cylinders", "/cylinders", "cylinders.read"),
     ("organisations", "/organisations", "organisations.read"),
     ("accounts", "/accounts", "accounts.write"),

@@ -28,6 +28,7 @@ from tests.support.cells import (
 from tests.support.cylinder_cells import CYLINDER_PROBES
 from tests.support.handheld_cells import HANDHELD_PROBES
 from tests.support.http_services import open_world
+from tests.support.lift_cells import LIFT_PROBES
 from tests.support.organisation_cells import ORGANISATION_PROBES
 from tests.support.trace_cells import TRACE_PROBES
 
@@ -229,7 +230,7 @@ async def test_every_call_that_is_served_has_a_probe_here(city: City) -> None:
         served |= calls_of(route)
     probed = {*PROBES, *ORGANISATION_PROBES, *ACCOUNT_PROBES, *TRACE_PROBES}
     probed |= {*CYLINDER_PROBES, "permits.write", "notices.write"}
-    probed |= set(HANDHELD_PROBES)
+    probed |= set(HANDHELD_PROBES) | set(LIFT_PROBES)
     assert served - {OPEN} == probed
     assert probed <= set(load_calls())
 
