@@ -17,8 +17,8 @@ WHEELHOUSE ?= build/wheelhouse-$(ARCH)
 PEERS ?= lines,points,batch,single
 LENGTH = $(if $(filter command,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
-.PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards \
-    campaign-audit campaign-field campaign-hall soak bench-field bench-edge bench-cloud bench-catchup bench-growth bench-engines bench-trace bench-cylinders wheelhouse lock format clean
+.PHONY: demo test test-long check campaign-kill campaign-alarms campaign-states campaign-outage campaign-shards \
+    campaign-audit campaign-field campaign-hall soak bench-field bench-edge bench-cloud bench-rescue bench-catchup bench-growth bench-engines bench-trace bench-cylinders wheelhouse lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -34,7 +34,7 @@ test: $(VENV)/.dev
 test-long: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/pytest -m long
-	$(MAKE) campaign-kill campaign-states campaign-outage campaign-shards campaign-audit campaign-field \
+	$(MAKE) campaign-kill campaign-alarms campaign-states campaign-outage campaign-shards campaign-audit campaign-field \
 	    campaign-hall
 
 ## check: format, lint, types, architecture, known vulnerabilities of what is locked
@@ -54,6 +54,10 @@ campaign-kill: $(VENV)/.dev
 campaign-audit: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/python -m tests.campaigns.audit_chain --cases 1000 --seed $(SEED)
+
+## campaign-alarms: N kills of the process that keeps alarms' deadlines; prints the ledger
+campaign-alarms: $(VENV)/.dev
+	$(BIN)/python -m tests.campaigns.alarm_deadlines --kills $(N) --seed $(SEED)
 
 ## campaign-states: lost acks, an older card, a lost card, an older cloud; prints the ledgers
 campaign-states: $(VENV)/.dev
@@ -109,6 +113,11 @@ bench-cloud: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/python -m tests.benchmarks.cloud --runs $(RUNS) $(LENGTH) $(if $(ROWS),--rows $(ROWS)) \
 	    --peers "$(PEERS)"
+
+## bench-rescue: a pressed button to feed and screen beside 20,000 lifts, and the storm; RUNS=3 SECONDS=90
+bench-rescue: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.benchmarks.rescue --runs $(RUNS) $(LENGTH)
 
 ## bench-catchup: 1,000,000 readings of one gateway, and 1,000 gateways at once, beside live data
 bench-catchup: $(VENV)/.dev

@@ -40,6 +40,7 @@ PENDING_MS = 5 * 60_000
 
 Proof = Callable[[Account], Mapping[str, Any] | None]
 """Tells what of an account is used up by coming in; None: nothing is proven."""
+PLATFORM_PREFIX = "pt_"
 _Known = tuple[Account, Organisation | None, Principal]
 """A principal, and what it was worked out from."""
 
@@ -70,6 +71,8 @@ class AccessBook:
         self.verifier = Verifier()
         self.second_factor = SecondFactor(Fernet.generate_key())
         """Good for a process long, until `open_key`."""
+        self.machine: Callable[[str], Principal | None] = lambda _token: None
+        """Tells which platform a token is of; the composition root sets it."""
         self.noted: Callable[[Entry], Work] = _unnoted
         """Writes into the audit; the composition root sets it."""
         self._tokens, self.attempts = AdminTokens(), Attempts(self.accounts, clock)
@@ -124,6 +127,8 @@ class AccessBook:
             return administrator("token", f"token:{name}", name)
         if token.startswith(DEVICE_PREFIX):
             return self._handheld(token)
+        if token.startswith(PLATFORM_PREFIX):
+            return self.machine(token)
         key = self.keys.find(token)
         account = self.accounts.get(key.account) if key else None
         principal = self._principal(account, second_factor=True) if account else None

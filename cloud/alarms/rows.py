@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Row
 
-from cloud.model.alarm import Alarm
+from cloud.model.alarm import Alarm, Reason
 from cloud.model.transition import Change
 from protocols.clock import iso
 
@@ -26,22 +26,30 @@ FEED_FIELDS = (
     "acknowledged_at",
     "acknowledged_by",
     "returned_at",
+    "active",
+    "shelved_at",
+    "shelve_ends_at",
+    "shelved_by",
+    "shelve_reason",
+    "repeats",
 )
 _JSON = ("values", "annotations")
 _json = msgspec.json.Encoder()
 _objects = msgspec.json.Decoder(dict[str, Any])
+_reasons = msgspec.json.Decoder(tuple[Reason, ...])
 
 
 def to_alarm(row: Row[Any]) -> Alarm:
     """Build an alarm from a row of the table."""
     found = {name: row._mapping[name] for name in FIELDS}  # noqa: SLF001 - SQLAlchemy's own name
-    return Alarm(**found | {name: _objects.decode(found[name]) for name in _JSON})
+    found |= {name: _objects.decode(found[name]) for name in _JSON}
+    return Alarm(**found | {"reasons": _reasons.decode(found["reasons"])})
 
 
 def to_row(alarm: Alarm) -> dict[str, Any]:
     """Build the columns of an alarm, all but its id."""
     found: dict[str, Any] = {name: getattr(alarm, name) for name in FIELDS if name != "id"}
-    found |= {name: _json.encode(found[name]).decode() for name in _JSON}
+    found |= {name: _json.encode(found[name]).decode() for name in (*_JSON, "reasons")}
     return found | {"open": None if alarm.state == "normal" else "y"}
 
 
@@ -52,6 +60,12 @@ def feed_data(alarm: Alarm, change: Change | str) -> str:
         value = getattr(alarm, name)
         is_time = name.endswith("_at") and value is not None
         found[name] = iso(value) if is_time else value
+    found["reasons"] = reasons_fields(alarm)
     for name in ("summary", "summary_zh"):
         found[name] = alarm.annotations.get(name, "")
     return _json.encode(found).decode()
+
+
+def reasons_fields(alarm: Alarm) -> list[dict[str, Any]]:
+    """Return why an alarm was raised as JSON-ready fields, times as text."""
+    return [msgspec.structs.asdict(one) | {"since_at": iso(one.since_at)} for one in alarm.reasons]

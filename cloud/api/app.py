@@ -5,9 +5,12 @@ from fastapi import FastAPI
 from cloud.access.base import Access
 from cloud.api import (
     accounts,
+    alarm_figures,
     alarms,
     assets,
     audit,
+    calls,
+    cap,
     cylinder_cases,
     cylinder_fills,
     cylinder_imports,
@@ -22,18 +25,25 @@ from cloud.api import (
     gateways,
     handheld,
     health,
+    incidents,
+    lift_bacnet,
     lift_imports,
     lift_records,
     lifts,
     lineage,
     links,
     me,
+    oauth2,
     open_data,
     organisations,
     partners,
+    platforms,
     problems,
     readings,
+    receivers,
     remote,
+    rescue_figures,
+    rescue_units,
     resolver,
     rollouts,
     scans,
@@ -41,6 +51,7 @@ from cloud.api import (
 )
 from cloud.api.base import Health, Services
 from cloud.api.cookies import HostCookies
+from cloud.api.desk import routes as desk
 from cloud.api.epcis import routes as epcis
 from cloud.api.epcis.border import EpcisBorder
 from cloud.api.guard import check_guarded, guard_of
@@ -57,15 +68,19 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     guard = guard_of(services.access, services.base_url)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
+    app.include_router(alarm_figures.router(services, guard))
     app.include_router(accounts.keys_router(services, guard))
-    for resource in (*resources, feed, audit, organisations, accounts, me, devices):
+    app.include_router(desk.router(services, guard))
+    for resource in (*resources, feed, receivers, cap, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
     records = (cylinder_notices, cylinder_records, cylinder_reports)
-    for resource in (lifts, lift_records, lift_imports):
+    of_lifts = (lifts, lift_records, lift_imports, platforms, lift_bacnet)
+    for resource in (incidents, calls, rescue_units, rescue_figures):
         app.include_router(resource.router(services, guard))
-    for resource in (data_rules, lineage, links, partners, handheld, *things, *records):
+    for resource in (data_rules, lineage, links, partners, handheld, *things, *records, *of_lifts):
         app.include_router(resource.router(services, guard))
+    app.include_router(oauth2.router(services))
     app.include_router(resolver.router(services))
     app.include_router(rollouts.files(services))
     app.include_router(stations.router(services))

@@ -13,21 +13,25 @@ from fastapi import FastAPI
 from msgspec import Struct
 
 from cloud.access.base import Access, Accounts, Devices, OwnAccount
+from cloud.alarms.base import AlarmFigures, Alarms
 from cloud.api.epcis.base import Trace
 from cloud.api.rates import Rates
 from cloud.api.sockets import Sockets
 from cloud.audit.base import Audit
 from cloud.cylinders.base import CylinderDesks
+from cloud.desk.base import RescueDesk
+from cloud.feed.cap.base import CapFeed
+from cloud.feed.receivers.base import Receivers
 from cloud.handheld.base import Handhelds, Photos
+from cloud.incidents.base import Incidents
 from cloud.lifts.base import LiftDesks
-from cloud.model.alarm import Alarm
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.audit import Entry, entry_of
 from cloud.model.database import Work
 from cloud.model.gateway import Gateway
 from cloud.model.ledger import SpoolLedger
 from cloud.model.personal import personal_in
-from cloud.model.principal import EVERYTHING, Granted, Scope
+from cloud.model.principal import Granted, Scope
 from cloud.model.registering import (
     AssetBody,
     Seen,
@@ -43,6 +47,7 @@ from cloud.model.scan import KeptScan
 from cloud.model.session import Session
 from cloud.oidc.base import SignOn
 from cloud.organisations.base import Exports, Organisations, SignUps
+from cloud.platforms.base import Intake, Platforms
 from cloud.retention.base import RulesOfData
 from cloud.telemetry.base import Aggregate, Series
 from cloud.trace.resolver.base import Codes
@@ -100,38 +105,6 @@ class Gateways(Protocol):
 
     def all(self) -> list[Gateway]:
         """Return all, by id."""
-        ...
-
-
-class Alarms(Protocol):
-    """The alarm desk."""
-
-    async def acknowledge(
-        self,
-        alarm_id: int,
-        *,
-        by: str,
-        note: str = "",
-        scope: Scope = EVERYTHING,
-        also: Sequence[Work] = (),
-    ) -> Alarm:
-        """Acknowledge; RefuseInput `not_found` or `not_acknowledgeable`."""
-        ...
-
-    async def find(
-        self,
-        *,
-        scope: Scope,
-        states: Sequence[str] | None = None,
-        asset: str | None = None,
-        before_id: int | None = None,
-        limit: int = 100,
-    ) -> list[Alarm]:
-        """Return alarms, newest (largest id) first, with id < `before_id`."""
-        ...
-
-    async def get(self, alarm_id: int, *, scope: Scope) -> Alarm | None:
-        """Return one alarm that the scope admits."""
         ...
 
 
@@ -321,10 +294,14 @@ class Services:
     ledger: Callable[[str], Awaitable[Sequence[SpoolLedger]]]
     """The spools of a gateway, newest first."""
     alarms: Alarms
+    incidents: Incidents
+    alarm_figures: AlarmFigures
     feed: Feed
     stream: Callable[[int | None, Callable[[str], bool] | None], AsyncIterator[str]]
     """SSE text from after that offset (None: live only), of the assets that the second argument
     admits (None: all); RefuseInput `gone` at once."""
+    receivers: Receivers
+    cap: CapFeed
     telemetry: Telemetry
     latest: Callable[[str], Mapping[str, LatestValue]]
     assets_of: Callable[[str], Sequence[str]] = _no_assets
@@ -338,6 +315,8 @@ class Services:
     access: Access
     accounts: Accounts
     devices: Devices
+    platforms: Platforms
+    intake: Intake
     handhelds: Handhelds
     photos: Photos
     own: OwnAccount
@@ -347,6 +326,7 @@ class Services:
     exports: Exports
     trace: Trace
     codes: Codes
+    desk: RescueDesk
     cylinders: CylinderDesks
     lifts: LiftDesks
     trust: Trust | None = None

@@ -15,6 +15,9 @@ from protocols.errors import RefuseInput, RetryLater
 LISTENERS_MAX = 1_000
 """Open streams; a further one is answered 503."""
 
+PERSONAL = ("alarm.acknowledged_by", "alarm.shelved_by", "alarm.shelve_reason")
+"""What items tell of people."""
+
 
 def router(services: Services, guard: Guard) -> APIRouter:
     """Build /api/v1/feed."""
@@ -28,7 +31,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
         after = resume_after(request)
         if listeners >= LISTENERS_MAX:
             raise RetryLater("too many listeners")
-        await services.audit.look(granted, {"feed": ["alarm.acknowledged_by"]})
+        await services.audit.look(granted, {"feed": PERSONAL})
         return StreamingResponse(
             counted(services.stream(after, _admission(services, granted.scope))),
             media_type="text/event-stream",

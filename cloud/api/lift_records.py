@@ -11,14 +11,13 @@ from fastapi import APIRouter, Depends, Request, Response
 from cloud.api.base import Services
 from cloud.api.bodies import read_body
 from cloud.api.guard import Guard
-from cloud.api.lifts import lift_id, subject_of
+from cloud.api.lifts import lift_id
 from cloud.api.parameters import check_names, whole
 from cloud.api.render import answer, page, timed_fields
-from cloud.model.database import Work
+from cloud.lifts.base import noting
 from cloud.model.lift import LiftRecord, LiftVerdict
 from cloud.model.principal import Granted
 from protocols.errors import RefuseInput
-from protocols.lifts.chain import Kept
 from protocols.lifts.records import Draft
 
 LIMIT, LIMIT_MAX, NUMBER_MAX = 100, 1_000, 10**9
@@ -42,7 +41,7 @@ def router(services: Services, guard: Guard) -> APIRouter:
 
 def record_fields(one: LiftRecord) -> dict[str, Any]:
     """Return an entry as JSON-ready fields."""
-    fields = timed_fields(one.entry)
+    fields = timed_fields(one.body)
     del fields["lift"], fields["schema"]
     return {**fields, "hash": one.hash, "stands": one.stands, "confirmed": one.confirmed}
 
@@ -50,17 +49,6 @@ def record_fields(one: LiftRecord) -> dict[str, Any]:
 def verdict_fields(one: LiftVerdict) -> dict[str, Any]:
     """Return what a look found as JSON-ready fields."""
     return {"code": one.asset_id.partition(":")[2], **msgspec.structs.asdict(one)}
-
-
-def noting(services: Services, granted: Granted, asset_id: str) -> Any:
-    """Return what notes an entry in the audit: its number and hash are proof of it there, too."""
-
-    def note(kept: Kept) -> Work:
-        return services.noted(
-            granted, subject_of(asset_id), what=kept.kind, entry=kept.seq, hash=kept.hash
-        )
-
-    return note
 
 
 def _add_reading(routes: APIRouter, services: Services, reader: Any) -> None:
@@ -83,7 +71,7 @@ def _add_reading(routes: APIRouter, services: Services, reader: Any) -> None:
         )
         some = found[:limit]
         await services.shown(granted, *some)
-        more = {"before": some[-1].entry.seq} if len(found) > limit else {}
+        more = {"before": some[-1].body.seq} if len(found) > limit else {}
         return page([record_fields(one) for one in some], request=request, next_page=more)
 
     @routes.get("/verify")
@@ -98,6 +86,8 @@ def _add_way(routes: APIRouter, services: Services, path: str, writer: Any) -> N
     async def write(code: str, request: Request, granted: Annotated[Granted, writer]) -> Response:
         asset_id = lift_id(code)
         draft = read_body(await request.body(), Draft)
-        kept = await lifts.record(granted, asset_id, draft, noting(services, granted, asset_id))
+        kept = await lifts.record(
+            granted, asset_id, draft, noting(services.noted, granted, asset_id)
+        )
         told = {"seq": kept.seq, "kind": kept.kind, "on": kept.on, "hash": kept.hash}
         return answer({"code": code, **told}, status=201)

@@ -2,30 +2,32 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
-from starlette.datastructures import QueryParams
 
 from cloud.api.base import Services
 from cloud.api.bodies import read_body
 from cloud.api.guard import Guard
 from cloud.api.parameters import check_names, flag, whole
 from cloud.api.render import answer, page, timed_fields
-from cloud.model.asking_lifts import CALENDAR_HEADERS, calendar_of_lifts
+from cloud.model.asking_lifts import (
+    CALENDAR_HEADERS,
+    CALENDAR_LIFTS_MAX,
+    NAMES,
+    after_of,
+    calendar_of_lifts,
+    read_wanted,
+)
 from cloud.model.lift import Lift, LiftCalendar, LiftCase, LiftEntry, WantedLifts
 from cloud.model.principal import Granted
 from protocols.errors import RefuseInput
 from protocols.ids import check_asset_id
-from protocols.lifts.base import SCHEME, State
+from protocols.lifts.base import SCHEME
 from protocols.lifts.watch import KINDS
 
 LIMIT, LIMIT_MAX, TEXT_CHARS_MAX, DAYS_MAX = 100, 1_000, 128, 800
-CALENDAR_LIFTS_MAX = 5_000
-"""Of one calendar file; those that are due first."""
-NAMES = ("text", "district", "maintainer", "state", "overdue", "due_before", "after", "limit")
-STATES: tuple[State, ...] = get_args(State)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -51,9 +53,7 @@ def subject_of(asset_id: str) -> str:
 
 def lift_fields(one: Lift) -> dict[str, Any]:
     """Return a lift as JSON-ready fields."""
-    fields = timed_fields(one)
-    del fields["maintenance_phone"]  # it stands in the file
-    return {"code": one.code, **fields}
+    return {"code": one.code, **timed_fields(one)}
 
 
 def calendar_fields(one: LiftCalendar) -> dict[str, Any]:
@@ -72,12 +72,13 @@ def _add_finding(routes: APIRouter, services: Services, reader: Any) -> None:
 
     @routes.get("/lifts")
     async def list_lifts(request: Request, granted: Annotated[Granted, reader]) -> Response:
-        wanted = read_wanted(request.query_params)
-        more = msgspec.structs.replace(wanted, limit=wanted.limit + 1)
-        found = await lifts.find(granted.scope, more)
-        some = found[: wanted.limit]
+        query = request.query_params
+        check_names(query, (*NAMES, "limit"))
+        limit = whole(query, "limit", LIMIT, low=1, high=LIMIT_MAX)
+        found = await lifts.find(granted.scope, read_wanted(query, limit + 1))
+        some = found[:limit]
         await services.shown(granted, *some)
-        last = after_of(some[-1]) if len(found) > wanted.limit else ""
+        last = after_of(some[-1]) if len(found) > limit else ""
         return page(
             [lift_fields(one) for one in some],
             request=request,
@@ -159,41 +160,6 @@ def _add_due(routes: APIRouter, services: Services, reader: Any) -> None:
             now_ms=services.clock.wall_ms(),
         )
         return Response(raw, media_type="text/calendar", headers=CALENDAR_HEADERS)
-
-
-def read_wanted(query: QueryParams) -> WantedLifts:
-    """Read which lifts are asked for; RefuseInput `bad_request`."""
-    check_names(query, NAMES)
-    due, state = query.get("due_before") or None, read_state(query.get("state") or None)
-    if due is not None and not _DAY.fullmatch(due):
-        raise RefuseInput("bad_request", f"due_before: expected YYYY-MM-DD, found {due[:20]!r}")
-    texts = {name: (query.get(name) or "").strip()[:TEXT_CHARS_MAX] or None for name in NAMES[:3]}
-    day, _, last = (query.get("after") or "").partition(":")
-    return WantedLifts(
-        text=texts["text"],
-        district=texts["district"],
-        maintainer=texts["maintainer"],
-        state=state,
-        overdue=flag(query, "overdue") if query.get("overdue") else None,
-        due_before=due,
-        after=(day[:10], last[:TEXT_CHARS_MAX]) if last else None,
-        limit=whole(query, "limit", LIMIT, low=1, high=LIMIT_MAX),
-    )
-
-
-def read_state(text: str | None) -> State | None:
-    """Read a state; RefuseInput `bad_request`."""
-    if text is None:
-        return None
-    for state in STATES:
-        if state == text:
-            return state
-    raise RefuseInput("bad_request", f"state: expected {', '.join(STATES)}, found {text[:40]!r}")
-
-
-def after_of(one: Lift) -> str:
-    """Return what leads to the page behind a lift."""
-    return f"{one.next_due_on or '9999-12-31'}:{one.asset_id}"
 
 
 def _case_after(text: str) -> tuple[str, int] | None:

@@ -24,6 +24,9 @@ PHOTOS = "/api/v1/handheld/photos/"
 PARTNER_EVENTS = "/api/v1/partner-events/"
 PARTNER_EVENTS_BYTES_MAX = 4 * 1024 * 1024
 """What a subscription at a partner brings; who is told that it is too large sends less."""
+PLATFORMS = "/api/v1/platforms/"
+PLATFORM_BYTES_MAX = 1024 * 1024
+"""Of 500 items of lifts."""
 HEADERS_MAX, HEADER_BYTES_MAX = 100, 64 * 1024
 BODY_S = 30.0
 CAPTURE_S = 120.0
@@ -127,6 +130,8 @@ def _bounds(path: str) -> tuple[int, float]:
         return PARTNER_EVENTS_BYTES_MAX, BODY_S
     if path == "/api/v1/handheld/records":
         return RECORDS_BYTES_MAX, BODY_S
+    if path.startswith(PLATFORMS):
+        return PLATFORM_BYTES_MAX, BODY_S
     return CONFIG_BYTES_MAX if path.endswith("/config") else BODY_BYTES_MAX, BODY_S
 
 

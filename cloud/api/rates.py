@@ -21,11 +21,11 @@ CALLER = "caller"
 """In the state of a request: id of the principal that it proved, empty when it proved none;
 missing when nobody looked, as for a static file."""
 SLOW = (
-    *("/login", "/signup", "/redeem", "/account/"),
+    *("/login", "/signup", "/redeem", "/account/", "/oauth2/"),
     *("/api/v1/signup", "/api/v1/redeem", "/api/v1/enroll", "/api/v1/me/"),
 )
 """Beginnings of paths behind which a password is looked at, or as much is done."""
-OPEN = ("/open/", "/q/", "/id/")
+OPEN = ("/open/", "/q/", "/id/", "/r/", "/u/")
 """Beginnings of paths that are for everybody; also those of Digital Links, with their key."""
 _KEY = re.compile(r"/[0-9]{2,4}/")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

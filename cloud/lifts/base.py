@@ -177,6 +177,13 @@ class Cases(Protocol):
         ...
 
 
+def noting(noted: Callable[..., Work], granted: Granted, asset_id: str) -> Callable[[Kept], Work]:
+    """Return what notes an entry in the audit: its number and hash are proof of it there, too."""
+    return lambda kept: noted(
+        granted, f"asset:{asset_id}", what=kept.kind, entry=kept.seq, hash=kept.hash
+    )
+
+
 class LiftDesks(NamedTuple):
     """All that is asked of lifts."""
 

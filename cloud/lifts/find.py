@@ -79,11 +79,10 @@ def _told(entry: Entry, hash_: str, later: Sequence[Entry], kinds: Kinds) -> Lif
     about = sorted((one for one in later if one.about == entry.seq), key=lambda one: one.seq)
     confirming = {name for name, kind in kinds.items() if kind.about == "confirms"}
     return LiftRecord(
-        entry=entry,
+        body=entry,
         hash=hash_,
         stands=entry.seq in standing([entry, *about]),
         confirmed=any(one.kind in confirming for one in about),
-        signers=tuple(one.name for one in entry.signers),
     )
 
 

@@ -4,13 +4,15 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
+import msgspec
+from sqlalchemy import Connection, select
 
 from cloud.lifts.append import Author, Recorder
 from cloud.model.incident import Incident
+from cloud.model.lift_tables import lift_record
 from protocols.ids import scheme_of
 from protocols.lifts.base import SCHEME
-from protocols.lifts.chain import Kept
+from protocols.lifts.chain import Entry, Kept, read_entry
 from protocols.lifts.records import TEXT_CHARS_MAX, Draft, Value
 
 SERVICE = Author("service", "")
@@ -27,7 +29,9 @@ def record_rescue(
     """Write a closed incident into the record of its lift, inside the caller's transaction.
 
     None: it ended otherwise (false alarm, cancelled, merged) or is of no lift; nothing was written.
-    A drill is written as a drill. The caller writes each incident once, when it closes it.
+    A drill is written as a drill. What comes after the end (a call back, the cause) is told by
+    calling this again: the entry is corrected by a new one, and nothing is written where it tells
+    the same.
 
     Raises:
         StopService: a signing key is damaged.
@@ -37,7 +41,30 @@ def record_rescue(
         return None
     on = _day(incident.detected_at, zone)
     draft = _drill(incident, on) if incident.drill else _rescue(incident, on)
+    before = _written(connection, incident, draft.kind)
+    if before is not None:
+        if (before.fields, before.note) == (draft.fields, draft.note):
+            return None
+        draft = msgspec.structs.replace(draft, about=before.seq)
     return recorder.append(connection, incident.asset, draft, SERVICE, any_state=True)
+
+
+def _written(connection: Connection, incident: Incident, kind: str) -> Entry | None:
+    """Return the newest entry of this incident; it is among the last of its lift."""
+    column = lift_record.c
+    query = select(column.body).where(
+        column.asset_id == incident.asset,
+        column.kind == kind,
+        column.recorded_at >= incident.detected_at,
+    )
+    for body in connection.execute(query.order_by(column.seq.desc())).scalars():
+        entry = read_entry(body)
+        if entry is not None and incident.number in (
+            entry.fields.get("number"),
+            entry.fields.get("what"),
+        ):
+            return entry
+    return None
 
 
 def rescue_recorder(

@@ -88,10 +88,10 @@ def file_columns(file: LiftFile) -> dict[str, Any]:
 
 def lift_of(row: RowMapping, parties: Mapping[str, str]) -> Lift:
     """Return the lift in a row."""
-    due, file = row["next_due_on"], file_of(row)
+    due = row["next_due_on"]
     return Lift(
         asset_id=row["asset_id"],
-        file=file,
+        file=file_of(row),
         parties=parties,
         state=row["state"],
         next_due_on=None if due == NEVER else due,
@@ -100,7 +100,6 @@ def lift_of(row: RowMapping, parties: Mapping[str, str]) -> Lift:
         records=Head(row["seq"], row["hash"]),
         registered_at=row["registered_at"],
         updated_at=row["updated_at"],
-        maintenance_phone=file.maintenance_phone,
     )
 
 

@@ -9,13 +9,30 @@ AlarmState = Literal[
     "unacknowledged",
     "acknowledged",
     "return_to_normal_unacknowledged",
+    "latched_unacknowledged",
+    "latched_acknowledged",
     "shelved",
     "suppressed_by_design",
     "out_of_service",
 ]
+"""A to I of ISA-18.2; see cloud/alarms/alarm_state.py."""
 Severity = Literal["emergency", "critical", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("emergency", "critical", "warning", "info")
 """Worst first."""
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """One proof of an alert that holds: why the rule says what it says."""
+
+    evidence: str | None = None
+    expr: str
+    """What holds, as the rule's file writes it."""
+    since_at: int
+    """Since when it holds without a break, as the gateway saw it; ms since 1970."""
+    for_ms: int = 0
+    """So long must it hold before it counts."""
+    counts: bool = True
+    """It held long enough; False: it is on the way there."""
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +61,38 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged_by: str | None = None
     note: str | None = None
     returned_at: int | None = None
+    """When the process last came back to normal."""
+    active: bool = True
+    """What the process does, whatever the operator's side says."""
+    suppressed: bool = False
+    """The rule holds it back by design."""
+    latching: bool = False
+    """Its rule lets it stand until somebody resets it."""
+    latched: bool = False
+    """It was before an operator, latches, and nobody reset it yet."""
+    shelved_at: int | None = None
+    shelve_ends_at: int | None = None
+    shelved_by: str | None = None
+    shelve_reason: str | None = None
+    shelvings: int = 0
+    """How often it was shelved since it was last normal."""
+    repeats: int = 0
+    """How often it was told again for want of an acknowledgement."""
+    due_at: int | None = None
+    """When a shelved one comes back, or an emergency is told again; ms since 1970."""
+    reasons: tuple[Reason, ...] = ()
+    """The proofs that held when it was raised or upgraded, weakest first."""
+
+
+class OutOfService(msgspec.Struct, frozen=True, kw_only=True):
+    """An asset whose alarms ask for nobody, emergencies excepted."""
+
+    asset: str
+    began_at: int
+    began_by: str
+    reason: str
+    return_expected_at: int | None = None
+    """When it should be back; nothing happens by itself then."""
 
 
 class FeedItem(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,8 +45,6 @@ class Lift(Struct, frozen=True, kw_only=True):
     """Number and hash of the newest entry of its record."""
     registered_at: int
     updated_at: int
-    maintenance_phone: str = ""
-    """As in the file: it may be a person's."""
 
     @property
     def code(self) -> str:
@@ -57,18 +55,16 @@ class Lift(Struct, frozen=True, kw_only=True):
 class LiftRecord(Struct, frozen=True, kw_only=True):
     """One entry of a lift's record, and what became of it."""
 
-    entry: Entry
+    body: Entry
     hash: str
     stands: bool
     """Whether it is neither corrected nor withdrawn."""
     confirmed: bool
-    signers: tuple[str, ...] = ()
-    """Who stands for it by name."""
 
     @property
     def asset_id(self) -> str:
         """Return the lift's id."""
-        return self.entry.lift
+        return self.body.lift
 
 
 class LiftCalendar(Struct, frozen=True, kw_only=True):

@@ -252,7 +252,21 @@ alarm = Table(
     Column("note", Text),
     Column("returned_at", BigInteger),
     Column("open", String(1)),  # 'y' while not normal, else NULL: the key below is for open alarms
+    Column("active", Boolean, nullable=False),
+    Column("suppressed", Boolean, nullable=False),
+    Column("latching", Boolean, nullable=False),
+    Column("latched", Boolean, nullable=False),
+    Column("shelved_at", BigInteger),
+    Column("shelve_ends_at", BigInteger),
+    Column("shelved_by", String(64)),
+    Column("shelve_reason", Text),
+    Column("shelvings", Integer, nullable=False),
+    Column("repeats", Integer, nullable=False),
+    Column("due_at", BigInteger),
+    Column("reasons", Text, nullable=False),  # JSON array
     UniqueConstraint("alert", "asset", "open", name="one_open_alarm"),
+    Index("alarm_by_open", "open", "id"),
+    Index("alarm_by_due", "due_at"),
     Index("alarm_by_state", "state", "raised_at"),
     Index("alarm_by_asset", "asset", "raised_at"),
 )

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from cloud.model.alarm import Severity
+from cloud.model.alarm import Reason, Severity
 from protocols.readings import Value
 
 Change = Literal["fired", "upgraded", "resolved", "suppressed", "unsuppressed"]
@@ -30,3 +30,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, Value] = {}
     """The points that the rule reads; unknown ones are left out."""
     annotations: dict[str, str] = {}
+    latching: bool = False
+    """The alarm stands until somebody resets it; never one of an emergency."""
+    reasons: tuple[Reason, ...] = ()
+    """The proofs that hold."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from cloud.access.desk import AccountDesk
 from cloud.access.device_desk import DeviceDesk
 from cloud.access.devices import Terms
 from cloud.feed.store import FeedStore
+from cloud.ingest.subscriber import BrokerAddress
 from cloud.log.store import LogStore, insert_dead_letters
 from cloud.metrics import Metrics
 from cloud.migrations import migrate
@@ -23,6 +24,7 @@ from cloud.model.logged import LoggedBatch, LogGroup
 from cloud.model.notices import FEED, LOG, listen
 from cloud.model.shards import ShardMap
 from cloud.organisations.book import OrganisationBook
+from cloud.platforms.book import PlatformBook
 from cloud.registry.assets import AssetRegistry
 from cloud.registry.gateways import GatewayBook
 from cloud.remote.book import RemoteBook
@@ -41,6 +43,7 @@ from protocols.cylinders.load import load_rules as load_cylinder_rules
 from protocols.epcis.standard import load_all_tolerances, load_standard
 from protocols.epcis.tolerances import Tolerances
 from protocols.errors import FixConfiguration, RetryLater
+from protocols.lifts.dialect import load_dialects
 
 logger = logging.getLogger("suyuan.cloud")
 
@@ -64,6 +67,8 @@ class Common:
         self.data, self.settings, self.name, self.clock = data, settings, name, clock
         self.rng = random.Random()  # noqa: S311 - jitter, no secret
         self.stopping = asyncio.Event()
+        self.broker: BrokerAddress | None = None
+        """Where gateways and panels are spoken to, as the service was told."""
         self.log_db = _open(settings.database.log_url, data / "log.db", "log")
         self.state_db = _open(settings.database.state_url, data / "state.db", "state")
         self.alone = not (self.log_db.shared or self.state_db.shared)
@@ -85,6 +90,13 @@ class Common:
             terms=Terms(settings.accounts.device_days, settings.accounts.offline_grace_s),
         )
         self.organisations.on_members.append(self.access.refresh)
+        self.platforms = PlatformBook(
+            self.state_db,
+            clock,
+            dialects=load_dialects(self.overlay()),
+            organisation=self.organisations.peek,
+        )
+        self.access.machine = self.platforms.bearer
         self.accounts = AccountDesk(self.state_db, clock, self.access, self.organisations)
         self.devices = DeviceDesk(self.state_db, clock, self.access, self.organisations)
         self.metrics = Metrics()
@@ -97,6 +109,8 @@ class Common:
         )
         self.on_log: list[Callable[[], None]] = []
         """Called when there is something new in the log."""
+        self.on_inbox: list[Callable[[], None]] = []
+        """Called when something of a platform waits for the log."""
         self.on_close: list[Callable[[], None]] = []
         """Called last of all."""
 
@@ -144,6 +158,7 @@ class Common:
         await self.organisations.load()
         await self.feed.load()
         await self.access.load()
+        await self.platforms.refresh()
 
     def log_grew(self) -> None:
         """Wake whoever reads the log here."""
@@ -158,6 +173,10 @@ class Common:
             group.create_task(self._look_again())
             group.create_task(listen(self.log_db.url, {LOG: self._heard_of_log}))
             group.create_task(listen(self.state_db.url, {FEED: lambda _: self.feed.committed()}))
+
+    async def keep_dead(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep what a part refused."""
+        await self.log_db.write(lambda c: insert_dead_letters(c, letters))
 
     def dead_letter(self, consumer: str) -> DeadLetterBox:
         """Return what keeps a record that failed a consumer."""
@@ -187,6 +206,7 @@ class Common:
         await self.access.flush()
         await self.access.refresh()  # also alone: `suyuan-cloud account` writes beside it
         if not self.alone:
+            await self.platforms.refresh()
             await self.registry.refresh()
             await self.organisations.refresh()
 

@@ -15,16 +15,18 @@ from cloud.ingest.keeper import ShardKeeper
 from cloud.ingest.subscriber import BrokerAddress, Subscriber
 from cloud.log.store import insert_dead_letters
 from cloud.model.ledger import SpoolLedger
+from cloud.platforms.inbox import PlatformInbox
 from cloud.remote.outbox import Outbox
 from cloud.roles.common import Common
 from protocols.errors import RefuseInput, RetryLater
-from protocols.messages import state_decoder
+from protocols.messages import Ack, state_decoder
 from protocols.topics import parse
 
 logger = logging.getLogger("suyuan.cloud")
 
 SERVICE_ASSET = "service:cloud"
 OUTBOX_S = 1.0
+INBOX_S = 0.5
 
 
 class IngestRole:
@@ -56,7 +58,7 @@ class IngestRole:
             boot_of=gateways.boot_of,
             on_status=lambda gateway, status: gateways.set_counters(gateway, status.counters),
             on_committed=common.log_grew,
-            send_ack=self._subscriber.send_ack,
+            send_ack=self._send_ack,
             shards=common.shards,
             on_let_go=lambda groups: self._keeper.part_with(groups),  # noqa: PLW0108
         )
@@ -78,6 +80,14 @@ class IngestRole:
             owns=lambda gateway: common.shards.of_gateway(gateway) in self._ingester.owned(),
             online=lambda gateway: bool((known := gateways.get(gateway)) and known.online),
         )
+        self._inbox = PlatformInbox(
+            common.state_db,
+            common.clock,
+            owns=lambda gateway: common.shards.of_gateway(gateway) in self._ingester.owned(),
+            accept=self._ingester.accept,
+        )
+        self._to_drain = asyncio.Event()
+        common.on_inbox.append(self._to_drain.set)
         self._to_send = asyncio.Event()
         common.remote.on_change = self._to_send.set
 
@@ -87,7 +97,11 @@ class IngestRole:
 
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""
-        return {"ownership": self._keeper.run(), "outbox": self._send_orders()}
+        return {
+            "ownership": self._keeper.run(),
+            "outbox": self._send_orders(),
+            "platforms": self._drain_inbox(),
+        }
 
     async def run(self) -> None:
         """Hear and settle until cancelled; what was heard by then is committed."""
@@ -154,6 +168,23 @@ class IngestRole:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(OUTBOX_S):
                     await self._to_send.wait()
+
+    async def _drain_inbox(self) -> None:
+        """Hand over what platforms sent: at once, or INBOX_S after another process took it."""
+        while True:
+            self._to_drain.clear()
+            with contextlib.suppress(RetryLater):  # the database is away
+                while await self._inbox.drain():
+                    pass
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(INBOX_S):
+                    await self._to_drain.wait()
+
+    def _send_ack(self, gateway: str, ack: Ack) -> None:
+        if self._inbox.settled(gateway, ack):
+            self._to_drain.set()
+        else:
+            self._subscriber.send_ack(gateway, ack)
 
     def _deliver(self, topic: str, payload: bytes) -> None:
         now_ms = self._common.clock.wall_ms()

@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Mapping
 
+from cloud.model.alarm import Reason
 from cloud.model.logged import PlacedReadings
 from cloud.model.transition import Transition
 from cloud.rules.evaluate import NEVER, AlertState, Outcome, ProofState, Sight, evaluate
@@ -127,7 +128,7 @@ class Judge:
         elif not timer and moved.next_due <= self._fired_through:
             self._arm(asset, index, moved)  # it was held back when its deadline fell
         for outcome in outcomes:
-            self._tell(asset, rule, outcome, now_ms, _shown(rule, variables))
+            self._tell(asset, rule, outcome, now_ms, _shown(rule, variables), moved)
 
     def judge_undated(self, asset: AssetState, reading: PlacedReadings, now_ms: int) -> None:
         """Raise late the emergencies that readings of an unknown time prove by themselves."""
@@ -142,9 +143,10 @@ class Judge:
                     continue
                 proofs = list((state or kind.fresh[index]).proofs)
                 proofs[proof] = ProofState(phase="firing", since=at, late=True)
-                self._keep(asset, index, AlertState(tuple(proofs), firing=True, evidence=proof))
+                moved = AlertState(tuple(proofs), firing=True, evidence=proof)
+                self._keep(asset, index, moved)
                 outcome = Outcome("fired", proof, at, late=True)
-                self._tell(asset, rule, outcome, now_ms, shown)
+                self._tell(asset, rule, outcome, now_ms, shown, moved)
                 break
 
     def withdraw(self, asset: str, alert: str, evidence: str | None, now_ms: int) -> None:
@@ -229,6 +231,7 @@ class Judge:
         outcome: Outcome,
         now_ms: int,
         shown: dict[str, Value],
+        state: AlertState,
     ) -> None:
         self.transitions.append(
             Transition(
@@ -243,6 +246,8 @@ class Judge:
                 stale=outcome.stale,
                 values=shown,
                 annotations=dict(rule.annotations),
+                latching=rule.latch,
+                reasons=_reasons(rule, state),
             )
         )
 
@@ -253,6 +258,21 @@ def _suppressed(rule: Rule, variables: Variables) -> tuple[bool | None, ...]:
             False if proof.suppress_when is None else proof.suppress_when.judge(variables)
             for proof in rule.proofs
         ]
+    )
+
+
+def _reasons(rule: Rule, state: AlertState) -> tuple[Reason, ...]:
+    """Return the proofs that hold now, weakest first."""
+    return tuple(
+        Reason(
+            evidence=proof.name,
+            expr=proof.expr.source,
+            since_at=held.since,
+            for_ms=proof.for_ms,
+            counts=held.phase == "firing",
+        )
+        for proof, held in zip(rule.proofs, state.proofs, strict=True)
+        if held.phase != "idle"
     )
 
 

@@ -44,6 +44,13 @@ class Annotations(msgspec.Struct, frozen=True, kw_only=True):
     consequence_zh: Text
     response: Text
     response_zh: Text
+    time_to_respond_s: Annotated[int, Meta(ge=1, le=2_592_000)]
+    """So long has the operator before the consequence can no longer be averted."""
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """As an alarm carries them."""
+        return {name: str(value) for name, value in msgspec.structs.asdict(self).items()}
 
 
 class EvidenceText(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +75,8 @@ class RuleText(msgspec.Struct, frozen=True, kw_only=True):
     suppress_when: Text | None = None
     keep_firing_for: Duration = "0s"
     late_after: Duration = "2m"
+    latch: bool = False
+    """The alarm stands until somebody resets it, though the process is back to normal."""
     evidence: tuple[EvidenceText, ...] = ()
 
 
@@ -112,6 +121,9 @@ def read_rule(path: Path, faults: list[Fault]) -> Rule | None:
         return None
     points = _points_of(text.kind, str(path), faults)
     proofs = _read_proofs(text, points, str(path), faults)
+    if text.latch and text.labels.severity == "emergency":
+        expected = "false for an emergency: the confirmed release latches in its incident"
+        faults.append(Fault(str(path), "latch", expected, "true"))
     if len(faults) > before:
         return None
     return Rule(
@@ -121,7 +133,8 @@ def read_rule(path: Path, faults: list[Fault]) -> Rule | None:
         proofs=proofs,
         keep_firing_for_ms=duration_ms(text.keep_firing_for),
         late_after_ms=duration_ms(text.late_after),
-        annotations=msgspec.structs.asdict(text.annotations),
+        latch=text.latch,
+        annotations=text.annotations.texts,
     )
 
 

@@ -40,6 +40,8 @@ class Rule:
     keep_firing_for_ms: int = 0
     late_after_ms: int = LATE_AFTER_MS
     """What reached the cloud later than this after it was observed is late history."""
+    latch: bool = False
+    """Its alarm stands until somebody resets it; never an emergency's."""
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property

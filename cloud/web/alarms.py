@@ -6,9 +6,8 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import RedirectResponse
 
 from cloud.api.base import Services
-from cloud.model.alarm import Alarm
-from cloud.model.principal import Scope
-from cloud.web.view import alarm_view, values_then
+from cloud.web.alarm_holds import find_alarm, minutes_of
+from cloud.web.view import alarm_view, reasons_then, time_to_respond_ms, values_then
 from cloud.web.visit import SignedIn, Visit
 from protocols.errors import RefuseInput
 
@@ -26,21 +25,36 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
 
     @routes.get("/alarms/{alarm_id}")
     async def show_alarm(visit: Annotated[Visit, visitor], alarm_id: str) -> Response:
-        alarm = await _find(services, alarm_id, visit.scope)
+        alarm = await find_alarm(services, alarm_id, visit)
         if alarm is None:
             return visit.render("not_found.html", status=404)
         view = await alarm_view(services, alarm, visit.t)
-        await services.shown(visit.granted, alarm, view.asset.asset)
-        values = values_then(alarm, visit.t)
-        head = services.feed.head
-        return visit.render("alarm.html", view=view, values=values, head=head, minutes=PLOT_MINUTES)
+        out = await services.alarms.out_of_service(scope=visit.scope, asset=alarm.asset)
+        await services.shown(visit.granted, alarm, view.asset.asset, *out)
+        refused = visit.request.query_params.get("refused", "")
+        return visit.render(
+            "alarm.html",
+            view=view,
+            values=values_then(alarm, visit.t),
+            reasons=reasons_then(alarm, visit.t),
+            time_to_respond_ms=time_to_respond_ms(alarm),
+            refused=visit.t.find(f"wrong_hold.{refused}", visit.t("wrong.other"))
+            if refused
+            else "",
+            out=out[0] if out else None,
+            minutes_left=minutes_of(services, alarm),
+            may_shelve=visit.may("alarms.shelve"),
+            may_take=visit.may("alarms.out_of_service"),
+            head=services.feed.head,
+            minutes=PLOT_MINUTES,
+        )
 
     @routes.post("/alarms/{alarm_id}/acknowledge")
     async def acknowledge(visit: Annotated[Visit, operator], alarm_id: str) -> Response:
         form = await visit.form()
         visit.check_same_site()
         visit.check_csrf(form.get("csrf", ""))
-        alarm = await _find(services, alarm_id, visit.scope)
+        alarm = await find_alarm(services, alarm_id, visit)
         if alarm is None:
             raise RefuseInput("not_found", f"no alarm {alarm_id[:40]!r}")
         note = form.get("note", "").strip()[:NOTE_CHARS_MAX]
@@ -56,9 +70,3 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
         return RedirectResponse("/", status_code=303)
 
     return routes
-
-
-async def _find(services: Services, alarm_id: str, scope: Scope) -> Alarm | None:
-    if not (alarm_id.isascii() and alarm_id.isdigit() and len(alarm_id) <= 16):
-        return None
-    return await services.alarms.get(int(alarm_id), scope=scope)

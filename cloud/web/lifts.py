@@ -5,16 +5,21 @@ from datetime import date, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
-import msgspec
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import RedirectResponse
 from msgspec import Struct
 from starlette.datastructures import QueryParams
 
 from cloud.api.base import Services
-from cloud.api.lift_records import noting
-from cloud.api.lifts import CALENDAR_LIFTS_MAX, STATES, after_of, read_wanted
-from cloud.model.asking_lifts import CALENDAR_HEADERS, calendar_of_lifts
+from cloud.lifts.base import noting
+from cloud.model.asking_lifts import (
+    CALENDAR_HEADERS,
+    CALENDAR_LIFTS_MAX,
+    STATES,
+    after_of,
+    calendar_of_lifts,
+    read_wanted,
+)
 from cloud.model.lift import Lift, LiftRecord, LiftVerdict, WantedLifts
 from cloud.web.cylinder_words import organisation_names
 from cloud.web.format import clock_time
@@ -72,10 +77,9 @@ def _add_lists(routes: APIRouter, services: Services, reader: Any) -> None:
     async def show_list(visit: Annotated[Visit, reader]) -> Response:
         query = visit.request.query_params
         try:
-            wanted = read_wanted(query)
+            wanted = read_wanted(query, SHOWN + 1)
         except RefuseInput:
-            wanted = WantedLifts()
-        wanted = msgspec.structs.replace(wanted, limit=SHOWN + 1)
+            wanted = WantedLifts(limit=SHOWN + 1)
         found = await desks.lifts.find(visit.scope, wanted)
         some = found[:SHOWN]
         await services.shown(visit.granted, *some)
@@ -114,7 +118,7 @@ def _add_way(routes: APIRouter, services: Services, way: str, writer: Any) -> No
         form, asset_id = await visit.checked_form(), f"{SCHEME}:{code}"
         try:
             draft = read_draft(form, lifts, visit.zone)
-            note = noting(services, visit.granted, asset_id)
+            note = noting(services.noted, visit.granted, asset_id)
             await lifts.record(visit.granted, asset_id, draft, note)
         except RefuseInput as error:
             told = refused_text(error, visit.t, about="wrong_lift")
@@ -152,7 +156,7 @@ async def _page(
         verdict=verdict,
         chain=_chain(verdict, visit.t),
         records=[_view(each, visit, lifts.kinds, one) for each in some],
-        older=some[-1].entry.seq if len(records) > RECORDS else None,
+        older=some[-1].body.seq if len(records) > RECORDS else None,
         forms=offered(visit, lifts, one),
         confirms=confirms,
         groups=_groups(one.file, visit.t),
@@ -170,7 +174,7 @@ async def _page(
 
 
 def _view(record: LiftRecord, visit: Visit, kinds: Kinds, one: Lift) -> RecordView:
-    entry = record.entry
+    entry = record.body
     kind, confirming = kinds.get(entry.kind), [k for k in kinds.values() if k.about == "confirms"]
     rules = {rule.name: rule for rule in kind.fields} if kind else {}
     may = kind is not None and bool(kind.confirmed_by) and record.stands and not record.confirmed

@@ -14,8 +14,10 @@ from protocols.ids import scheme_of
 from protocols.readings import Quality, Value
 
 PLACE = ("district", "address", "building")
-ASKING = ("unacknowledged", "return_to_normal_unacknowledged")
-OPEN_STATES = ("unacknowledged", "acknowledged", "return_to_normal_unacknowledged")
+ASKING = ("unacknowledged", "return_to_normal_unacknowledged", "latched_unacknowledged")
+OPEN_STATES = (*ASKING, "acknowledged", "latched_acknowledged")
+"""Before the operator; those that are held back have a page of their own."""
+HELD = ("shelved", "suppressed_by_design", "out_of_service")
 PLOTTED_FIRST = (
     "car_position",
     "speed",
@@ -141,12 +143,48 @@ async def alarm_view(services: Services, alarm: Alarm, t: Texts) -> AlarmView:
         title=annotation(alarm, "summary", t.language) or alarm.alert,
         evidence=t.find(f"evidence.{alarm.evidence}", alarm.evidence or ""),
         asks=alarm.state in ASKING,
-        active=alarm.state in ("unacknowledged", "acknowledged"),
-        ended_at=alarm.returned_at
-        if alarm.state not in ("unacknowledged", "acknowledged")
-        else None,
+        active=(active := _is_active(alarm)),
+        ended_at=None if active else alarm.returned_at,
         asset=await asset_view(services, alarm.asset, t),
     )
+
+
+def _is_active(alarm: Alarm) -> bool:
+    """Tell whether the cause still holds."""
+    if alarm.state in HELD:
+        return alarm.active
+    return alarm.state in ("unacknowledged", "acknowledged")
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonView:
+    """One proof that held when an alarm was raised."""
+
+    title: str
+    since_at: int
+    for_s: int
+    counts: bool
+    expr: str
+
+
+def reasons_then(alarm: Alarm, t: Texts) -> list[ReasonView]:
+    """Return the proofs that held when an alarm was raised or upgraded, the strongest first."""
+    return [
+        ReasonView(
+            title=t.find(f"evidence.{one.evidence}", one.evidence or t("alarm.reason")),
+            since_at=one.since_at,
+            for_s=one.for_ms // 1000,
+            counts=one.counts,
+            expr=one.expr,
+        )
+        for one in reversed(alarm.reasons)
+    ]
+
+
+def time_to_respond_ms(alarm: Alarm) -> int:
+    """Return how long an operator has, 0 when its rule does not say."""
+    text = alarm.annotations.get("time_to_respond_s", "")
+    return int(text) * 1000 if text.isascii() and text.isdigit() else 0
 
 
 def values_then(alarm: Alarm, t: Texts) -> list[tuple[str, str]]:

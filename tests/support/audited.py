@@ -32,18 +32,21 @@ from cloud.feed.sse import stream
 from cloud.feed.store import FeedStore
 from cloud.handheld.photos import name_photos
 from cloud.model import tables
+from cloud.model.alarm import Severity
 from cloud.model.audit import open_head
 from cloud.model.cylinder_notice import NoticeToBody
 from cloud.model.cylinder_records import PermitBody, VehicleFile
 from cloud.model.fill_tables import cylinder_fill, cylinder_fill_step
 from cloud.model.granting import OPEN, grant
+from cloud.model.incident import Act, Call, RescueUnit
 from cloud.model.lift import LiftEntry
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
 from cloud.model.permissions import administrator
 from cloud.model.principal import EVERYTHING, Granted, Principal
+from cloud.model.receiver import ReceiverBody
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
-from cloud.model.transition import Transition
+from cloud.model.transition import Change, Transition
 from cloud.remote.releases import Releases
 from cloud.trace.base import NamedQuery
 from cloud.trace.exchange.base import Push, Wanted
@@ -82,6 +85,8 @@ ISSUER = "http://localhost:1"
 """Of a sign-on that nobody calls."""
 SITE = f'schema = 1\ngateway_id = "{GATEWAY}"\n[uplink]\nbroker = "mqtt://x"\n# {MARK}\n'
 PLACE = "https://example.com/place"
+BACK = "elevator:back"
+"""It is out of service."""
 PREFIX = "6901234"
 CYLINDER, SCRAPPED, TANK = "A1", "A2", "A3"
 """Codes of cylinders of filler gas-a; the last one is a vehicle's."""
@@ -94,8 +99,10 @@ PARAMETERS = {
     "import_id": "1",
     "case_id": "2",
     "address_id": "1",
+    "receiver_id": "1",
     "asset_id": LIFT,
     "alarm_id": "1",
+    "incident_id": "1",
     "gateway_id": GATEWAY,
     "command_id": "c" * 32,
     "rollout_id": "1",
@@ -271,17 +278,7 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
         gateways=[GATEWAY],
         attributes={"maintenance_phone": MARK, "district": "chuanying"},
     )
-    for alert in ("Entrapment", "DoorStuck"):
-        fired = Transition(
-            asset=LIFT,
-            alert=alert,
-            severity="emergency",
-            change="fired",
-            at=now_ms,
-            observed_at=now_ms,
-        )
-        await world.database.write(lambda c, f=fired: desk.apply(c, [f]))  # type: ignore[misc]
-    await desk.acknowledge(1, by=MARK, note=MARK)
+    await _fill_alarms(world, desk, now_ms)
     wheels = make_release(folder / "wheels", "9.0.0")
     signed = partial(sign, folder)
     Releases(folder / "releases").add(wheels, requires_python=">=3.11", issued_at=1, sign=signed)
@@ -296,6 +293,7 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
     await put(world, "firm-a", firm_details(1, contact=contact))
     await world.services.codes.links.put_prefix(PREFIX, "firm-a", also=[])
     await _fill_cylinders(world)
+    await _fill_rescues(world)
     await _fill_lifts(world)
 
 
@@ -316,6 +314,45 @@ async def _fill_lifts(world: World) -> None:
             record, f"elevator:{code}", draft, lambda _kept: lambda _connection: None
         )
     await world.services.lifts.imports.take(granted, "csv", b"code\nL7\n")
+
+
+async def _fill_rescues(world: World) -> None:
+    """Open three, of which the first tells of a person wherever one can."""
+    incidents = world.services.incidents
+    call, act = grant(ROOT, "incidents.call"), grant(ROOT, "incidents.act")
+    for asset in (LIFT, f"{LIFT}-2", f"{LIFT}-3"):
+        told = Call(asset=asset, caller_name=MARK, caller_phone=MARK, note=MARK)
+        one = await incidents.open_call(told, granted=call)
+        await incidents.act(one.id, "hand_over", Act(to=MARK), granted=act)
+    unit = RescueUnit(unit="station", name="站", level=1, phone=MARK)
+    await incidents.put_unit(unit)
+    asked = Act(unit="station")
+    await incidents.act(2, "dispatch", asked, granted=act)
+
+
+async def _fill_alarms(world: World, desk: AlarmDesk, now_ms: int) -> None:
+    """Raise two emergencies, one alarm that may be shelved, and one that is latched (4)."""
+    told: tuple[tuple[str, Severity, Change], ...] = (
+        ("Entrapment", "emergency", "fired"),
+        ("DoorStuck", "emergency", "fired"),
+        ("DoorSlow", "warning", "fired"),
+        ("CarMoved", "critical", "fired"),
+        ("CarMoved", "critical", "resolved"),
+    )
+    for alert, severity, change in told:
+        transition = Transition(
+            asset=LIFT,
+            alert=alert,
+            severity=severity,
+            change=change,
+            at=now_ms,
+            observed_at=now_ms,
+            latching=severity == "critical",
+        )
+        await world.database.write(lambda c, f=transition: desk.apply(c, [f]))  # type: ignore[misc]
+    await desk.acknowledge(1, by=MARK, note=MARK)
+    await world.registry.put(BACK, kind="elevator", name="", gateways=[], attributes={})
+    await desk.take_out_of_service(BACK, reason=MARK, by=MARK)
 
 
 async def _fill_cylinders(world: World) -> None:
@@ -344,6 +381,9 @@ async def _fill_cylinders(world: World) -> None:
     await desks.cases.close(grant(marked, "cylinders.resolve"), 2, MARK)
     told = NoticeToBody(channel="mail", address=f"{MARK}@city.test")
     await desks.addresses.add(grant(ROOT, "notices.write"), told)
+    for name in ("a", "b"):
+        body = ReceiverBody(name=name, kind="webhook", address="https://p.example.com/")
+        await world.services.receivers.add(grant(marked, "receivers.write"), body)
 
 
 async def _fill_trace(trace: Trace) -> Mapping[str, str]:

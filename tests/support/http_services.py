@@ -19,6 +19,9 @@ from cloud.access.device_desk import DeviceDesk
 from cloud.access.limiter import FailureLimiter
 from cloud.access.own import OwnAccount
 from cloud.access.passwords import hash_password
+from cloud.alarms import moves
+from cloud.alarms.alarm_state import Verb
+from cloud.alarms.figures import FigureBook
 from cloud.api.app import create_app
 from cloud.api.base import Services, Snapshots
 from cloud.api.rates import Rates
@@ -36,17 +39,26 @@ from cloud.cylinders.vehicles import Vehicles
 from cloud.cylinders.watch.addresses import AddressBook
 from cloud.cylinders.watch.alarms import CaseAlarms
 from cloud.cylinders.watch.desk import CaseDesk
+from cloud.desk.base import RescueDesk, causes_of
+from cloud.desk.handovers import HandoverBook
+from cloud.desk.lifts import LiftFinder
+from cloud.desk.links import PhoneLinks
 from cloud.handheld.book import HandheldBook
 from cloud.handheld.photos import PhotoBook
+from cloud.incidents.book import Book
+from cloud.incidents.desk import IncidentDesk
 from cloud.lifts.base import LiftDesks
 from cloud.lifts.book import LiftBook
 from cloud.lifts.cases import CaseList
 from cloud.lifts.imports import Imports as LiftImports
-from cloud.model.alarm import Alarm
+from cloud.model.alarm import Alarm, OutOfService
+from cloud.model.alarm_terms import load_terms
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
 from cloud.model.ledger import SpoolLedger
 from cloud.model.principal import EVERYTHING, Scope
+from cloud.model.rescue_data import load_scripts
+from cloud.model.rescue_policy import RescueRules, load_rescue
 from cloud.model.retention import RetentionRun
 from cloud.oidc.base import SignOn
 from cloud.open_data.source import OpenDataSource
@@ -79,6 +91,8 @@ from protocols.lifts.records import Kinds, load_kinds
 from protocols.lifts.rules import CalendarRules
 from protocols.lifts.watch import load_lift_terms
 from protocols.readings import Value
+from tests.support.platforms import open_platforms
+from tests.support.receivers import open_cap, open_receivers
 from tests.support.retention import shipped_rules
 from tests.support.shipped import shipped_schemes
 from tests.support.state_database import open_state
@@ -164,6 +178,7 @@ class MemoryDesk:
     def __init__(self, feed: MemoryFeed, clock: Clock) -> None:
         self._feed, self._clock = feed, clock
         self.alarms: dict[int, Alarm] = {}
+        self.out: dict[str, OutOfService] = {}
 
     def put(self, alarm: Alarm) -> Alarm:
         """Set an alarm and tell the feed."""
@@ -226,6 +241,75 @@ class MemoryDesk:
         """One."""
         assert scope.everything
         return self.alarms.get(alarm_id)
+
+    async def shelve(
+        self,
+        alarm_id: int,
+        *,
+        until_ms: int,
+        reason: str,
+        by: str,
+        scope: Scope,
+        also: Sequence[Work] = (),
+    ) -> Alarm:
+        """Shelve; the limits are tested with the real desk."""
+        del also
+        now_ms = self._clock.wall_ms()
+        shelf = {"shelved_at": now_ms, "shelve_ends_at": until_ms, "shelved_by": by}
+        if self.alarms[alarm_id].severity == "emergency":
+            raise RefuseInput("never_held", "an emergency is never shelved")
+        return await self._act(alarm_id, "shelve", scope, shelve_reason=reason, **shelf)
+
+    async def unshelve(self, alarm_id: int, *, scope: Scope, also: Sequence[Work] = ()) -> Alarm:
+        """Take back."""
+        del also
+        return await self._act(alarm_id, "unshelve", scope)
+
+    async def reset(self, alarm_id: int, *, scope: Scope, also: Sequence[Work] = ()) -> Alarm:
+        """End the latch."""
+        del also
+        return await self._act(alarm_id, "reset", scope)
+
+    async def _act(self, alarm_id: int, verb: Verb, scope: Scope, **fields: object) -> Alarm:
+        assert scope.everything
+        alarm = msgspec.structs.replace(self.alarms[alarm_id], **fields)
+        moved = moves.act(alarm, verb, self._clock.wall_ms(), load_terms())
+        if moved is None:
+            raise RefuseInput("wrong_state", f"alarm {alarm_id} is {alarm.state}")
+        return self.put(moved)
+
+    async def take_out_of_service(
+        self,
+        asset: str,
+        *,
+        reason: str,
+        by: str,
+        return_expected_at: int | None = None,
+        also: Sequence[Work] = (),
+    ) -> OutOfService:
+        """Remember it."""
+        del also
+        self.out[asset] = OutOfService(
+            asset=asset,
+            began_at=self._clock.wall_ms(),
+            began_by=by,
+            reason=reason,
+            return_expected_at=return_expected_at,
+        )
+        return self.out[asset]
+
+    async def return_to_service(self, asset: str, *, by: str, also: Sequence[Work] = ()) -> None:
+        """Forget it."""
+        del by, also
+        if self.out.pop(asset, None) is None:
+            raise RefuseInput("not_found", f"{asset} is not out of service")
+
+    async def out_of_service(
+        self, *, scope: Scope, asset: str | None = None
+    ) -> Sequence[OutOfService]:
+        """What is out."""
+        assert scope.everything
+        return [one for one in self.out.values() if asset in (None, one.asset)]
 
 
 class MemoryTelemetry:
@@ -313,8 +397,13 @@ async def open_world(
         remote=_remote(folder, database, clock),
         ledger=_ledgers(world),
         alarms=desk,
+        incidents=open_incidents(database, clock, registry),
+        alarm_figures=FigureBook(database, clock, load_terms()),
+        desk=open_desk(database, clock, registry),
         feed=feed,
         stream=feed.stream,
+        receivers=open_receivers(database, clock, check_address),
+        cap=open_cap(database, clock),
         telemetry=telemetry,
         latest=lambda asset: world[0].latest.get(asset, {}),
         scans=lambda **asked: database.read(lambda c: find_scans(c, **asked)),
@@ -323,6 +412,7 @@ async def open_world(
         metrics=lambda: b"suyuan_up 1\n",
         access=access,
         **_desks(database, clock, access, organisations),
+        **open_platforms(database, clock, access, organisations, registry),
         photos=PhotoBook(database, clock, folder / "photos"),
         organisations=organisations,
         sign_ups=_sign_ups(database, clock, organisations),
@@ -347,6 +437,17 @@ async def open_world(
     given: dict[str, Any] = {**parts, **books, "clock": clock}
     world.append(World(services=services, **given))
     return world[0]
+
+
+def open_desk(database: Database, clock: Clock, registry: AssetRegistry) -> RescueDesk:
+    """Open the desk of the rescue centre."""
+    return RescueDesk(
+        links=PhoneLinks(database, clock),
+        handovers=HandoverBook(database, clock),
+        lifts=LiftFinder(database, registry.with_rescue_code, registry.peek),
+        scripts=load_scripts(),
+        causes=causes_of(_rescue().causes),
+    )
 
 
 def open_cylinders(
@@ -414,6 +515,24 @@ def open_lifts(
 @cache
 def _lift_data() -> tuple[Kinds, CalendarRules, Catalogue]:
     return load_kinds(), load_calendar(), load_catalogue()
+
+
+def open_incidents(database: Database, clock: Clock, registry: AssetRegistry) -> IncidentDesk:
+    """Open the desk of rescues; its items go to no feed."""
+    return IncidentDesk(
+        database,
+        clock,
+        Book(lambda _c, _event, _data: 0, lambda _c: None, ZONE),
+        _rescue(),
+        find_code=registry.with_rescue_code,
+        find=registry.add_finding,
+        on_commit=lambda: None,
+    )
+
+
+@cache
+def _rescue() -> RescueRules:
+    return load_rescue()
 
 
 @cache

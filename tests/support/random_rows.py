@@ -154,7 +154,7 @@ def _value(table: Table, column: Any, number: int, now_ms: int, rng: random.Rand
     """Return something fit for the column; keys and unique columns by the row's number."""
     by_name: dict[str, Callable[[], Any]] = {
         "state": lambda: rng.choice(STATES),
-        "asset": lambda: rng.choice(ASSETS),
+        "asset": lambda: _asset(table, number, rng),
         "gateway": lambda: rng.choice(GATEWAYS),
         "gateway_id": lambda: rng.choice(GATEWAYS),
         "organisation": lambda: rng.choice(ORGANISATIONS),
@@ -182,6 +182,12 @@ def _value(table: Table, column: Any, number: int, now_ms: int, rng: random.Rand
         return f"{name[:4]}-{number}"
     length = getattr(column.type, "length", None) or 99
     return rng.choice(NAMES)[:length]
+
+
+def _asset(table: Table, number: int, rng: random.Random) -> str:
+    """Return one of a few; of a table that has each only once, one by the row's number."""
+    once = table.name == "out_of_service"
+    return f"elevator:{number:017}" if once else rng.choice(ASSETS)
 
 
 def _codes(rng: random.Random) -> str:

@@ -14,6 +14,7 @@ from cloud.model.granting import OPEN
 from cloud.model.permissions import load_calls
 from protocols.clock import ManualClock
 from tests.support.account_cells import ACCOUNT_PROBES
+from tests.support.alarm_cells import ALARM_PROBES
 from tests.support.cells import (
     Caller,
     City,
@@ -28,8 +29,10 @@ from tests.support.cells import (
 from tests.support.cylinder_cells import CYLINDER_PROBES
 from tests.support.handheld_cells import HANDHELD_PROBES
 from tests.support.http_services import open_world
+from tests.support.incident_cells import INCIDENT_PROBES
 from tests.support.lift_cells import LIFT_PROBES
 from tests.support.organisation_cells import ORGANISATION_PROBES
+from tests.support.platform_cells import PLATFORM_PROBES
 from tests.support.trace_cells import TRACE_PROBES
 
 CALLERS = list(callers())
@@ -169,6 +172,7 @@ PROBES: dict[str, Probe] = {
     "readings.read": read_readings,
     "alarms.read": read_alarms,
     "alarms.acknowledge": acknowledge,
+    **ALARM_PROBES,
     "feed.read": read_feed,
     "scans.read": read_scans,
     "gateways.read": read_gateways,
@@ -230,7 +234,8 @@ async def test_every_call_that_is_served_has_a_probe_here(city: City) -> None:
         served |= calls_of(route)
     probed = {*PROBES, *ORGANISATION_PROBES, *ACCOUNT_PROBES, *TRACE_PROBES}
     probed |= {*CYLINDER_PROBES, "permits.write", "notices.write"}
-    probed |= set(HANDHELD_PROBES) | set(LIFT_PROBES)
+    probed |= {*HANDHELD_PROBES, *INCIDENT_PROBES, *LIFT_PROBES, *PLATFORM_PROBES}
+    probed |= {"receivers.read", "receivers.write"}  # test_receiver_cells.py
     assert served - {OPEN} == probed
     assert probed <= set(load_calls())
 

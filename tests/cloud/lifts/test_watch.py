@@ -219,14 +219,21 @@ async def test_closed_rescue_is_an_entry_of_the_lift_and_stands_or_falls_with_it
     for state in ("false_alarm", "cancelled", "merged", "arrived"):
         assert hall.database.write_now(partial(write_ended, state)) is None
     hall.database.write_now(lambda c: record(c, incident(drill=True, number="R20260301-0002")))
+    assert hall.database.write_now(lambda c: record(c, incident())) is None
     drill, rescue = await hall.book.records(LIFT, EVERYTHING)
-    assert (drill.entry.kind, drill.entry.fields["what"]) == ("drill", "R20260301-0002")
-    told = rescue.entry.fields
+    assert (drill.body.kind, drill.body.fields["what"]) == ("drill", "R20260301-0002")
+    told = rescue.body.fields
     assert (told["number"], told["people"], told["cause"]) == ("R20260301-0001", 2, "door")
-    assert (rescue.entry.on, rescue.entry.by) == (date(2026, 3, 1), "service")
+    assert (rescue.body.on, rescue.body.by) == (date(2026, 3, 1), "service")
     assert not list(
-        hall.book.kinds["rescue"].faults(Draft(kind="rescue", on=rescue.entry.on, fields=told))
+        hall.book.kinds["rescue"].faults(Draft(kind="rescue", on=rescue.body.on, fields=told))
     )
+    late = incident(cause="external", called_back_at=1_772_340_000_000)
+    hall.database.write_now(lambda c: record(c, late))
+    hall.database.write_now(lambda c: record(c, late))
+    again, _, before = await hall.book.records(LIFT, EVERYTHING)
+    assert (again.body.about, again.body.fields["cause"]) == (rescue.body.seq, "external")
+    assert (again.stands, before.stands) == (True, False)
     assert (await hall.book.verify(LIFT, EVERYTHING)).good
 
 

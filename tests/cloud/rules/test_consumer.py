@@ -198,7 +198,7 @@ EXPECTED = [
         "UnintendedCarMovement",
         "elevator:B",
         "resolved",
-        "return_to_normal_unacknowledged",
+        "latched_unacknowledged",
         None,
         False,
         False,

@@ -26,6 +26,7 @@ severity = "critical"
 
 [annotations]
 {ANNOTATIONS}
+time_to_respond_s = 600
 """
 
 

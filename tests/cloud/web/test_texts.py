@@ -5,15 +5,19 @@ from typing import get_args
 import pytest
 
 from cloud.cylinders.reports.mapping import load_mappings
+from cloud.incidents.steps import BEFORE_RELEASE
 from cloud.model.account import AccountState
 from cloud.model.alarm import SEVERITIES, AlarmState
+from cloud.model.alarm_terms import FIGURES
 from cloud.model.cylinder import Cause, CylinderFile, Destroyed, InspectionKind, Result
 from cloud.model.cylinder_case import CaseState, FiguresBy
 from cloud.model.cylinder_fill import FillState
 from cloud.model.cylinder_notice import Channel, Language, NoticeState
 from cloud.model.cylinder_records import AS_REGISTERED
 from cloud.model.cylinder_report import ReportState
+from cloud.model.incident import DeadlineKind, IncidentState, Verb
 from cloud.model.organisation import OrganisationState, Quota
+from cloud.model.receiver import FeedEvent, ReceiverKind, ReceiverState, StopReason
 from cloud.model.remote import CommandState, ConfigState, MemberState, RolloutState
 from cloud.organisations.base import Progress
 from cloud.web.cylinder_cases import FACTS
@@ -23,6 +27,7 @@ from cloud.web.first_steps import THINGS
 from cloud.web.lifts import CODES, MADE, MEASURES, PLACE
 from cloud.web.organisations import DECISIONS
 from cloud.web.own_page import DONE
+from cloud.web.rescue_view import ANSWERS, FIELDS, STEPS
 from cloud.web.texts import FOLDER, LANGUAGES, load_texts
 from cloud.web.visit import STATIC
 from edge.decode.barcode import Finding as TextFinding
@@ -86,6 +91,7 @@ def test_every_text_is_there_and_used() -> None:
         "code_sure",
     }
     families |= {"organisation_state", "organisation_step", "first_step", "quota", "thing", "wrong"}
+    families |= {"alarm_figure", "alarm_confidence", "wrong_hold"}
     families |= {"hand"}  # in what a phone keeps: tests/cloud/web/test_hand.py
     families |= {"account_state", "account_done", "wrong_account"}
     families |= {"inspection_kind", "inspection_result", "wrong_cylinder"}
@@ -100,12 +106,20 @@ def test_every_text_is_there_and_used() -> None:
         "report_state",
         "report_kind",
     }
+    families |= {"wrong_platform"}
+    families |= {
+        "wrong_receiver",
+        *(f"receiver_{name}" for name in ("kind", "state", "why", "event", "signing")),
+    }
     families |= {"wrong_notice", *(f"notice_{name}" for name in ("channel", "language", "state"))}
     families |= {"case_state", "case_fact", "case_short", "wrong_case", "figures_by", "calendar"}
     families |= {"wrong_lift", "lift_duty", "lift_duty_state", "lift_field", "lift_word"}
     families |= {
         f"lift_{name}" for name in ("state", "reason", "fault", "part", "contract", "group")
     }
+    of_rescue = ("state", "step", "verb", "what", "due", "field", "say", "part", "door", "help")
+    families |= {f"rescue_{word}" for word in (*of_rescue, "wrong", "by")}
+    families |= {"link_now", "link_step", "link_say"}
     families |= {"trace_type", "trace_role", "trace_reason"}
     assert used - keys == set()
     assert {key for key in keys - used if key.partition(".")[0] not in families} == set()
@@ -130,11 +144,26 @@ def test_every_word_of_the_data_rules_has_a_text(language: str) -> None:
     assert texts == wanted
 
 
+def _words_of_rescues() -> set[str]:
+    wanted = {f"rescue_state.{name}" for name in get_args(IncidentState)}
+    wanted |= {f"rescue_verb.{name}" for name in get_args(Verb)}
+    wanted |= {f"rescue_due.{name}" for name in get_args(DeadlineKind)}
+    wanted |= {f"rescue_what.due_{name}" for name in get_args(DeadlineKind)}
+    wanted |= {f"rescue_field.{name}" for names in FIELDS.values() for name in names} - {
+        "rescue_field.unit"
+    }
+    wanted |= {f"rescue_step.{name}" for _, name in STEPS}
+    wanted |= {f"link_say.{name}" for name in ANSWERS}
+    wanted |= {f"link_now.{name}" for name in BEFORE_RELEASE} | {"link_now.released"}
+    return wanted
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> None:
     keys = load_texts(language).keys()
     wanted = {f"severity.{name}" for name in SEVERITIES}
     wanted |= {f"state.{name}" for name in get_args(AlarmState)}
+    wanted |= {f"alarm_figure.{name}" for name in FIGURES}
     wanted |= {f"quality.{name}" for name in get_args(Quality)}
     wanted |= {f"config_state.{name}" for name in get_args(ConfigState)}
     wanted |= {f"command_state.{name}" for name in get_args(CommandState)}
@@ -151,6 +180,10 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"notice_channel.{name}" for name in get_args(Channel)}
     wanted |= {f"notice_language.{name}" for name in get_args(Language)}
     wanted |= {f"notice_state.{name}" for name in get_args(NoticeState)}
+    wanted |= {f"receiver_kind.{name}" for name in get_args(ReceiverKind)}
+    wanted |= {f"receiver_state.{name}" for name in get_args(ReceiverState)}
+    wanted |= {f"receiver_why.{name}" for name in get_args(StopReason)}
+    wanted |= {f"receiver_event.{name}" for name in get_args(FeedEvent)}
     wanted |= {f"fill_decision.{name}" for name in get_args(Decision)}
     wanted |= {f"fills_show.{name}" for name in SHOWS}
     wanted |= {f"report_state.{name}" for name in get_args(ReportState)}
@@ -160,6 +193,7 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"inspection_kind.{name}" for name in (*get_args(InspectionKind), AS_REGISTERED)}
     wanted |= {f"inspection_result.{name}" for name in get_args(Result)}
     wanted |= {f"cylinder_field.{name}" for name in (*CylinderFile.__struct_fields__, *MARKS)}
+    wanted |= _words_of_rescues()
     wanted |= {f"quota.{name}" for name in get_args(Quota)}
     wanted |= {f"case_fact.{name}" for name in FACTS}
     wanted |= {f"case_state.{name}" for name in get_args(CaseState)}
