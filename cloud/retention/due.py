@@ -22,8 +22,8 @@ from sqlalchemy import (
 )
 
 from cloud.model.data_rule import DataRule, Kept, Step
-from cloud.model.load_data_rules import METADATA
 from cloud.model.incident_tables import incident
+from cloud.model.load_data_rules import METADATA
 from cloud.model.tables import alarm
 from cloud.retention.holds import Holds, not_held
 from cloud.retention.pseudonyms import Pseudonyms, is_pseudonym
