@@ -35,7 +35,7 @@ from protocols.errors import RefuseInput
 from tests.support.rescues import Centre, open_centre, operator
 
 LATE_MS = 1_000
-"""So late may a deadline fire, after it was due and the process was ready; on a busy machine more."""
+"""So late may a deadline fire after it was due and the process was ready, on a quiet machine."""
 LIFTS, STATIONS, OPEN_MAX = 2_000, 20, 400
 OPEN_EACH_S = 0.012
 ACTS: tuple[Verb, ...] = ("take", "dispatch", "accept", "arrive", "refuse", "false_alarm")
