@@ -44,7 +44,7 @@ def settle(
 def kept_right(incident: Incident, now_ms: int) -> Incident:
     """Return it with all those settled that its state has made pointless.
 
-    Until somebody is there `acknowledge` is settled by what the desk does: units are asked without it.
+    Until somebody is there, only what the desk does settles `acknowledge`.
     """
     kinds: list[DeadlineKind] = []
     if incident.state in ("accepted", "on_the_way", "arrived") or incident.unit is None:
