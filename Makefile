@@ -18,7 +18,7 @@ PEERS ?= lines,points,batch,single
 LENGTH = $(if $(filter command,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
 .PHONY: demo test test-long check campaign-kill campaign-alarms campaign-states campaign-outage campaign-shards \
-    campaign-audit campaign-rescues campaign-field campaign-hall screens soak bench-field bench-edge bench-cloud bench-rescue bench-catchup bench-growth bench-engines bench-trace bench-cylinders wheelhouse lock format clean
+    campaign-audit campaign-rescues campaign-field campaign-hall campaign-receivers screens soak bench-field bench-edge bench-cloud bench-rescue bench-catchup bench-growth bench-engines bench-trace bench-cylinders bench-listeners wheelhouse lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -35,7 +35,7 @@ test-long: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/pytest -m long
 	$(MAKE) campaign-kill campaign-alarms campaign-states campaign-outage campaign-shards campaign-audit campaign-rescues campaign-field \
-	    campaign-hall
+	    campaign-hall campaign-receivers
 
 ## check: format, lint, types, architecture, known vulnerabilities of what is locked
 check: $(VENV)/.dev
@@ -89,6 +89,11 @@ campaign-hall: $(VENV)/.dev
 	@tests/system_packages.sh
 	@tests/reader_packages.sh $(BIN)
 	$(BIN)/python -m tests.campaigns.hall --seed $(SEED)
+
+## campaign-receivers: receivers of every kind fail 100 times in each way, 12 kills; 4 minutes
+campaign-receivers: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.campaigns.receivers --each 100 --kills 12 --seed $(SEED)
 
 ## soak: a gateway at five times its load for MINUTES: memory, descriptors and threads stay flat
 soak: $(VENV)/.dev
@@ -144,6 +149,10 @@ bench-cylinders: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.cylinders
 	$(BIN)/python -m tests.benchmarks.snapshot
 	$(BIN)/python -m tests.benchmarks.gate
+
+## bench-listeners: 1,000 listeners of the feed on one core: share of it, and how late an emergency
+bench-listeners: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.listeners
 
 ## bench-growth: cost per value and memory per lift from 1,000 to 40,000 lifts; RUNS=3 SECONDS=20
 bench-growth: $(VENV)/.dev

@@ -89,7 +89,9 @@ def _install(root: Path, scratch: Path) -> Path:
         text=True,
     )
     if done.returncode != 0:
-        raise RuntimeError(f"npm ci failed; the pages need htmx, MapLibre, uPlot and ZXing:\n{done.stdout!s}")
+        raise RuntimeError(
+            f"npm ci failed; the pages need htmx, MapLibre, uPlot and ZXing:\n{done.stdout!s}"
+        )
     return scratch / "node_modules"
 
 

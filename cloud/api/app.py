@@ -27,6 +27,9 @@ from cloud.api import (
     health,
     incidents,
     lift_bacnet,
+    lift_imports,
+    lift_records,
+    lifts,
     lineage,
     links,
     me,
@@ -72,10 +75,10 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
     records = (cylinder_notices, cylinder_records, cylinder_reports)
+    of_lifts = (lifts, lift_records, lift_imports, platforms, lift_bacnet)
     for resource in (incidents, calls, rescue_units, rescue_figures):
         app.include_router(resource.router(services, guard))
-    lifts = (platforms, lift_bacnet)
-    for resource in (data_rules, lineage, links, partners, handheld, *things, *records, *lifts):
+    for resource in (data_rules, lineage, links, partners, handheld, *things, *records, *of_lifts):
         app.include_router(resource.router(services, guard))
     app.include_router(oauth2.router(services))
     app.include_router(resolver.router(services))

@@ -24,6 +24,7 @@ from cloud.feed.cap.base import CapFeed
 from cloud.feed.receivers.base import Receivers
 from cloud.handheld.base import Handhelds, Photos
 from cloud.incidents.base import Incidents
+from cloud.lifts.base import LiftDesks
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.audit import Entry, entry_of
 from cloud.model.database import Work
@@ -327,6 +328,7 @@ class Services:
     codes: Codes
     desk: RescueDesk
     cylinders: CylinderDesks
+    lifts: LiftDesks
     trust: Trust | None = None
     """None: this service has no authority."""
     snapshots: Snapshots | None = None

@@ -12,6 +12,7 @@ from cloud.access.book import AccessBook
 from cloud.access.desk import AccountDesk
 from cloud.access.device_desk import DeviceDesk
 from cloud.access.devices import Terms
+from cloud.access.limiter import FailureLimiter
 from cloud.feed.store import FeedStore
 from cloud.ingest.subscriber import BrokerAddress
 from cloud.log.store import LogStore, insert_dead_letters
@@ -95,6 +96,7 @@ class Common:
             clock,
             dialects=load_dialects(self.overlay()),
             organisation=self.organisations.peek,
+            failures=FailureLimiter(),
         )
         self.access.machine = self.platforms.bearer
         self.accounts = AccountDesk(self.state_db, clock, self.access, self.organisations)

@@ -30,6 +30,7 @@ from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.cylinders import CylindersPart
 from cloud.roles.desk import open_desk
+from cloud.roles.lifts import LiftsPart
 from cloud.roles.receivers import receivers_of
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trace import TracePart
@@ -85,7 +86,7 @@ class ServeRole:
         if values is None:
             self._follower, values = _follow(common)
         self._trust, self._audit = TrustPart(common), AuditPart(common)
-        self._cylinders = CylindersPart(common, desk)
+        self._cylinders, self.lifts = CylindersPart(common, desk), LiftsPart(common)
         self._trace, self._sign_on = TracePart(common), open_sign_on(common, self._audit.book)
         self.services = Services(
             registry=common.registry,
@@ -107,14 +108,12 @@ class ServeRole:
             platforms=common.platforms,
             intake=_intake(common),
             handhelds=_handhelds(common, self._cylinders),
-            photos=self._cylinders.photos,
             audit=self._audit.book,
             sign_on=self._sign_on,
             trace=self._trace.trace,
             codes=Codes(common.schemes, LinkBook(common.state_db, common.clock)),
             desk=open_desk(common),
-            cylinders=self._cylinders.desks,
-            snapshots=self._cylinders.snapshots,
+            **_files(self._cylinders, self.lifts),
             signing_keys=partial(signing.anchors, common.data),
             trust=self._trust.desk,
             clock=common.clock,
@@ -136,6 +135,7 @@ class ServeRole:
         parts = {"watch broker": self._trust.run(), "keep audit heads": self._audit.run()}
         parts |= self._trace.parts()
         parts |= self._cylinders.parts()
+        parts |= self.lifts.parts()
         if self._follower is not None:
             parts["follow values"] = self._follower.run()
         return parts
@@ -168,6 +168,16 @@ class ServeRole:
         if own is not None:
             return own
         return await self._common.log_db.read(lambda c: read_ledger(c, gateway))
+
+
+def _files(cylinders: CylindersPart, lifts: LiftsPart) -> dict[str, Any]:
+    """Return what the HTTP side takes of the files of cylinders and lifts."""
+    return {
+        "cylinders": cylinders.desks,
+        "snapshots": cylinders.snapshots,
+        "photos": cylinders.photos,
+        "lifts": lifts.desks,
+    }
 
 
 def _as_set(settings: Settings) -> dict[str, Any]:

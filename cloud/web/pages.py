@@ -25,6 +25,7 @@ from cloud.web import (
     fleet,
     hand,
     leaving,
+    lifts,
     login,
     open_data,
     organisations,
@@ -83,7 +84,7 @@ def mount(app: FastAPI, services: Services) -> None:
     firms = (organisations, first_steps)
     app.include_router(own_account.router(services, anyone, signed_in))
     of_cylinders = (cylinders, cylinder_cases, cylinder_fills, cylinder_notices, cylinder_reports)
-    of_alarms, of_lifts = (alarms, alarm_figures, alarm_holds), (fleet, platforms)
+    of_alarms, of_lifts = (alarms, alarm_figures, alarm_holds), (fleet, lifts, platforms)
     of_rescue = (
         rescue_calls,
         rescue_figures,

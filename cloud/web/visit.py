@@ -45,6 +45,7 @@ PLACES = (
     ("platforms", "/platforms", "platforms.read"),
     ("scans", "/scans", "scans.read"),
     ("trace", "/trace", "trace.read"),
+    ("lifts", "/lifts", "lifts.read"),
     ("cylinders", "/cylinders", "cylinders.read"),
     ("receivers", "/receivers", "receivers.read"),
     ("organisations", "/organisations", "organisations.read"),

@@ -14,6 +14,7 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import httpx
@@ -82,6 +83,8 @@ class Prober:
         self._raised: dict[str, float] = {}
         self._sent_at: dict[str, int] = {}
         self._came: list[tuple[float, float]] = []
+        self._rescues: dict[str, int] = {}
+        """By asset, the id of the rescue that was opened last."""
         self._ids: Counter[tuple[str, int]] = Counter()
 
     async def run(self) -> None:
@@ -161,6 +164,7 @@ class Prober:
             "p99_ms": percentile(latencies, 0.99),
             "max_ms": percentile(latencies, 1.0),
             "sent_at": self._sent_at,
+            "rescues": self._rescues,
             "worst": sorted(seconds.items(), key=lambda one: -one[1])[:8],
         }
 
@@ -175,21 +179,38 @@ class Prober:
                 self._hear(json.loads(line[6:]), time.perf_counter())
 
     def _hear(self, data: dict[str, Any], now: float) -> None:
-        fired = data.get("alert") == "Entrapment" and data.get("state") == "unacknowledged"
-        if not fired or "number" in data:  # an incident also names the alert
+        if "number" in data:  # a rescue, which also names the alert
+            self._hear_rescue(data)
+            return
+        if data.get("alert") != "Entrapment" or data.get("state") != "unacknowledged":
             return
         self._ids[data["asset"], data["raised_at"]] += data.get("change", "fired") == "fired"
         began = self._raised.pop(data["asset"], None)
         if began is not None:
             self._came.append((now, (now - began) * 1000))
             if self._acknowledges:
-                task = asyncio.create_task(self._acknowledge(data["id"]))
-                self._answering.add(task)
-                task.add_done_callback(self._answering.discard)
+                self._later(self._acknowledge(data["id"]))
+
+    def _hear_rescue(self, data: dict[str, Any]) -> None:
+        if data["change"] == "opened":
+            self._rescues[data["asset"]] = data["id"]
+            if self._acknowledges:
+                self._later(self._end(data["id"]))
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
     async def _acknowledge(self, alarm: int) -> None:
         await asyncio.sleep(ACKNOWLEDGE_S)
         await self._operator.post(f"/api/v1/alarms/{alarm}/acknowledge", json={"note": "seen"})
+
+    async def _end(self, incident: int) -> None:
+        """End a rescue as an operator does who spoke to the car; in a storm they stay open."""
+        await asyncio.sleep(ACKNOWLEDGE_S)
+        path = f"/api/v1/incidents/{incident}/false_alarm"
+        await self._operator.post(path, json={"note": "a bench"})
 
 
 def main(

@@ -1,7 +1,7 @@
-"""A page of the service in Chromium that notes when each lift first shows up on it.
+"""A page of the service in Chromium that notes when each lift or rescue first shows up on it.
 
-A worker of the rig: each line of input is answered with {asset: ms since 1970} of all that was
-seen. The page's own clock is this machine's, like the prober's.
+A worker of the rig: each line of input is answered with {asset or `incident:ID`: ms since 1970} of
+all that was seen. The page's own clock is this machine's, like the prober's.
 """
 
 import asyncio
@@ -17,6 +17,9 @@ WATCH = """() => {
     window.seen = {};
     const note = (root) => {
         if (root.nodeType !== Node.ELEMENT_NODE) return;
+        for (const row of root.querySelectorAll("tr[data-incident]")) {
+            window.seen[`incident:${row.dataset.incident}`] ??= Date.now();
+        }
         for (const link of root.querySelectorAll("[data-asset], a[href^='/assets/']")) {
             const asset = link.dataset.asset
                 || decodeURIComponent(link.getAttribute("href").replace("/assets/", ""));
@@ -31,7 +34,7 @@ WATCH = """() => {
     };
     new MutationObserver(look).observe(document.body, {subtree: true, childList: true});
 }"""
-"""Of lines that tell a severity only those of emergencies count."""
+"""Of lines that tell a severity only those of emergencies count; a rescue is noted by its id."""
 
 
 async def show(address: str, token: str, path: str) -> None:

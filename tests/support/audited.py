@@ -40,6 +40,7 @@ from cloud.model.desk import HandoverBody
 from cloud.model.fill_tables import cylinder_fill, cylinder_fill_step
 from cloud.model.granting import OPEN, grant
 from cloud.model.incident import Act, Call, RescueUnit
+from cloud.model.lift import LiftEntry
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
 from cloud.model.permissions import administrator
@@ -55,6 +56,7 @@ from cloud.web.pages import mount
 from protocols.clock import ManualClock
 from protocols.cylinders.watch import Entry
 from protocols.handheld import Photo
+from protocols.lifts.records import Draft, Signer
 from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
 from tests.support.cylinders import ZONE, file_of
@@ -296,6 +298,26 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
     await world.services.codes.links.put_prefix(PREFIX, "firm-a", also=[])
     await _fill_cylinders(world)
     await _fill_rescues(world)
+    await _fill_lifts(world)
+
+
+async def _fill_lifts(world: World) -> None:
+    """File lifts with the codes of the cylinders, with a repair as the first entry."""
+    lifts, granted = world.services.lifts.lifts, grant(ROOT, "lifts.write")
+    for code in (CYLINDER, SCRAPPED):
+        entry = LiftEntry(name=code, maintenance_phone=MARK)
+        await lifts.put(granted, f"elevator:{code}", entry)
+        draft = Draft(
+            kind="repair",
+            on=date(2025, 1, 1),
+            fields={"scale": "ordinary", "what": "x"},
+            signers=(Signer(role="worker", name=MARK),),
+        )
+        record = grant(ROOT, "lifts.record")
+        await lifts.record(
+            record, f"elevator:{code}", draft, lambda _kept: lambda _connection: None
+        )
+    await world.services.lifts.imports.take(granted, "csv", b"code\nL7\n")
 
 
 async def _fill_rescues(world: World) -> None:

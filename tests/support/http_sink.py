@@ -43,6 +43,17 @@ class Sink:
     taken: list[Request] = field(default_factory=list)
     """Those that were answered with success."""
     on_taken: Callable[[Request], None] = lambda _request: None
+    _server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """Listen, on the same port as before if there was one."""
+        self._server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        """Refuse connections."""
+        if self._server is not None:
+            self._server.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request of a connection."""
@@ -56,6 +67,8 @@ class Sink:
                 self.on_taken(request)
         except (asyncio.IncompleteReadError, ConnectionError, ValueError, IndexError):
             pass
+        except asyncio.CancelledError:
+            return  # the test is over; asyncio would tell of it as of a fault
         finally:
             writer.close()
             with suppress(ConnectionError):
@@ -94,12 +107,11 @@ async def _read(reader: asyncio.StreamReader) -> Request:
 
 
 @asynccontextmanager
-async def http_sink(port: int = 0) -> AsyncIterator[Sink]:
-    """Serve on a free port, or on that one."""
+async def http_sink() -> AsyncIterator[Sink]:
+    """Serve on a free port."""
     sink = Sink()
-    server = await asyncio.start_server(sink.serve, "127.0.0.1", port)
-    sink.port = server.sockets[0].getsockname()[1]
+    await sink.open()
     try:
         yield sink
     finally:
-        server.close()
+        sink.close()

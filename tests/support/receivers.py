@@ -1,9 +1,11 @@
 """Receivers of the feed, for the HTTP side and for tests of their own."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from cloud.feed.cap.desk import CapDesk
+from cloud.feed.cap.sign import new_key
 from cloud.feed.cap.words import load_words
 from cloud.feed.items import Item
 from cloud.feed.receivers.base import TAKEN, Destination, OpenThing, Outcome
@@ -74,5 +76,17 @@ def open_receivers(
 def open_cap(database: Database, clock: Clock, base_url: str = "https://city.test") -> CapDesk:
     """Open the CAP messages."""
     return CapDesk(
-        database, clock, words=load_words(), zone=ZONE, base_url=base_url, seal=OpenSeal()
+        database,
+        clock,
+        words=load_words(),
+        zone=ZONE,
+        base_url=base_url,
+        seal=OpenSeal(),
+        make_key=_key,
     )
+
+
+@cache
+def _key(name: str, now_ms: int) -> bytes:
+    """Make one key for all tests of a process: each takes a second."""
+    return new_key(name, now_ms)

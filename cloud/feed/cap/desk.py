@@ -75,6 +75,7 @@ class CapDesk:
         base_url: str,
         seal: Seals,
         division_of: Callable[[str], str] = lambda _asset: "",
+        make_key: Callable[[str, int], bytes] = new_key,
     ) -> None:
         """Build it.
 
@@ -86,8 +87,10 @@ class CapDesk:
             base_url: names the sender, and for links; empty: no links.
             seal: keeps the key that signs.
             division_of: tells of an asset its division of GB/T 2260, empty: not known.
+            make_key: makes the key and its certificate, PEM, for a name and a time.
 
         """
+        self._make_key = make_key
         self._database, self._clock, self._words, self._zone = database, clock, words, zone
         self._base_url, self._seal, self._division_of = base_url, seal, division_of
         self.sender = f"suyuan@{urlsplit(base_url).hostname or 'localhost'}"
@@ -202,7 +205,7 @@ class CapDesk:
         if self._signer is None:
             sealed = await self._database.read(_sealed_key)
             if sealed is None:
-                made = await asyncio.to_thread(new_key, self.sender, self._clock.wall_ms())
+                made = await asyncio.to_thread(self._make_key, self.sender, self._clock.wall_ms())
                 own = self._seal.close(made.decode())
                 sealed = await self._database.write(lambda c: _keep_key(c, own))
             self._signer = CapSigner(self._seal.open(sealed).encode())

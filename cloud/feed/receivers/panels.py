@@ -155,18 +155,25 @@ class PanelSender:
             on_lost=self._on_lost,
         )
         self._greeted, self._lost, self._client = asyncio.Event(), "", client
+        try:
+            await self._greet()
+            standing = [one.item for one in self._opens().values() if one.item.urgent]
+            await self._taken([self._stand(one) for one in standing])
+        except RetryLater:
+            await self.close()
+            raise
+
+    async def _greet(self) -> None:
+        """Connect and wait for the broker's word."""
+        assert self._link is not None  # noqa: S101  # as `_connected` made it
         await self._link.connect()
         try:
             async with asyncio.timeout(ANSWER_S):
                 await self._greeted.wait()
         except TimeoutError:
-            self._lost = f"{broker.host} did not greet within {ANSWER_S:g} s"
+            raise RetryLater(f"{self._broker.host} did not greet within {ANSWER_S:g} s") from None
         if self._lost:
-            why = self._lost
-            await self.close()
-            raise RetryLater(why)
-        standing = [one.item for one in self._opens().values() if one.item.urgent]
-        await self._taken([self._stand(one) for one in standing])
+            raise RetryLater(self._lost)
 
     def _make_client(self, address: str) -> _Client:
         broker = self._broker

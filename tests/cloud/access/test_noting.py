@@ -84,6 +84,51 @@ INSPECTED = (
         "certificate": MARK,
     },
 )
+LIFTS, L1 = "/api/v1/lifts", f"asset:elevator:{CYLINDER}"
+SIGNED = {"name.0": MARK}
+LIFT_WAYS: dict[str, Any] = {
+    "records": (
+        {"kind": "fault", "on": "2025-01-01", "fields": {"what": MARK}},
+        {"kind": "fault", "on": "2025-01-01", "field.what": MARK},
+    ),
+    "inspections": (
+        {
+            "kind": "periodic_inspection",
+            "on": "2025-01-01",
+            "fields": {"result": "passed"},
+            "signers": [{"role": "inspector", "name": MARK}],
+        },
+        {
+            "kind": "periodic_inspection",
+            "on": "2025-01-01",
+            "field.result": "failed",
+            "role.0": "inspector",
+            **SIGNED,
+        },
+    ),
+    "steps": (
+        {"kind": "registration", "on": "2025-01-01", "fields": {"certificate": MARK}},
+        {"kind": "registration", "on": "2025-01-01", "field.certificate": MARK},
+    ),
+    "confirmations": (
+        {
+            "kind": "confirmation",
+            "on": "2025-01-01",
+            "about": 1,
+            "fields": {"agreed": True},
+            "signers": [{"role": "safety_manager", "name": MARK}],
+        },
+        {
+            "kind": "confirmation",
+            "on": "2025-01-01",
+            "about": "1",
+            "field.agreed": "yes",
+            "role.0": "safety_manager",
+            **SIGNED,
+        },
+    ),
+}
+"""What is sent as JSON and as a form; a repair is entry 1 of the lift."""
 PERMIT = {"items": ["lpg"], "valid_from": "2024-01-01", "valid_until": "2028-01-01"}
 PARTNER = {
     "name": MARK,
@@ -602,6 +647,19 @@ EXAMPLES = {
         "cylinders",
         {"code": "A8", "kind": "lpg_household", "gas": "lpg"},
         media="application/jsonl",
+    ),
+    "PUT /api/v1/lifts/{code}": Example(
+        f"{LIFTS}/L9", "asset:elevator:L9", {"name": MARK, "maintenance_phone": MARK}
+    ),
+    **{
+        f"POST {base}/{{code}}/{way}": Example(
+            f"{base}/{CYLINDER}/{way}", L1, draft, form=base == "/lifts"
+        )
+        for way, (entry, form) in LIFT_WAYS.items()
+        for base, draft in ((LIFTS, entry), ("/lifts", form))
+    },
+    "POST /api/v1/lift-imports": Example(
+        "/api/v1/lift-imports", "lifts", {"code": "L8"}, media="application/jsonl"
     ),
     "POST /api/v1/platforms": Example("/api/v1/platforms", "platform:acme", PLATFORM),
     "PATCH /api/v1/platforms/{platform_id}": Example(

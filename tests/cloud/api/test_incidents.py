@@ -81,9 +81,18 @@ async def test_refusals_have_their_reasons(client: httpx.AsyncClient) -> None:
         ("/9/verify", {}, 404, "not_found"),
         ("/x/verify", {}, 404, "not_found"),
         ("/1/release", {"people": 1, "at": 0}, 400, "bad_request"),
+        ("/1/verify", {"at": 10**25}, 400, "bad_request"),
+        ("/1/verify", {"at": -(10**25)}, 400, "bad_request"),
+        ("/1/merge", {"into": 2**80}, 400, "bad_request"),
+        ("/1/verify", {"people": 2**80}, 400, "bad_request"),
+        ("/1/verify", {"version": 2**80}, 409, "changed"),
+        ("/1/dispatch", {"unit": "\0"}, 400, "bad_request"),
     ):
         answer = await client.post(f"{INCIDENTS}{path}", json=body)
         assert (answer.status_code, told(answer)) == (status, reason), answer.text
+    for call in (2**80, 2):
+        kept = {"asset": LIFT, "call": call}
+        assert (await client.post("/api/v1/calls", json=kept)).status_code == 404
     for query in ("state=lost", "order=x", "order=urgent&before=1", "open=yes", "limit=0", "x=1"):
         assert (await client.get(f"{INCIDENTS}?{query}")).status_code == 400, query
     unit = {"name": "站", "level": 2}

@@ -24,6 +24,7 @@ from cloud.web.cylinder_cases import FACTS
 from cloud.web.cylinder_fills import SHOWS
 from cloud.web.cylinders import CALLS, MARKS
 from cloud.web.first_steps import THINGS
+from cloud.web.lifts import CODES, MADE, MEASURES, PLACE
 from cloud.web.organisations import DECISIONS
 from cloud.web.own_page import DONE
 from cloud.web.rescue_view import ANSWERS, FIELDS, STEPS
@@ -37,11 +38,18 @@ from protocols.codes.recognise import Sure
 from protocols.cylinders.base import Decision
 from protocols.cylinders.base import State as CylinderState
 from protocols.cylinders.watch import KINDS
+from protocols.lifts.base import ContractKind, PartyPart
+from protocols.lifts.base import State as LiftState
+from protocols.lifts.chain import FaultKind as ChainFaultKind
+from protocols.lifts.load import load_calendar
+from protocols.lifts.records import load_kinds
+from protocols.lifts.rules import DutyKind, DutyState
 from protocols.readings import Quality
 from protocols.records import FillFault
 from tests.support.retention import shipped_rules
 
 PAGES = FOLDER.parent
+LIFT_FIELDS = (*CODES, *MADE, *MEASURES, *PLACE, "type_code", "maintenance_phone")
 
 
 def test_languages_have_the_same_keys_and_places_to_fill() -> None:
@@ -105,6 +113,10 @@ def test_every_text_is_there_and_used() -> None:
     }
     families |= {"wrong_notice", *(f"notice_{name}" for name in ("channel", "language", "state"))}
     families |= {"case_state", "case_fact", "case_short", "wrong_case", "figures_by", "calendar"}
+    families |= {"wrong_lift", "lift_duty", "lift_duty_state", "lift_field", "lift_word"}
+    families |= {
+        f"lift_{name}" for name in ("state", "reason", "fault", "part", "contract", "group")
+    }
     of_rescue = ("state", "step", "verb", "what", "due", "field", "say", "part", "door", "help")
     families |= {f"rescue_{word}" for word in (*of_rescue, "wrong", "by")}
     families |= {"link_now", "link_step", "link_say"}
@@ -198,6 +210,22 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
                 wanted |= {f"word.{word}" for word in point.words}
     wanted |= {f"finding.{word}" for word in (*get_args(TagFinding), *get_args(TextFinding))}
     assert wanted - keys == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_word_of_lifts_has_a_text(language: str) -> None:
+    wanted = {f"lift_state.{name}" for name in get_args(LiftState)}
+    wanted |= {f"lift_duty.{name}" for name in get_args(DutyKind)}
+    wanted |= {f"lift_duty_state.{name}" for name in get_args(DutyState)}
+    wanted |= {f"lift_fault.{name}" for name in get_args(ChainFaultKind)}
+    wanted |= {f"lift_part.{name}" for name in get_args(PartyPart)}
+    wanted |= {f"lift_contract.{name}" for name in get_args(ContractKind)}
+    wanted |= {f"lift_field.{name}" for name in LIFT_FIELDS}
+    for record_kind in load_kinds().values():
+        words = {*record_kind.signers, *(one for f in record_kind.fields for one in f.one_of)}
+        wanted |= {f"lift_word.{word}" for word in words}
+    wanted |= {f"lift_word.{one.level}" for one in load_calendar().maintenance.regular}
+    assert wanted - load_texts(language).keys() == set()
 
 
 def test_pages_load_nothing_from_elsewhere_and_run_no_inline_script() -> None:

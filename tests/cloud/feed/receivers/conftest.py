@@ -110,6 +110,10 @@ class Stage:
     async def shown(self, receiver_id: int = 1) -> Receiver:
         return await self.book.get(self.granted, receiver_id)
 
+    def of(self, receiver_id: int) -> FakeSender:
+        """Return the newest sender of a receiver."""
+        return [one for one in self.senders if one.to.receiver.id == receiver_id][-1]
+
     def offsets(self) -> list[int]:
         """What the newest sender took, in its order."""
         return [item.offset for items in self.sender.sent for item in items]
