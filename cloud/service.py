@@ -17,6 +17,7 @@ import uvicorn
 from cloud.alarms.desk import AlarmDesk
 from cloud.api.app import create_app, create_health_app
 from cloud.api.server import CertificateWatch, HttpsOnly, server_config
+from cloud.incidents.desk import IncidentDesk
 from cloud.ingest.subscriber import BrokerAddress
 from cloud.model.ledger import SpoolLedger
 from cloud.model.urls import masked
@@ -25,6 +26,7 @@ from cloud.roles.common import Common
 from cloud.roles.consume import ConsumeRole
 from cloud.roles.elsewhere import ConsumersElsewhere
 from cloud.roles.ingest import IngestRole
+from cloud.roles.rescue import open_rescues
 from cloud.roles.serve import ServeRole
 from cloud.rules.store import RULES
 from cloud.settings import Settings, host_and_port
@@ -77,7 +79,9 @@ class Service:
             admin_token=admin_token,
             clock=clock or SystemClock(),
         )
-        desk = open_desk(common)
+        common.broker = broker
+        rescues = open_rescues(common)
+        desk = open_desk(common, follow=rescues.follow)
         self._store: TelemetryStore | None = None
         self._consume: ConsumeRole | None = None
         self._elsewhere: ConsumersElsewhere | None = None
@@ -88,9 +92,9 @@ class Service:
             self._store = store = self._open_store(data / "telemetry")
             if Role.CONSUME in roles:
                 apart = Role.API not in roles
-                self._consume = ConsumeRole(common, desk, store, may_stand_by=apart)
+                self._consume = ConsumeRole(common, desk, store, rescues, may_stand_by=apart)
             if Role.API in roles:
-                self._serve = self._build_serving(desk, store)
+                self._serve = self._build_serving(desk, store, rescues)
         if self._consume is None:
             self._elsewhere = ConsumersElsewhere(common)
         if Role.INGEST in roles:
@@ -106,12 +110,15 @@ class Service:
             memory_limit_mb=telemetry.memory_limit_mb,
         )
 
-    def _build_serving(self, desk: AlarmDesk, store: TelemetryStore) -> ServeRole:
+    def _build_serving(
+        self, desk: AlarmDesk, store: TelemetryStore, rescues: IncidentDesk
+    ) -> ServeRole:
         rules = self._consume.rules if self._consume else None
         return ServeRole(
             self._common,
             desk,
             store,
+            rescues,
             values=(rules.latest, rules.assets_of) if rules else None,
             own_ledger=self._own_ledger,
             rules_lag_ms=lambda: self._lags_ms().get(RULES, 0),

@@ -14,6 +14,7 @@ from protocols.border import load_toml
 from protocols.clock import SystemClock
 from protocols.errors import FixConfiguration, SuyuanError
 from simulators import filling_hall, filling_station
+from simulators.city_run import CityOptions, run_city, token_from
 from simulators.cylinder_fleet import run_fleet
 from simulators.demo import run_demo
 from simulators.lift_platform import PlatformWishes, run_platform
@@ -161,6 +162,42 @@ def lift_platform(
         seed=seed,
     )
     _finish(run_platform(wishes, SystemClock(), typer.echo))
+
+
+@app.command()
+def city(
+    lifts: Annotated[int, typer.Option(min=1, max=100_000, help="How many")] = 20_000,
+    hours: Annotated[float, typer.Option(min=0.01, help="Of the city's time")] = 24.0,
+    pace: Annotated[
+        float, typer.Option(min=0.1, max=1_000, help="So many times as fast as life")
+    ] = 30.0,
+    seed: Annotated[int, typer.Option(help="Of all chance")] = 1,
+    troubles: Annotated[
+        float, typer.Option(min=0.001, help="People are trapped so many times as often")
+    ] = 1.0,
+    server: Annotated[
+        str, typer.Option(help="http://127.0.0.1:PORT of a running service; default: its own")
+    ] = "",
+    broker: Annotated[str, typer.Option(help="mqtt://HOST:PORT of that service")] = "",
+) -> None:
+    """Let a city's lifts live, and its people answer; exit 1 if one entrapment was lost.
+
+    For a running service the access token comes from $SUYUAN_TOKEN.
+    """
+    if bool(server) != bool(broker):
+        typer.echo("Give --server and --broker together.", err=True)
+        raise typer.Exit(2)
+    options = CityOptions(
+        lifts=lifts,
+        hours=hours,
+        pace=pace,
+        seed=seed,
+        troubles=troubles,
+        server=server,
+        broker=broker,
+        token=token_from("SUYUAN_TOKEN"),
+    )
+    raise typer.Exit(run_city(options, typer.echo))
 
 
 @app.command("list")

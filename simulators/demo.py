@@ -66,7 +66,7 @@ class Demo:
             if once:
                 await self._once(drill)
             else:
-                self._platform.invite()
+                self._platform.invite(rescue=True)
                 await self._endless(drill)
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> Drill:

@@ -11,6 +11,14 @@ from simulators.tell import Teller
 from simulators.waiting import until
 
 READY_TIMEOUT_S = 60.0
+MOSQUITTO = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+set_tcp_nodelay true
+max_inflight_messages 0
+max_queued_messages 100000
+"""
+"""A broker for a trial on this machine alone; what is shipped asks for certificates."""
 
 
 class Platform:
@@ -38,17 +46,27 @@ class Platform:
         """Look whether all children still run; StopService when one has ended."""
         self._family.check()
 
-    async def start_cloud(self) -> None:
+    async def start_cloud(self, *, settings: str = "", mosquitto: str | None = None) -> None:
         """Start the service and wait until it is ready.
+
+        Args:
+            settings: text of its settings file.
+            mosquitto: program of a real broker; None: the small one inside the service.
 
         Raises:
             StopService: it is not ready in time, or has ended.
 
         """
+        broker = await self._start_mosquitto(mosquitto) if mosquitto else None
         arguments = [
             *("serve", "--data", str(self._folder / "cloud"), "--http"),
-            *(f"127.0.0.1:{self._http}", "--embedded-broker", f"127.0.0.1:{self._broker}"),
+            f"127.0.0.1:{self._http}",
+            *(broker or ("--embedded-broker", f"127.0.0.1:{self._broker}")),
         ]
+        if settings:
+            config = self._folder / "cloud.toml"
+            await asyncio.to_thread(config.write_text, settings, encoding="utf-8")
+            arguments += ["--config", str(config)]
         self._family.start(
             "cloud",
             module_command("cloud", *arguments),
@@ -67,6 +85,14 @@ class Platform:
             every_s=0.1,
         )
         self._tell.say("消息代理与云服务已就绪", f"broker and service are ready, port {self._http}")
+
+    async def _start_mosquitto(self, program: str) -> tuple[str, str]:
+        """Start a real broker; return how the service is told of it."""
+        config = self._folder / "mosquitto.conf"
+        text = MOSQUITTO.format(port=self._broker)
+        await asyncio.to_thread(config.write_text, text, encoding="utf-8")
+        self._family.start("mosquitto", [program, "-c", str(config)])
+        return "--broker", self.broker_url
 
     async def start_gateway(self, site_text: str) -> None:
         """Start a gateway with this site file."""
@@ -92,10 +118,12 @@ class Platform:
         if status not in (200, 201):
             raise StopService(f"registering {asset} was answered {status}: {answer}")
 
-    def invite(self, path: str = "/") -> None:
-        """Tell where the pages are, and how to come in."""
+    def invite(self, path: str = "/", *, rescue: bool = False) -> None:
+        """Tell where the pages are, that of the rescue centre among them, and how to come in."""
         self._tell.plain()
         self._tell.plain(f"    控制台 | console:  http://127.0.0.1:{self._http}{path}")
+        if rescue:
+            self._tell.plain(f"    应急救援 | rescue:  http://127.0.0.1:{self._http}/rescue")
         self._tell.plain(f"    访问令牌 | access token:  {self._token}")
         self._tell.plain("    （登录页：使用访问令牌登录 | on the page: With the access token）")
         self._tell.plain("    Ctrl-C 结束 | Ctrl-C ends it")

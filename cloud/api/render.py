@@ -21,7 +21,12 @@ def answer(data: object, *, status: int = 200) -> Response:
     return Response(msgspec.json.encode(data), status_code=status, media_type="application/json")
 
 
-def page(items: Sequence[object], *, request: Request, next_page: Mapping[str, object]) -> Response:
+def page(
+    items: Sequence[object] | Mapping[str, object],
+    *,
+    request: Request,
+    next_page: Mapping[str, object],
+) -> Response:
     """Build a list as an answer; what follows it stands in a `Link` header (RFC 8288).
 
     `next_page`: the parameters that change for the next page; empty when there is none.

@@ -40,6 +40,7 @@ Verb = Literal[
 """`tell`: somebody was called (`to`, `note`); `take`: the operator who does it works on it from
 now on; `hand_over`: another one (`to`) does."""
 Source = Literal["alarm", "call", "drill"]
+CallOutcome = Literal["opened", "joined", "unknown_code", "ambiguous_code", "refused"]
 DeadlineKind = Literal["acknowledge", "accept", "warn", "next_level", "breach"]
 
 
@@ -87,8 +88,13 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     called_back_at: int | None = None
     ended_at: int | None = None
     changed_at: int
+    responded_at: int | None = None
+    """When the first of all units that were asked accepted."""
+    eta_at: int | None = None
+    """When the unit expects to arrive, as it says."""
     unit: str | None = None
-    """The unit that is asked or at work now, see `RescueUnit`."""
+    """The unit that is asked or at work now, see `RescueUnit`; the times from `dispatched_at` to
+    `on_the_way_at` are its own, `arrived_at` is that of the first who came."""
     operator: str = ""
     """Who works on it at the desk."""
     merged_into: int | None = None
@@ -115,8 +121,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     incident: int
     what: str
-    """A verb, `opened`, `joined` (an alarm or a call came to it), `alarm_ended`, or
-    `due_` and the kind of a deadline."""
+    """A verb, `opened`, `joined` (an alarm or a call came to it), `alarm_ended`, `nobody` (nobody
+    was there to be asked or told), or `due_` and the kind of a deadline."""
     at: int
     """When it happened, as its author says; ms since 1970."""
     recorded_at: int
@@ -165,6 +171,8 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """accept, set_out: until arrival, as the unit says."""
     at: int | None = None
     """When it happened, ms since 1970; None: now. Not ahead of now, not before `detected_at`."""
+    version: int | None = None
+    """The version that whoever acts has seen; another one since: nothing is done."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -178,10 +186,29 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     caller_phone: str = ""
     note: str = ""
     drill: bool = False
+    call: int | None = None
+    """The kept call whose lift is known now; what is empty here is taken from it."""
+
+
+class KeptCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call as it was taken down, whatever came of it."""
+
+    id: int
+    recorded_at: int
+    rescue_code: str
+    asset: str | None = None
+    incident: int | None = None
+    outcome: CallOutcome
+    people: int | None = None
+    caller_name: str = ""
+    caller_phone: str = ""
+    note: str = ""
+    drill: bool = False
+    by: str
 
 
 class WantedIncidents(msgspec.Struct, frozen=True, kw_only=True):
-    """Which incidents a list shows; newest first."""
+    """Which incidents a list shows; newest first, unless `urgent`."""
 
     open: bool | None = None
     states: tuple[IncidentState, ...] = ()
@@ -194,3 +221,5 @@ class WantedIncidents(msgspec.Struct, frozen=True, kw_only=True):
     before_id: int | None = None
     limit: int = 100
     """1 to 1000."""
+    urgent: bool = False
+    """Real ones before drills, those whose deadline passed first or comes next before others."""

@@ -46,6 +46,7 @@ class AssetRegistry:
         self._reporters: dict[str, frozenset[str]] = {}  # every known asset; empty: anyone
         self._of_gateway: dict[str, set[str]] = {}  # registered assets that name it
         self._gateways = GatewaySets()
+        self._codes: dict[str, set[str]] = {}  # by the plate in the car: registered assets
         self._findings: dict[str, dict[str, Finding]] = {}
         self._findings_count = 0
         self._new_today: dict[tuple[str, int], int] = {}  # (gateway, day)
@@ -238,6 +239,10 @@ class AssetRegistry:
         named_by = self._of_gateway.get(gateway_id, ())
         return any(scope.admits(self._assets[asset_id]) for asset_id in named_by)
 
+    def with_rescue_code(self, code: str) -> list[str]:
+        """Return the registered assets with this code on their plate, by id."""
+        return sorted(self._codes.get(code, ()))
+
     def gateways_in(self, scope: Scope) -> frozenset[str] | None:
         """Return the gateways that `admits_gateway` admits, None for everything.
 
@@ -257,6 +262,9 @@ class AssetRegistry:
             self._of_gateway.setdefault(gateway, set()).add(asset.asset_id)
         if earlier is not None:
             self._gateways.remove(earlier)
+            self._codes.get(_rescue_code(earlier), set()).discard(asset.asset_id)
+        if code := _rescue_code(asset):
+            self._codes.setdefault(code, set()).add(asset.asset_id)
         self._gateways.add(asset)
         self._assets[asset.asset_id] = asset
         self._reporters[asset.asset_id] = frozenset(asset.gateways)
@@ -266,6 +274,11 @@ class AssetRegistry:
             self._findings.get(asset.asset_id, {}).values(), key=lambda found: -found.last_at
         )
         return msgspec.structs.replace(asset, findings=findings)
+
+
+def _rescue_code(asset: Asset) -> str:
+    code = asset.attributes.get("rescue_code")
+    return str(code) if isinstance(code, str | int) else ""
 
 
 def _since(finding: Table, since_ms: int) -> ColumnElement[bool]:

@@ -13,6 +13,7 @@ from cloud.alarms.desk import AlarmDesk
 from cloud.api.base import Services
 from cloud.feed.sse import stream
 from cloud.handheld.book import HandheldBook
+from cloud.incidents.desk import IncidentDesk
 from cloud.ingest.account import read_ledger
 from cloud.model.asset import LatestValue
 from cloud.model.ledger import SpoolLedger
@@ -28,6 +29,9 @@ from cloud.roles.alarms import open_figures
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.cylinders import CylindersPart
+from cloud.roles.desk import open_desk
+from cloud.roles.lifts import LiftsPart
+from cloud.roles.receivers import receivers_of
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trace import TracePart
 from cloud.roles.trace_delivery import key_file
@@ -54,6 +58,7 @@ class ServeRole:
         common: Common,
         desk: AlarmDesk,
         store: TelemetryStore,
+        rescues: IncidentDesk,
         *,
         values: tuple[Latest, AssetsOf] | None,
         own_ledger: Callable[[str], Sequence[SpoolLedger] | None],
@@ -67,6 +72,7 @@ class ServeRole:
             common: what all parts share.
             desk: alarms.
             store: readings.
+            rescues: incidents.
             values: newest values, and the assets of a gateway, if this process judges; else the
                 log is followed for them.
             own_ledger: the account of a gateway, None when another process keeps it.
@@ -80,7 +86,7 @@ class ServeRole:
         if values is None:
             self._follower, values = _follow(common)
         self._trust, self._audit = TrustPart(common), AuditPart(common)
-        self._cylinders = CylindersPart(common, desk)
+        self._cylinders, self.lifts = CylindersPart(common, desk), LiftsPart(common)
         self._trace, self._sign_on = TracePart(common), open_sign_on(common, self._audit.book)
         self.services = Services(
             registry=common.registry,
@@ -88,6 +94,7 @@ class ServeRole:
             remote=common.remote,
             ledger=self._ledger,
             **_alarms(common, desk),
+            incidents=rescues,
             feed=common.feed,
             stream=self._stream,
             telemetry=store,
@@ -97,24 +104,20 @@ class ServeRole:
             data=_rules_of_data(common),
             ready=ready,
             metrics=metrics,
-            **_who(common),
+            **_people(common),
+            platforms=common.platforms,
             intake=_intake(common),
             handhelds=_handhelds(common, self._cylinders),
-            photos=self._cylinders.photos,
-            own=OwnAccount(common.clock, common.access),
             audit=self._audit.book,
             sign_on=self._sign_on,
-            organisations=common.organisations,
-            sign_ups=_sign_ups(common),
-            exports=Export(common.state_db, common.clock),
             trace=self._trace.trace,
             codes=Codes(common.schemes, LinkBook(common.state_db, common.clock)),
-            cylinders=self._cylinders.desks,
-            snapshots=self._cylinders.snapshots,
+            desk=open_desk(common),
+            **_files(self._cylinders, self.lifts),
             signing_keys=partial(signing.anchors, common.data),
             trust=self._trust.desk,
             clock=common.clock,
-            **_as_set(common.settings),
+            **_as_set(common.settings) | receivers_of(common, desk),
             stopping=common.stopping,
             mounts=(pages.mount,),
         )
@@ -132,6 +135,7 @@ class ServeRole:
         parts = {"watch broker": self._trust.run(), "keep audit heads": self._audit.run()}
         parts |= self._trace.parts()
         parts |= self._cylinders.parts()
+        parts |= self.lifts.parts()
         if self._follower is not None:
             parts["follow values"] = self._follower.run()
         return parts
@@ -166,6 +170,16 @@ class ServeRole:
         return await self._common.log_db.read(lambda c: read_ledger(c, gateway))
 
 
+def _files(cylinders: CylindersPart, lifts: LiftsPart) -> dict[str, Any]:
+    """Return what the HTTP side takes of the files of cylinders and lifts."""
+    return {
+        "cylinders": cylinders.desks,
+        "snapshots": cylinders.snapshots,
+        "photos": cylinders.photos,
+        "lifts": lifts.desks,
+    }
+
+
 def _as_set(settings: Settings) -> dict[str, Any]:
     """Return what the HTTP side takes from the settings as it is."""
     return {
@@ -174,6 +188,19 @@ def _as_set(settings: Settings) -> dict[str, Any]:
         "base_url": settings.base_url,
         "language": settings.language,
         "time_zone": settings.time_zone,
+    }
+
+
+def _people(common: Common) -> dict[str, Any]:
+    """Return who is let in, and the organisations that they belong to."""
+    return {
+        "access": common.access,
+        "accounts": common.accounts,
+        "devices": common.devices,
+        "own": OwnAccount(common.clock, common.access),
+        "organisations": common.organisations,
+        "sign_ups": _sign_ups(common),
+        "exports": Export(common.state_db, common.clock),
     }
 
 
@@ -190,16 +217,6 @@ def _sign_ups(common: Common) -> SignUpDesk:
         hash_password=hash_password,
         new_id=lambda: f"firm-{secrets.token_hex(6)}",
     )
-
-
-def _who(common: Common) -> dict[str, Any]:
-    """Return the books of those who come in: people, handhelds, platforms."""
-    return {
-        "access": common.access,
-        "accounts": common.accounts,
-        "devices": common.devices,
-        "platforms": common.platforms,
-    }
 
 
 def _intake(common: Common) -> PlatformIntake:

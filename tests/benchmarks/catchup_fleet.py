@@ -25,8 +25,8 @@ from protocols.limits import (
 from protocols.messages import State, ack_decoder
 from protocols.ranges import RangeSet
 from protocols.topics import of
+from simulators.mqtt_light import LightClient
 from tests.benchmarks.messages import VALUES_PER_RECORD, Pool, spool_id
-from tests.benchmarks.mqtt_light import LightClient
 from tests.benchmarks.rig import allow_files, percentile, say
 
 FIRST_TRY_S = 2.0

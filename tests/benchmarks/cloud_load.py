@@ -17,8 +17,8 @@ import typer
 
 from protocols.messages import State, ack_decoder
 from protocols.topics import of
+from simulators.mqtt_light import LightClient
 from tests.benchmarks.messages import VALUES_PER_RECORD, Pool, spool_id
-from tests.benchmarks.mqtt_light import LightClient
 from tests.benchmarks.rig import percentile, say
 
 TICK_S = 0.004

@@ -18,8 +18,8 @@ from protocols.envelope import wrap
 from protocols.messages import State
 from protocols.records import Readings, encode_records
 from protocols.topics import of
+from simulators.mqtt_light import LightClient
 from tests.benchmarks.messages import spool_id
-from tests.benchmarks.mqtt_light import LightClient
 from tests.benchmarks.rig import percentile, say
 
 GATEWAY = "gw-urgent"

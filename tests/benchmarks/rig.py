@@ -90,7 +90,7 @@ class Worker:
             text=True,
         )
         self._module = module
-        self.ready = self._answer()
+        self.ready = self.answer()
         """What it said when it was ready."""
 
     @property
@@ -100,10 +100,14 @@ class Worker:
 
     def ask(self, line: str = "report") -> Any:
         """Send a line; return what it answers."""
+        self.tell(line)
+        return self.answer()
+
+    def tell(self, line: str) -> None:
+        """Send a line; take its answer later."""
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
-        return self._answer()
 
     def stop(self) -> None:
         """End it with SIGTERM, after STOP_S with SIGKILL."""
@@ -112,7 +116,8 @@ class Worker:
             if pipe is not None:
                 pipe.close()
 
-    def _answer(self) -> Any:
+    def answer(self) -> Any:
+        """Return the answer to the oldest line that has none yet."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:

@@ -18,6 +18,7 @@ from cloud.api.cylinders import ReadTogetherBody, ScrapBody, StepBody, TransferB
 from cloud.api.enrolment import InviteBody
 from cloud.api.epcis.queries import QueryBody
 from cloud.api.epcis.subscriptions import SubscriptionBody
+from cloud.api.incidents import VERBS
 from cloud.api.links import LinksBody, PrefixBody
 from cloud.api.me import ConfirmBody, DropBody, PasswordBody
 from cloud.api.organisations import (
@@ -29,10 +30,13 @@ from cloud.api.organisations import (
 )
 from cloud.api.partners import PartnerBody
 from cloud.api.remote import CommandBody, ConfigBody
+from cloud.api.rescue_units import UnitBody
 from cloud.api.rollouts import RolloutBody
 from cloud.model.account import AccountChange, NewAccount
 from cloud.model.cylinder import CylinderEntry
 from cloud.model.cylinder_records import PermitBody, VehicleFile
+from cloud.model.desk import HandoverBody, LinkBody
+from cloud.model.incident import Act, Call
 from cloud.model.registering import AssetBody
 from protocols.enrolment import EnrolRequest, RenewRequest
 from protocols.handheld import Batch
@@ -41,6 +45,11 @@ from tests.support.epcis_bodies import ITEM, document, event
 BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("put", "/api/v1/assets/{asset_id}"): AssetBody,
     ("post", "/api/v1/alarms/{alarm_id}/acknowledge"): NoteBody,
+    ("post", "/api/v1/calls"): Call,
+    **{("post", f"/api/v1/incidents/{{incident_id}}/{verb}"): Act for verb in VERBS},
+    ("post", "/api/v1/incidents/{incident_id}/links"): LinkBody,
+    ("post", "/api/v1/handovers"): HandoverBody,
+    ("put", "/api/v1/rescue-units/{unit_id}"): UnitBody,
     ("post", "/api/v1/alarms/{alarm_id}/shelve"): ShelveBody,
     ("put", "/api/v1/assets/{asset_id}/out-of-service"): OutBody,
     ("post", "/api/v1/enroll"): EnrolRequest,
@@ -105,6 +114,12 @@ QUERIES = {
     "/epcis/capture": ("perPage", "nextPageToken"),
     "/epcis/queries": ("perPage", "nextPageToken"),
     "/api/v1/alarms": ("state", "asset", "before", "limit"),
+    "/api/v1/calls": ("unplaced", "before", "limit"),
+    "/api/v1/incidents": (
+        *("open", "state", "asset", "unit", "drill", "from", "to", "before", "limit", "order"),
+    ),
+    "/api/v1/incidents/{incident_id}/units": ("level",),
+    "/api/v1/rescue-figures": ("from", "to", "by"),
     "/api/v1/audit": ("subject", "by", "organisation", "call", "from", "to", "before", "limit"),
     "/api/v1/gateways": ("after", "limit"),
     "/api/v1/links": ("after", "limit"),
@@ -139,6 +154,10 @@ QUERIES = {
 NAMES = {
     "asset_id": ["elevator:31101099920240000", "gateway:gw-1", "elevator:1"],
     "alarm_id": ["1", "2", "999"],
+    "incident_id": ["1", "2", "999"],
+    "unit_id": ["station-1"],
+    "link_id": ["1", "2"],
+    "handover_id": ["1", "999"],
     "account_id": ["1", "7"],
     "gateway_id": ["gw-0", "gw-1"],
     "organisation_id": ["firm-a", "firm-b"],

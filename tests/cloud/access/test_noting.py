@@ -84,6 +84,51 @@ INSPECTED = (
         "certificate": MARK,
     },
 )
+LIFTS, L1 = "/api/v1/lifts", f"asset:elevator:{CYLINDER}"
+SIGNED = {"name.0": MARK}
+LIFT_WAYS: dict[str, Any] = {
+    "records": (
+        {"kind": "fault", "on": "2025-01-01", "fields": {"what": MARK}},
+        {"kind": "fault", "on": "2025-01-01", "field.what": MARK},
+    ),
+    "inspections": (
+        {
+            "kind": "periodic_inspection",
+            "on": "2025-01-01",
+            "fields": {"result": "passed"},
+            "signers": [{"role": "inspector", "name": MARK}],
+        },
+        {
+            "kind": "periodic_inspection",
+            "on": "2025-01-01",
+            "field.result": "failed",
+            "role.0": "inspector",
+            **SIGNED,
+        },
+    ),
+    "steps": (
+        {"kind": "registration", "on": "2025-01-01", "fields": {"certificate": MARK}},
+        {"kind": "registration", "on": "2025-01-01", "field.certificate": MARK},
+    ),
+    "confirmations": (
+        {
+            "kind": "confirmation",
+            "on": "2025-01-01",
+            "about": 1,
+            "fields": {"agreed": True},
+            "signers": [{"role": "safety_manager", "name": MARK}],
+        },
+        {
+            "kind": "confirmation",
+            "on": "2025-01-01",
+            "about": "1",
+            "field.agreed": "yes",
+            "role.0": "safety_manager",
+            **SIGNED,
+        },
+    ),
+}
+"""What is sent as JSON and as a form; a repair is entry 1 of the lift."""
 PERMIT = {"items": ["lpg"], "valid_from": "2024-01-01", "valid_until": "2028-01-01"}
 PARTNER = {
     "name": MARK,
@@ -99,7 +144,31 @@ PLATFORM = {
     "organisation": "firm-a",
 }
 STORE = "5" * 32
+RECEIVER = {"name": MARK, "kind": "webhook", "address": f"https://p.example.com/{MARK}"}
+RECEIVERS, SENT_TO = "/api/v1/receivers", "receivers organisation:platform"
 ROLLOUT = {"serial": 1, "gateways": [GATEWAY]}
+
+FREED = ("1/release", {"people": 1, "note": MARK})
+RESCUE: list[tuple[str, int, dict[str, Any], tuple[str, dict[str, Any]] | None]] = [
+    ("verify", 1, {"people": 2, "note": MARK}, None),
+    ("dispatch", 1, {"unit": "station", "note": MARK}, None),
+    ("accept", 2, {"note": MARK}, None),
+    ("refuse", 2, {"note": MARK}, None),
+    ("set_out", 2, {"note": MARK}, None),
+    ("arrive", 2, {"note": MARK}, None),
+    ("release", 1, {"people": 1, "note": MARK}, None),
+    ("call_back", 1, {"satisfaction": 5, "note": MARK}, FREED),
+    ("file_cause", 1, {"cause": "door", "note": MARK}, FREED),
+    ("close", 1, {"cause": "door", "note": MARK}, FREED),
+    ("false_alarm", 3, {"note": MARK}, None),
+    ("cancel", 3, {"note": MARK}, None),
+    ("merge", 3, {"into": 1, "note": MARK}, None),
+    ("take", 1, {}, None),
+    ("hand_over", 1, {"to": f"{MARK}1"}, None),
+    ("note", 1, {"note": MARK}, None),
+    ("tell", 1, {"to": MARK, "note": MARK}, None),
+]
+"""Verb, rescue, body, and what must be done first."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +203,61 @@ EXAMPLES = {
     "POST /alarms/{alarm_id}/acknowledge": Example(
         "/alarms/2/acknowledge", f"asset:{LIFT}", {"note": MARK}, form=True
     ),
+    "POST /api/v1/calls": Example(
+        "/api/v1/calls",
+        f"asset:{LIFT} incident:1",
+        {"asset": LIFT, "caller_name": f"{MARK}1", "caller_phone": MARK, "note": MARK},
+    ),
+    "POST /rescue/call": Example(
+        "/rescue/call",
+        f"asset:{LIFT} incident:1",
+        {"asset": LIFT, "caller_name": f"{MARK}1", "caller_phone": MARK, "note": MARK},
+        form=True,
+    ),
+    "POST /rescue/{incident_id}/do/{verb}": Example(
+        "/rescue/1/do/note", "incident:1", {"note": MARK}, form=True
+    ),
+    "POST /rescue/{incident_id}/answer/{verb}": Example(
+        "/rescue/2/answer/accept", "incident:2", {"eta_min": "9", "note": MARK}, form=True
+    ),
+    "POST /rescue/{incident_id}/links": Example(
+        "/rescue/1/links", "incident:1", {"kind": "progress"}, form=True
+    ),
+    "POST /rescue/{incident_id}/links/{link_id}/revoke": Example(
+        "/rescue/1/links/2/revoke", "incident:1", form=True
+    ),
+    "POST /rescue/handover": Example(
+        "/rescue/handover", "handover", {"to": MARK, "note": MARK}, form=True
+    ),
+    "POST /api/v1/incidents/{incident_id}/links": Example(
+        "/api/v1/incidents/2/links", "incident:2", {"kind": "unit"}
+    ),
+    "DELETE /api/v1/incidents/{incident_id}/links/{link_id}": Example(
+        "/api/v1/incidents/1/links/2", "incident:1"
+    ),
+    "POST /api/v1/handovers": Example("/api/v1/handovers", "handover", {"to": MARK, "note": MARK}),
+    "POST /u/{token}/{verb}": Example(
+        "/u/{unit_token}/set_out",
+        "incident:2",
+        {"eta_s": 600, "note": MARK, "key": "k1"},
+        by="link:1",
+        organisation="",
+        call="incidents.answer",
+    ),
+    "PUT /api/v1/rescue-units/{unit_id}": Example(
+        "/api/v1/rescue-units/station-2",
+        "rescue-unit:station-2",
+        {"name": "站", "level": 2, "phone": MARK},
+    ),
+    **{
+        f"POST /api/v1/incidents/{{incident_id}}/{verb}": Example(
+            f"/api/v1/incidents/{number}/{verb}",
+            f"incident:{number}",
+            body,
+            before=None if before is None else (f"/api/v1/incidents/{before[0]}", before[1]),
+        )
+        for verb, number, body, before in RESCUE
+    },
     "POST /api/v1/alarms/{alarm_id}/shelve": Example(
         "/api/v1/alarms/3/shelve", f"asset:{LIFT}", {"reason": MARK, "minutes": 5}
     ),
@@ -493,6 +617,23 @@ EXAMPLES = {
     "DELETE /api/v1/cylinder-notices/{address_id}": Example(
         "/api/v1/cylinder-notices/1", "cylinder-notices"
     ),
+    f"POST {RECEIVERS}": Example(RECEIVERS, SENT_TO, RECEIVER),
+    f"PUT {RECEIVERS}/{{receiver_id}}": Example(f"{RECEIVERS}/1", SENT_TO, RECEIVER),
+    f"DELETE {RECEIVERS}/{{receiver_id}}": Example(f"{RECEIVERS}/1", SENT_TO),
+    "POST /receivers": Example("/receivers", SENT_TO, RECEIVER, form=True),
+    **{
+        f"POST {path}/{{receiver_id}}/{step}": Example(
+            f"{path}/1/{step}",
+            SENT_TO,
+            RECEIVER if step == "change" else {"skip": True} if step == "resume" else {},
+            form=path != RECEIVERS,
+        )
+        for path, steps in (
+            (RECEIVERS, ("secret", "pause", "resume", "test")),
+            ("/receivers", ("change", "remove", "secret", "pause", "resume", "test")),
+        )
+        for step in steps
+    },
     "PUT /api/v1/cylinder-vehicles/{vehicle_id}": Example(
         f"/api/v1/cylinder-vehicles/{VEHICLE}",
         f"cylinder-vehicle:{VEHICLE}",
@@ -506,6 +647,19 @@ EXAMPLES = {
         "cylinders",
         {"code": "A8", "kind": "lpg_household", "gas": "lpg"},
         media="application/jsonl",
+    ),
+    "PUT /api/v1/lifts/{code}": Example(
+        f"{LIFTS}/L9", "asset:elevator:L9", {"name": MARK, "maintenance_phone": MARK}
+    ),
+    **{
+        f"POST {base}/{{code}}/{way}": Example(
+            f"{base}/{CYLINDER}/{way}", L1, draft, form=base == "/lifts"
+        )
+        for way, (entry, form) in LIFT_WAYS.items()
+        for base, draft in ((LIFTS, entry), ("/lifts", form))
+    },
+    "POST /api/v1/lift-imports": Example(
+        "/api/v1/lift-imports", "lifts", {"code": "L8"}, media="application/jsonl"
     ),
     "POST /api/v1/platforms": Example("/api/v1/platforms", "platform:acme", PLATFORM),
     "PATCH /api/v1/platforms/{platform_id}": Example(
@@ -753,7 +907,19 @@ async def test_whatever_shows_what_is_personal_is_noted_before_it_leaves(stage: 
         "/api/v1/feed",
         "/api/v1/gateways/{gateway_id}/commands",
         "/api/v1/gateways/{gateway_id}/config",
+        "/api/v1/calls",
+        "/api/v1/incidents",
+        "/api/v1/incidents/{incident_id}",
+        "/api/v1/incidents/{incident_id}/record",
         "/api/v1/me",
+        "/api/v1/rescue-units",
+        "/api/v1/handovers",
+        "/api/v1/handovers/{handover_id}",
+        "/api/v1/incidents/{incident_id}/links",
+        "/rescue",
+        "/rescue/handover",
+        "/rescue/handover/{handover_id}",
+        "/rescue/{incident_id}",
         "/api/v1/organisations/{organisation_id}",
         "/api/v1/rollouts",
         "/api/v1/scans",

@@ -1,10 +1,11 @@
-"""The little of MQTT 3.1.1 that a load needs: publish at QoS 1, receive at QoS 0, on asyncio.
+"""The little of MQTT 3.1.1 that a fleet needs: publish at QoS 1, receive at QoS 0, on asyncio.
 
-A load that shares two cores with what it measures must cost next to nothing; no library does.
+A fleet that shares two cores with the service must cost next to nothing; no library does.
 """
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 CONNECT_TIMEOUT_S = 10.0
 
@@ -89,10 +90,9 @@ class LightClient(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         self._transport = None
         if self._answer is not None and not self._answer.done():

@@ -1,0 +1,41 @@
+"""Rescues inside the service: the desk that alarms, people and the clock work with."""
+
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from cloud.alarms.desk import TURN
+from cloud.incidents.book import Book
+from cloud.incidents.desk import IncidentDesk
+from cloud.incidents.runner import DeadlineRunner
+from cloud.model.database import take_turn
+from cloud.model.rescue_policy import load_rescue
+from cloud.roles.common import Common
+
+
+def open_rescues(common: Common) -> IncidentDesk:
+    """Return the desk of this process; its changes have the turn of alarms and feed.
+
+    Raises:
+        FixConfiguration: with all faults of the files in firmware_config/rescue.
+
+    """
+    book = Book(
+        common.feed.append,
+        partial(take_turn, what=TURN),
+        ZoneInfo(common.settings.time_zone),
+    )
+
+    return IncidentDesk(
+        common.state_db,
+        common.clock,
+        book,
+        load_rescue(common.overlay()),
+        find_code=common.registry.with_rescue_code,
+        find=common.registry.add_finding,
+        on_commit=common.feed.committed,
+    )
+
+
+def open_rescue_clock(common: Common, rescues: IncidentDesk) -> DeadlineRunner:
+    """Return what fires deadlines, for the one process that consumes."""
+    return DeadlineRunner(rescues, common.clock)
