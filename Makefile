@@ -17,8 +17,8 @@ WHEELHOUSE ?= build/wheelhouse-$(ARCH)
 PEERS ?= lines,points,batch,single
 LENGTH = $(if $(filter command,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
-.PHONY: demo test test-long check campaign-kill campaign-states campaign-outage campaign-shards \
-    campaign-audit campaign-field campaign-hall soak bench-field bench-edge bench-cloud bench-rescue bench-catchup bench-growth bench-engines bench-trace bench-cylinders wheelhouse lock format clean
+.PHONY: demo test test-long check campaign-kill campaign-alarms campaign-states campaign-outage campaign-shards \
+    campaign-audit campaign-rescues campaign-field campaign-hall campaign-receivers soak bench-field bench-edge bench-cloud bench-rescue bench-catchup bench-growth bench-engines bench-trace bench-cylinders bench-listeners wheelhouse lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -34,8 +34,8 @@ test: $(VENV)/.dev
 test-long: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/pytest -m long
-	$(MAKE) campaign-kill campaign-states campaign-outage campaign-shards campaign-audit campaign-field \
-	    campaign-hall
+	$(MAKE) campaign-kill campaign-alarms campaign-states campaign-outage campaign-shards campaign-audit campaign-rescues campaign-field \
+	    campaign-hall campaign-receivers
 
 ## check: format, lint, types, architecture, known vulnerabilities of what is locked
 check: $(VENV)/.dev
@@ -54,6 +54,14 @@ campaign-kill: $(VENV)/.dev
 campaign-audit: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/python -m tests.campaigns.audit_chain --cases 1000 --seed $(SEED)
+
+## campaign-alarms: N kills of the process that keeps alarms' deadlines; prints the ledger
+campaign-alarms: $(VENV)/.dev
+	$(BIN)/python -m tests.campaigns.alarm_deadlines --kills $(N) --seed $(SEED)
+
+## campaign-rescues: N kills of the clock of rescues (N=250 in five minutes); prints the ledger
+campaign-rescues: $(VENV)/.dev
+	$(BIN)/python -m tests.campaigns.rescues --kills $(N) --seed $(SEED)
 
 ## campaign-states: lost acks, an older card, a lost card, an older cloud; prints the ledgers
 campaign-states: $(VENV)/.dev
@@ -81,6 +89,11 @@ campaign-hall: $(VENV)/.dev
 	@tests/system_packages.sh
 	@tests/reader_packages.sh $(BIN)
 	$(BIN)/python -m tests.campaigns.hall --seed $(SEED)
+
+## campaign-receivers: receivers of every kind fail 100 times in each way, 12 kills; 4 minutes
+campaign-receivers: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.campaigns.receivers --each 100 --kills 12 --seed $(SEED)
 
 ## soak: a gateway at five times its load for MINUTES: memory, descriptors and threads stay flat
 soak: $(VENV)/.dev
@@ -131,6 +144,10 @@ bench-cylinders: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks.cylinders
 	$(BIN)/python -m tests.benchmarks.snapshot
 	$(BIN)/python -m tests.benchmarks.gate
+
+## bench-listeners: 1,000 listeners of the feed on one core: share of it, and how late an emergency
+bench-listeners: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.listeners
 
 ## bench-growth: cost per value and memory per lift from 1,000 to 40,000 lifts; RUNS=3 SECONDS=20
 bench-growth: $(VENV)/.dev

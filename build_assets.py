@@ -25,6 +25,10 @@ FILES = {
     "htmx.LICENSE.txt": "htmx.org/LICENSE",
     "htmx-sse.min.js": "htmx-ext-sse/dist/sse.min.js",
     "htmx-sse.LICENSE.txt": "htmx-ext-sse/LICENSE",
+    "maplibre.min.js": "maplibre-gl/dist/maplibre-gl-csp.js",
+    "maplibre-worker.min.js": "maplibre-gl/dist/maplibre-gl-csp-worker.js",
+    "maplibre.min.css": "maplibre-gl/dist/maplibre-gl.css",
+    "maplibre.LICENSE.txt": "maplibre-gl/LICENSE.txt",
     "uplot.min.js": "uplot/dist/uPlot.iife.min.js",
     "uplot.min.css": "uplot/dist/uPlot.min.css",
     "uplot.LICENSE.txt": "uplot/LICENSE",
@@ -85,7 +89,9 @@ def _install(root: Path, scratch: Path) -> Path:
         text=True,
     )
     if done.returncode != 0:
-        raise RuntimeError(f"npm ci failed; the pages need htmx, uPlot and ZXing:\n{done.stdout!s}")
+        raise RuntimeError(
+            f"npm ci failed; the pages need htmx, MapLibre, uPlot and ZXing:\n{done.stdout!s}"
+        )
     return scratch / "node_modules"
 
 

@@ -5,18 +5,21 @@ from pathlib import Path
 
 import msgspec
 import zstandard
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, inspect, select
 
 from cloud.commands_audit import verify_audit
 from cloud.ingest.account import read_accounts
+from cloud.lifts.check import check_lifts
 from cloud.model import tables
 from cloud.model.database import Database
 from cloud.model.logged import LoggedBatch, Positions
 from cloud.settings import Settings, TelemetrySettings
 from cloud.telemetry.open import open_store
+from cloud.trust import signing
 from cloud.trust.setup import has_authority
 from protocols.clock import SystemClock
 from protocols.errors import StopService, SuyuanError
+from protocols.lifts.records import load_kinds
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -53,8 +56,10 @@ def check_stores(data: Path, settings: Settings) -> Report:
     finally:
         database.close()
     audit_lines, audit_faults = _check_audit(data, settings)
+    lift_lines, lift_faults = _check_lifts(data, settings)
     line, telemetry_faults = _check_telemetry(data / "telemetry", heads, settings.telemetry)
-    return Report([*lines, *audit_lines, line], faults + audit_faults + telemetry_faults)
+    lines += [*audit_lines, *lift_lines, line]
+    return Report(lines, faults + audit_faults + lift_faults + telemetry_faults)
 
 
 def _integrity(file: Path) -> str:
@@ -109,6 +114,22 @@ def _check_audit(data: Path, settings: Settings) -> tuple[list[str], int]:
         return verify_audit(database, data, settings)
     except StopService as error:
         return [str(error)], 1
+    finally:
+        database.close()
+
+
+def _check_lifts(data: Path, settings: Settings) -> tuple[list[str], int]:
+    """Look at the signed records of all lifts."""
+    url = settings.database.state_url or f"sqlite:///{data / 'state.db'}"
+    database = Database(url, name="check")
+    try:
+        if not database.read_now(lambda c: inspect(c).has_table("lift")):
+            return ["lifts: none yet"], 0
+        overlay = Path(settings.rules_overlay) if settings.rules_overlay else None
+        kinds, keys = load_kinds(overlay), signing.known_keys(data)
+        return database.read_now(lambda c: check_lifts(c, kinds, keys, signing.verify))
+    except SuyuanError as error:
+        return [f"lifts: {error}"], 1
     finally:
         database.close()
 

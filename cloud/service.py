@@ -79,6 +79,7 @@ class Service:
             admin_token=admin_token,
             clock=clock or SystemClock(),
         )
+        common.broker = broker
         rescues = open_rescues(common)
         desk = open_desk(common, follow=rescues.follow)
         self._store: TelemetryStore | None = None

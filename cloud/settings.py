@@ -22,6 +22,7 @@ from protocols.errors import Fault, FixConfiguration
 
 Positive = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
+_STYLE = r"^(|https?://[!-~]{1,500}|/static/[!-~]{1,200})\Z"
 _HOLD = r"^(asset|gateway|organisation|account):[!-~]{1,100}\Z"
 
 
@@ -62,6 +63,18 @@ class FeedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The feed of the rescue centre."""
 
     retention_days: Positive = 90
+
+
+class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The rescue centre's desk."""
+
+    link_hours: Annotated[int, Meta(ge=1, le=24 * 31)] = 12
+    """So long after an incident's end the links that telephones were given still answer."""
+    map_style_url: Annotated[str, Meta(pattern=_STYLE)] = (
+        """""The MapLibre style of the map; empty: no tiles, only points."""
+    )
+    map_sources: tuple[Annotated[str, Meta(pattern=r"^https?://[a-zA-Z0-9.:-]{1,200}\Z")], ...] = ()
+    """Origins from which that style loads tiles, glyphs and sprites."""
 
 
 class ScanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -206,6 +219,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log: LogSettings = LogSettings()
     ingest: IngestSettings = IngestSettings()
     feed: FeedSettings = FeedSettings()
+    desk: DeskSettings = DeskSettings()
     scans: ScanSettings = ScanSettings()
     trace: TraceSettings = TraceSettings()
     retention: RetentionSettings = RetentionSettings()

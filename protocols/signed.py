@@ -17,7 +17,7 @@ from protocols.errors import RefuseInput
 from protocols.ids import check_gateway_id
 from protocols.limits import SEQ_MAX
 
-Purpose = Literal["config", "release", "snapshot"]
+Purpose = Literal["config", "release", "snapshot", "lift_record"]
 Verify = Callable[[bytes, bytes, bytes], bool]
 """(public key, signature, message) -> whether the signature is good."""
 Sign = Callable[[bytes], Sequence[tuple[bytes, bytes]]]

@@ -1,7 +1,8 @@
-"""The command line of the simulators: `suyuan-sim serve | run | demo | list`."""
+"""The command line of the simulators: `suyuan-sim serve | run | demo | lift-platform | list`."""
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from protocols.border import load_toml
+from protocols.clock import SystemClock
 from protocols.errors import FixConfiguration, SuyuanError
 from simulators import filling_hall, filling_station
 from simulators.city_run import CityOptions, run_city, token_from
 from simulators.cylinder_fleet import run_fleet
 from simulators.demo import run_demo
+from simulators.lift_platform import PlatformWishes, run_platform
 from simulators.run import run_scenario
 from simulators.scenario import load_scenario, scenario_files
 from simulators.serve import ServeOptions, known_controllers, serve_lifts
@@ -123,6 +126,42 @@ def fleet(
     except SuyuanError as error:
         typer.echo(f"stopped: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+@app.command()
+def lift_platform(
+    url: Annotated[str, typer.Option(help="Of the service, such as http://127.0.0.1:8080")],
+    platform: Annotated[str, typer.Option(help="Id of the platform, registered there")],
+    dialect: Annotated[str, typer.Option(help="As it is registered")] = "special-equipment",
+    version: Annotated[str, typer.Option(help="Of the dialect")] = "1",
+    lifts: Annotated[int, typer.Option(min=1, max=20_000, help="How many")] = 10,
+    interval_s: Annotated[float, typer.Option(min=0, help="Between two rounds")] = 10.0,
+    steps: Annotated[int, typer.Option(min=0, help="Rounds; 0: until stopped")] = 0,
+    duplicates: Annotated[float, typer.Option(min=0, max=1, help="Share sent twice")] = 0.0,
+    disorder: Annotated[float, typer.Option(min=0, max=1, help="Share sent a round late")] = 0.0,
+    unknown: Annotated[float, typer.Option(min=0, max=1, help="Share with an unknown code")] = 0.0,
+    entrapments: Annotated[float, typer.Option(min=0, max=1, help="Of a lift and round")] = 0.0,
+    clock_off_s: Annotated[float, typer.Option(help="The platform's clock is behind by it")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of all chance")] = 1,
+) -> None:
+    """Report lifts by REST as an enterprise platform does; its secret: $SUYUAN_PLATFORM_SECRET."""
+    wishes = PlatformWishes(
+        url=url,
+        platform=platform,
+        secret=os.environ.get("SUYUAN_PLATFORM_SECRET", ""),
+        dialect=dialect,
+        version=version,
+        lifts=lifts,
+        interval_s=interval_s,
+        steps=steps,
+        duplicates=duplicates,
+        disorder=disorder,
+        unknown=unknown,
+        entrapments=entrapments,
+        clock_off_s=clock_off_s,
+        seed=seed,
+    )
+    _finish(run_platform(wishes, SystemClock(), typer.echo))
 
 
 @app.command()

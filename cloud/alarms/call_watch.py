@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, case, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cloud.model.alarm_tables import test_call
@@ -144,7 +144,8 @@ class CallWatch:
     def _found(self, connection: Connection, now_ms: int) -> list[tuple[str, bool]]:
         """Return (asset, whether its call is missing) of those whose word changed."""
         late = _call.due_at <= now_ms
-        query = select(_call.asset, late).where(_call.missing.is_not(late)).limit(PAGE)
+        changed = or_(and_(~_call.missing, late), and_(_call.missing, ~late))
+        query = select(_call.asset, late).where(changed).order_by(_call.due_at).limit(PAGE)
         return [(row[0], bool(row[1])) for row in connection.execute(query)]
 
     def _tell(self, connection: Connection, now_ms: int) -> None:

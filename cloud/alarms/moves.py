@@ -115,10 +115,9 @@ def _with_deadline(before: Alarm, moved: Alarm, at: int, terms: AlarmTerms) -> A
     if moved.state == "shelved":
         due = moved.shelve_ends_at
     elif moved.severity == "emergency" and moved.state in REPEATED:
-        anew = before.state not in REPEATED or asks_anew(before, moved) or before.due_at is None
-        due = at + terms.repeat_ms if anew else before.due_at
-        if due is not None and due <= at:  # after a standstill once, not all that were missed
-            due += ((at - due) // terms.repeat_ms + 1) * terms.repeat_ms
+        due = before.due_at
+        if due is None or due <= at or asks_anew(before, moved):
+            due = at + terms.repeat_ms  # after a standstill once, not all that were missed
     return replace(moved, due_at=due)
 
 

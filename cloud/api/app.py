@@ -10,6 +10,7 @@ from cloud.api import (
     assets,
     audit,
     calls,
+    cap,
     cylinder_cases,
     cylinder_fills,
     cylinder_imports,
@@ -25,6 +26,10 @@ from cloud.api import (
     handheld,
     health,
     incidents,
+    lift_bacnet,
+    lift_imports,
+    lift_records,
+    lifts,
     lineage,
     links,
     me,
@@ -35,6 +40,7 @@ from cloud.api import (
     platforms,
     problems,
     readings,
+    receivers,
     remote,
     rescue_figures,
     rescue_units,
@@ -45,6 +51,7 @@ from cloud.api import (
 )
 from cloud.api.base import Health, Services
 from cloud.api.cookies import HostCookies
+from cloud.api.desk import routes as desk
 from cloud.api.epcis import routes as epcis
 from cloud.api.epcis.border import EpcisBorder
 from cloud.api.guard import check_guarded, guard_of
@@ -58,18 +65,20 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(HostCookies, base_url=services.base_url)
     app.add_middleware(RateLimit, rates=services.rates, clock=services.clock)
     app.add_middleware(EpcisBorder)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, map_sources=services.desk.map_sources)
     guard = guard_of(services.access, services.base_url)
     resources = (health, assets, readings, gateways, remote, rollouts, scans, enrolment, alarms)
     app.include_router(alarm_figures.router(services, guard))
     app.include_router(accounts.keys_router(services, guard))
-    for resource in (*resources, feed, audit, organisations, accounts, me, devices):
+    app.include_router(desk.router(services, guard))
+    for resource in (*resources, feed, receivers, cap, audit, organisations, accounts, me, devices):
         app.include_router(resource.router(services, guard))
     things = (cylinders, cylinder_cases, cylinder_fills, cylinder_imports)
     records = (cylinder_notices, cylinder_records, cylinder_reports)
+    of_lifts = (lifts, lift_records, lift_imports, platforms, lift_bacnet)
     for resource in (incidents, calls, rescue_units, rescue_figures):
         app.include_router(resource.router(services, guard))
-    for resource in (platforms, data_rules, lineage, links, partners, handheld, *things, *records):
+    for resource in (data_rules, lineage, links, partners, handheld, *things, *records, *of_lifts):
         app.include_router(resource.router(services, guard))
     app.include_router(oauth2.router(services))
     app.include_router(resolver.router(services))

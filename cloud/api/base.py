@@ -19,8 +19,12 @@ from cloud.api.rates import Rates
 from cloud.api.sockets import Sockets
 from cloud.audit.base import Audit
 from cloud.cylinders.base import CylinderDesks
+from cloud.desk.base import RescueDesk
+from cloud.feed.cap.base import CapFeed
+from cloud.feed.receivers.base import Receivers
 from cloud.handheld.base import Handhelds, Photos
 from cloud.incidents.base import Incidents
+from cloud.lifts.base import LiftDesks
 from cloud.model.asset import Asset, LatestValue
 from cloud.model.audit import Entry, entry_of
 from cloud.model.database import Work
@@ -296,6 +300,8 @@ class Services:
     stream: Callable[[int | None, Callable[[str], bool] | None], AsyncIterator[str]]
     """SSE text from after that offset (None: live only), of the assets that the second argument
     admits (None: all); RefuseInput `gone` at once."""
+    receivers: Receivers
+    cap: CapFeed
     telemetry: Telemetry
     latest: Callable[[str], Mapping[str, LatestValue]]
     assets_of: Callable[[str], Sequence[str]] = _no_assets
@@ -320,7 +326,9 @@ class Services:
     exports: Exports
     trace: Trace
     codes: Codes
+    desk: RescueDesk
     cylinders: CylinderDesks
+    lifts: LiftDesks
     trust: Trust | None = None
     """None: this service has no authority."""
     snapshots: Snapshots | None = None

@@ -1,7 +1,7 @@
 """What holds for every request: bounds on its body; for every answer: security headers."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -51,6 +51,8 @@ HAND_HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(self)",
 }
 """Of the page for phones, which reads codes by the camera and keeps itself for days offline."""
+RESCUE = "/rescue"
+"""Pages below it may have a map."""
 HSTS = "max-age=31536000"
 
 
@@ -90,8 +92,9 @@ class BodyLimit:
 class SecurityHeaders:
     """Adds the headers above; nothing but static files may be kept by a cache."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, map_sources: Sequence[str] = ()) -> None:
+        """Build it; `map_sources`: origins from which the map of the rescue pages may load."""
+        self._app, self._map = app, {"Content-Security-Policy": map_policy(map_sources)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the answer on with its headers."""
@@ -102,7 +105,7 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
-                more = HAND_HEADERS if scope["path"] == HAND else {}
+                more = self._more(scope["path"])
                 for name, value in {**HEADERS, **more}.items():
                     headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
@@ -111,6 +114,21 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+    def _more(self, path: str) -> Mapping[str, str]:
+        """Return what else holds for a path, or otherwise."""
+        if path == HAND:
+            return HAND_HEADERS
+        return self._map if path == RESCUE or path.startswith(f"{RESCUE}/") else {}
+
+
+def map_policy(sources: Sequence[str]) -> str:
+    """Return the policy of a page with a map: its worker is ours, tiles come from `sources`."""
+    plain = HEADERS["Content-Security-Policy"]
+    more = "".join(f" {source}" for source in sources)
+    plain = plain.replace("connect-src 'self'", f"connect-src 'self'{more}")
+    plain = plain.replace("img-src 'self' data:", f"img-src 'self' data: blob:{more}")
+    return f"{plain}; worker-src 'self'"
 
 
 def _too_many(headers: Sequence[tuple[bytes, bytes]]) -> bool:

@@ -25,7 +25,7 @@ SLOW = (
     *("/api/v1/signup", "/api/v1/redeem", "/api/v1/enroll", "/api/v1/me/"),
 )
 """Beginnings of paths behind which a password is looked at, or as much is done."""
-OPEN = ("/open/", "/q/", "/id/")
+OPEN = ("/open/", "/q/", "/id/", "/r/", "/u/")
 """Beginnings of paths that are for everybody; also those of Digital Links, with their key."""
 _KEY = re.compile(r"/[0-9]{2,4}/")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

@@ -23,10 +23,10 @@ END_MS = 253_370_764_800_000
 
 
 def router(services: Services, guard: Guard) -> APIRouter:
-    """Build /api/v1/rescue-figures."""
-    routes = APIRouter(prefix="/api/v1/rescue-figures")
+    """Build /api/v1/rescue-figures and -causes."""
+    routes = APIRouter(prefix="/api/v1")
 
-    @routes.get("")
+    @routes.get("/rescue-figures")
     async def figures(
         request: Request, granted: Annotated[Granted, Depends(guard("incidents.read"))]
     ) -> Response:
@@ -38,6 +38,14 @@ def router(services: Services, guard: Guard) -> APIRouter:
             granted.scope, from_at=from_at, to_at=check_span(from_at, to_at), by=read_by(query)
         )
         return answer(timed_fields(found))
+
+    @routes.get("/rescue-causes")
+    async def causes(
+        request: Request, _granted: Annotated[Granted, Depends(guard("incidents.read"))]
+    ) -> Response:
+        check_names(request.query_params, ())
+        known = services.incidents.rules.causes
+        return answer({"classes": known.class_, "causes": known.cause})
 
     return routes
 

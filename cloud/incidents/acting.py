@@ -269,7 +269,8 @@ class _Said:
         mine = [
             row
             for row in self.asked.values()
-            if own and row["organisation"] == own and wanted in (None, row["unit"])
+            if (own and row["organisation"] == own and wanted in (None, row["unit"]))
+            or (self.granted.principal.kind == "link" and wanted == row["unit"])
         ]
         if not mine and self.verb == "note" and wanted is None:
             return

@@ -16,6 +16,7 @@ from cloud.model.incident import (
 )
 from cloud.model.principal import EVERYTHING, Granted, Scope
 from cloud.model.rescue_figures import FiguresBy, RescueFigures
+from cloud.model.rescue_policy import RescueRules
 
 ANSWERS: tuple[Verb, ...] = ("accept", "refuse", "set_out", "arrive", "release", "note")
 """What a unit may say; guarded by incidents.answer, all others by incidents.act."""
@@ -23,6 +24,11 @@ ANSWERS: tuple[Verb, ...] = ("accept", "refuse", "set_out", "arrive", "release",
 
 class Incidents(Protocol):
     """The desk of rescues. What the scope does not admit is `not_found`."""
+
+    @property
+    def rules(self) -> RescueRules:
+        """Policies, levels and causes, with their words."""
+        ...
 
     async def find(self, wanted: WantedIncidents, scope: Scope = EVERYTHING) -> Sequence[Incident]:
         """Return incidents, newest or most urgent first."""

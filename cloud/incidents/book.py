@@ -146,7 +146,7 @@ class Book:
         if rows:
             connection.execute(_INSERT_ENTRY, rows)
         for entry in draft.entries:
-            self._append_feed(connection, FED, feed_data(after, entry.what))
+            self._append_feed(connection, FED, feed_data(after, entry))
         return after
 
     def note_asked(

@@ -4,7 +4,7 @@ from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
 from cloud.incidents.rows import to_call
-from cloud.incidents.steps import NAME_CHARS_MAX, NOTE_CHARS_MAX, PEOPLE_MAX, check_text
+from cloud.incidents.steps import NAME_CHARS_MAX, NOTE_CHARS_MAX, NUMBER_MAX, PEOPLE_MAX, check_text
 from cloud.model.incident import Call, CallOutcome, KeptCall
 from cloud.model.incident_tables import rescue_call
 from cloud.model.principal import Scope
@@ -24,6 +24,8 @@ def check_call(call: Call) -> None:
     check_text("rescue_code", call.rescue_code, CODE_CHARS_MAX)
     if call.people is not None and not 0 <= call.people <= PEOPLE_MAX:
         raise RefuseInput("bad_request", f"people: expected 0 to {PEOPLE_MAX}, found {call.people}")
+    if call.call is not None and not 1 <= call.call <= NUMBER_MAX:
+        raise RefuseInput("not_found", f"no call {call.call}"[:80])
     if call.asset is not None:
         check_asset_id(call.asset)
     elif not call.rescue_code.strip():

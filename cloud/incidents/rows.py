@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from cloud.incidents.deadlines import urgent_at, waits
+from cloud.incidents.draft import SYSTEM
 from cloud.model.incident import Deadline, Entry, Incident, KeptCall, RescueUnit
 from protocols.clock import iso
 
@@ -66,9 +67,15 @@ def to_call(row: Any) -> KeptCall:
     return KeptCall(**{name: row[name] for name in CALL})
 
 
-def feed_data(incident: Incident, change: str) -> str:
-    """Write an incident as the one line of JSON that the feed carries."""
-    found: dict[str, Any] = {"change": change, "severity": "emergency"}
+def feed_data(incident: Incident, entry: Entry) -> str:
+    """Write an incident as the one line of JSON that the feed carries for an entry.
+
+    `to`: which contact or organisation the service tells of what (`note`); what people write stays
+    in the record.
+    """
+    found: dict[str, Any] = {"change": entry.what, "severity": "emergency"}
+    if entry.by == SYSTEM and entry.to:
+        found |= {"to": entry.to, "note": entry.note}
     found |= {name: getattr(incident, name) for name in _FED}
     for name in _TIMES:
         if (value := getattr(incident, name)) is not None:

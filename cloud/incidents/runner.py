@@ -9,7 +9,7 @@ import logging
 
 from cloud.incidents.desk import IncidentDesk
 from protocols.clock import Clock
-from protocols.errors import RetryLater
+from protocols.errors import RefuseInput, RetryLater
 
 logger = logging.getLogger("suyuan.cloud")
 POLL_S = 0.25
@@ -31,6 +31,9 @@ class DeadlineRunner:
                 await asyncio.sleep(await self._pause_s())
             except RetryLater as error:
                 logger.warning("deadlines of rescues wait: %s", error)
+                await asyncio.sleep(AWAY_S)
+            except RefuseInput:  # what cannot be read of one rescue must not end alarms of lifts
+                logger.exception("deadlines of rescues cannot go on")
                 await asyncio.sleep(AWAY_S)
 
     async def look(self) -> int:

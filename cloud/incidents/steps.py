@@ -16,6 +16,8 @@ VERBS: tuple[Verb, ...] = get_args(Verb)
 BEFORE_RELEASE: tuple[IncidentState, ...] = STATES[: STATES.index("released")]
 OPEN: tuple[IncidentState, ...] = (*BEFORE_RELEASE, "released")
 SENT: tuple[IncidentState, ...] = ("dispatched", "accepted", "on_the_way", "arrived")
+NUMBER_MAX, MOMENT_MAX_MS = 2**53, 253_370_764_800_000
+"""What a number and a moment can be at most, such as the year 9999."""
 NOTE_CHARS_MAX, NAME_CHARS_MAX, PEOPLE_MAX = 2_000, 64, 500
 
 
@@ -116,6 +118,8 @@ _BOUNDS: Mapping[str, tuple[int, int]] = {
     "satisfaction": (1, 5),
     "level": (1, 3),
     "eta_s": (0, 86_400),
+    "into": (1, NUMBER_MAX),
+    "at": (0, MOMENT_MAX_MS),
 }
 _NEXT: Mapping[IncidentState, tuple[Verb, ...]] = {
     "detected": ("verify", "take", "dispatch"),

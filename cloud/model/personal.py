@@ -15,16 +15,19 @@ from cloud.model.cylinder_case import CylinderCase
 from cloud.model.cylinder_fill import CylinderFill, FillDecision
 from cloud.model.cylinder_notice import NoticeTo
 from cloud.model.cylinder_records import VehicleRecord
+from cloud.model.desk import Handover, RescueLink
 from cloud.model.handheld import HandheldRecord
 from cloud.model.incident import Entry, Incident, KeptCall, RescueUnit
+from cloud.model.lift import Lift, LiftRecord
 from cloud.model.organisation import Organisation
 from cloud.model.permissions import Word
+from cloud.model.receiver import Receiver
 from cloud.model.remote import CommandEntry, ConfigPush, Rollout
 from cloud.model.scan import KeptScan
 from protocols.border import load_toml
 from protocols.catalog.files import data_root
 
-Field = Annotated[str, Meta(pattern=r"^(attributes\.)?[a-z][a-z0-9_]{0,63}\Z")]
+Field = Annotated[str, Meta(pattern=r"^((attributes|file|body)\.)?[a-z][a-z0-9_]{0,63}\Z")]
 ATTRIBUTE = "attributes."
 
 
@@ -55,12 +58,17 @@ THINGS: Mapping[type[msgspec.Struct], tuple[str, Callable[[Any], str]]] = {
     CylinderCase: ("cylinder_case", lambda one: f"cylinder-case:{one.id}"),
     NoticeTo: ("cylinder_notice", lambda one: f"organisation:{one.organisation}"),
     VehicleRecord: ("cylinder_vehicle", lambda one: f"cylinder-vehicle:{one.id}"),
+    Lift: ("lift", lambda one: f"asset:{one.asset_id}"),
+    LiftRecord: ("lift", lambda one: f"asset:{one.asset_id}"),
     Alarm: ("alarm", lambda one: f"asset:{one.asset}"),
     Incident: ("incident", lambda one: f"incident:{one.id}"),
     Entry: ("incident_entry", lambda one: f"incident:{one.incident}"),
+    RescueLink: ("rescue_link", lambda one: f"incident:{one.incident}"),
+    Handover: ("handover", lambda one: f"handover:{one.id}"),
     KeptCall: ("rescue_call", lambda one: f"rescue-call:{one.id}"),
     RescueUnit: ("rescue_unit", lambda one: f"rescue-unit:{one.unit}"),
     OutOfService: ("out_of_service", lambda one: f"asset:{one.asset}"),
+    Receiver: ("receiver", lambda one: f"organisation:{one.organisation}"),
     KeptScan: ("scan", lambda one: f"gateway:{one.gateway}"),
     CommandEntry: ("command", lambda one: f"gateway:{one.gateway_id}"),
     ConfigPush: ("config_push", lambda one: f"gateway:{one.gateway_id}"),
@@ -88,4 +96,7 @@ def _value(thing: msgspec.Struct, name: str) -> Any:
     if name.startswith(ATTRIBUTE):
         attributes: Mapping[str, Any] = getattr(thing, "attributes", {})
         return attributes.get(name.removeprefix(ATTRIBUTE))
-    return getattr(thing, name, None)  # a decision at a gate tells part of what a filling does
+    # a decision at a gate tells part of what a filling does
+    for part in name.split("."):
+        thing = getattr(thing, part, None)  # type: ignore[assignment]
+    return thing

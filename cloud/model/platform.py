@@ -49,7 +49,7 @@ class ClockOffset(msgspec.Struct, frozen=True, kw_only=True):
     median_ms: int
     """Positive: its clock is slow, or its data are late."""
     spread_ms: int
-    """Between the tenth and the ninetieth percentile."""
+    """Between the quartiles: a few that are far off tell nothing of the clock."""
     constant: bool
     """All lie together: it is the clock. Else it is a backlog that is sent later."""
     samples: int
@@ -139,8 +139,8 @@ def clock_offset(offsets: Sequence[int]) -> ClockOffset | None:
     """Sum the offsets up, ms each; None with too few."""
     if len(offsets) < OFFSETS_MIN:
         return None
-    tenths = quantiles(offsets, n=10)
-    spread = round(tenths[-1] - tenths[0])
+    first, _, third = quantiles(offsets, n=4)
+    spread = round(third - first)
     return ClockOffset(
         median_ms=round(median(offsets)),
         spread_ms=spread,

@@ -8,7 +8,7 @@ import msgspec
 from cloud.model.asset import Asset
 
 BY_CHARS_MAX = 64
-Kind = Literal["account", "api_key", "device", "platform", "token"]
+Kind = Literal["account", "api_key", "device", "platform", "token", "link"]
 
 
 class Remit(msgspec.Struct, frozen=True):

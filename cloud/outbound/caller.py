@@ -1,7 +1,7 @@
 """Calling out: one exchange, its redirects followed one by one."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -49,6 +49,16 @@ class Caller:
     async def check(self, url: str) -> None:
         """Look up where an address leads; see `Outbound`."""
         await self.transport.check(check_text(url))
+
+    async def locate(self, host: str, port: int) -> Sequence[str]:
+        """Return the addresses of a host that may be called by another protocol than HTTP.
+
+        Raises:
+            RefuseInput: `bad_address`.
+            RetryLater: its name is not found now.
+
+        """
+        return await self.transport.locate(host, port)
 
     async def fetch(
         self,

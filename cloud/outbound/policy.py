@@ -100,7 +100,17 @@ def check_url(policy: Policy, url: httpx.URL) -> str:
         raise _refused("a URL carries no user or password")
     if port_of(url) not in policy.ports:
         raise _refused(f"port {port_of(url)} is not one that may be called")
-    host = url.raw_host.decode("ascii").lower()
+    return check_host(url.raw_host.decode("ascii"))
+
+
+def check_host(text: str) -> str:
+    """Return a host to look up, in lower case and without a dot at its end.
+
+    Raises:
+        RefuseInput: `bad_address`.
+
+    """
+    host = text.lower()
     if _read_address(host) is None and not _is_name(host):
         raise _refused("expected a name, or an address in its usual spelling")
     return host.removesuffix(".")

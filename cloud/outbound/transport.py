@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import httpx
 
-from cloud.outbound.policy import Policy, check_addresses, check_url, port_of
+from cloud.outbound.policy import Policy, check_addresses, check_host, check_url, port_of
 from protocols.errors import RefuseInput, RetryLater
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -83,6 +83,21 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 await self._addresses(host, port_of(url))
         except TimeoutError:
             raise self._late(host) from None
+
+    async def locate(self, host: str, port: int) -> list[str]:
+        """Look up where a host is, for a protocol other than HTTP, whatever its port.
+
+        Raises:
+            RefuseInput: `bad_address`.
+            RetryLater: its name is not found.
+
+        """
+        name = check_host(host)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._addresses(name, port)
+        except TimeoutError:
+            raise self._late(name) from None
 
     async def _addresses(self, host: str, port: int) -> list[str]:
         try:

@@ -21,6 +21,18 @@ Noting = Callable[[str], Work]
 """Writes a call into the audit; the argument is its subject, such as `platform:acme`."""
 
 
+class Failures(Protocol):
+    """Counts failures to come in, by who tries; times are ms of one steady clock."""
+
+    def wait_ms(self, address: str, now_ms: int) -> int:
+        """Return how long to wait before the next try, 0 when it may be now."""
+        ...
+
+    def failed(self, address: str, now_ms: int) -> None:
+        """Count a failure."""
+        ...
+
+
 class Platforms(Protocol):
     """Platforms; RefuseInput `not_found` outside the scope."""
 

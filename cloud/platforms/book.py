@@ -8,8 +8,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
-from cloud.access.digest import digest_of
-from cloud.access.limiter import FailureLimiter
 from cloud.model.audit import Entry
 from cloud.model.database import Database, Work, take_turn
 from cloud.model.organisation import Organisation
@@ -32,8 +30,8 @@ from cloud.model.platform_tables import (
 )
 from cloud.model.principal import BY_CHARS_MAX, Granted, Principal, Scope
 from cloud.model.visible import sees_organisation
-from cloud.platforms.base import Noting
-from cloud.platforms.tokens import GOOD_S, PREFIX, TokenBook, new_token
+from cloud.platforms.base import Failures, Noting
+from cloud.platforms.tokens import GOOD_S, PREFIX, TokenBook, digest_of, new_token
 from protocols.clock import Clock
 from protocols.errors import RefuseInput
 from protocols.lifts.dialect import Dialects
@@ -53,11 +51,12 @@ class PlatformBook:
         *,
         dialects: Dialects,
         organisation: Callable[[str], Organisation | None],
+        failures: Failures,
     ) -> None:
         self._database, self._clock = database, clock
         self.dialects, self._organisation = dialects, organisation
         self._tokens = TokenBook(database, clock)
-        self._failures = FailureLimiter()
+        self._failures = failures
         self._rows: dict[str, Any] = {}
 
     async def refresh(self) -> None:

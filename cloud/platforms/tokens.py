@@ -1,5 +1,6 @@
 """Access tokens of platforms (RFC 6749, 4.4): opaque, short-lived, found by their digest."""
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -77,6 +78,11 @@ class TokenBook:
         if digest is not None:
             change = change.where(table.c.sha256 == digest)
         connection.execute(change.values(revoked_at=self._clock.wall_ms()))
+
+
+def digest_of(secret: str) -> str:
+    """Return the SHA-256 of a random secret, in hexadecimal; it has bits enough without salt."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def new_token() -> str:

@@ -12,7 +12,9 @@ from cloud.access.book import AccessBook
 from cloud.access.desk import AccountDesk
 from cloud.access.device_desk import DeviceDesk
 from cloud.access.devices import Terms
+from cloud.access.limiter import FailureLimiter
 from cloud.feed.store import FeedStore
+from cloud.ingest.subscriber import BrokerAddress
 from cloud.log.store import LogStore, insert_dead_letters
 from cloud.metrics import Metrics
 from cloud.migrations import migrate
@@ -66,6 +68,8 @@ class Common:
         self.data, self.settings, self.name, self.clock = data, settings, name, clock
         self.rng = random.Random()  # noqa: S311 - jitter, no secret
         self.stopping = asyncio.Event()
+        self.broker: BrokerAddress | None = None
+        """Where gateways and panels are spoken to, as the service was told."""
         self.log_db = _open(settings.database.log_url, data / "log.db", "log")
         self.state_db = _open(settings.database.state_url, data / "state.db", "state")
         self.alone = not (self.log_db.shared or self.state_db.shared)
@@ -92,6 +96,7 @@ class Common:
             clock,
             dialects=load_dialects(self.overlay()),
             organisation=self.organisations.peek,
+            failures=FailureLimiter(),
         )
         self.access.machine = self.platforms.bearer
         self.accounts = AccountDesk(self.state_db, clock, self.access, self.organisations)

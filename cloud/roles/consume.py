@@ -26,6 +26,8 @@ from cloud.roles.common import Common
 from cloud.roles.cylinders import fills_follower, observer_of_scans, reports_of
 from cloud.roles.exchange import open_exchange
 from cloud.roles.field import cylinder_events, field_follower
+from cloud.roles.lifts import open_lift_watch
+from cloud.roles.receivers import open_cap, open_couriers
 from cloud.roles.rescue import open_rescue_clock
 from cloud.roles.retention import RetentionPart
 from cloud.roles.trace_delivery import open_deliveries
@@ -99,6 +101,7 @@ class ConsumeRole:
         self._field = field_follower(common)
         self._cylinder_events, self._reports = cylinder_events(common), reports_of(common)
         self._cylinders = open_watch(common, desk)
+        self._lifts = open_lift_watch(common, desk)
         self._notices = open_notices(common)
         self._rescues = open_rescue_clock(common, rescues)
         self._deadlines = open_deadlines(common, desk)
@@ -114,6 +117,8 @@ class ConsumeRole:
         )
         self._deliveries = open_deliveries(common)
         self._exchange = open_exchange(common)
+        self._cap = open_cap(common)
+        self._couriers = open_couriers(common, desk, self._cap)
         common.on_log.append(self._wake)
 
     async def start(self) -> None:
@@ -212,7 +217,10 @@ class ConsumeRole:
             group.create_task(self._retention.run(), name="retention")
             group.create_task(self._deliveries.run(), name="subscriptions")
             group.create_task(self._exchange.run(), name="exchange")
+            group.create_task(self._cap.run(self._common.feed), name="CAP messages")
+            group.create_task(self._couriers.run(), name="receivers")
             group.create_task(self._cylinders.run(), name="watch over cylinders")
+            group.create_task(self._lifts.run(), name="watch over lifts")
             group.create_task(self._notices.run(), name="notices on cylinders")
             group.create_task(self._rescues.run(), name="deadlines of rescues")
             group.create_task(self._beat(self._epoch), name="beat")

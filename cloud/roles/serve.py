@@ -29,6 +29,9 @@ from cloud.roles.alarms import open_figures
 from cloud.roles.audit import AuditPart
 from cloud.roles.common import Common
 from cloud.roles.cylinders import CylindersPart
+from cloud.roles.desk import open_desk
+from cloud.roles.lifts import LiftsPart
+from cloud.roles.receivers import receivers_of
 from cloud.roles.sign_on import open_sign_on
 from cloud.roles.trace import TracePart
 from cloud.roles.trace_delivery import key_file
@@ -83,7 +86,7 @@ class ServeRole:
         if values is None:
             self._follower, values = _follow(common)
         self._trust, self._audit = TrustPart(common), AuditPart(common)
-        self._cylinders = CylindersPart(common, desk)
+        self._cylinders, self.lifts = CylindersPart(common, desk), LiftsPart(common)
         self._trace, self._sign_on = TracePart(common), open_sign_on(common, self._audit.book)
         self.services = Services(
             registry=common.registry,
@@ -105,17 +108,16 @@ class ServeRole:
             platforms=common.platforms,
             intake=_intake(common),
             handhelds=_handhelds(common, self._cylinders),
-            photos=self._cylinders.photos,
             audit=self._audit.book,
             sign_on=self._sign_on,
             trace=self._trace.trace,
             codes=Codes(common.schemes, LinkBook(common.state_db, common.clock)),
-            cylinders=self._cylinders.desks,
-            snapshots=self._cylinders.snapshots,
+            desk=open_desk(common),
+            **_files(self._cylinders, self.lifts),
             signing_keys=partial(signing.anchors, common.data),
             trust=self._trust.desk,
             clock=common.clock,
-            **_as_set(common.settings),
+            **_as_set(common.settings) | receivers_of(common, desk),
             stopping=common.stopping,
             mounts=(pages.mount,),
         )
@@ -133,6 +135,7 @@ class ServeRole:
         parts = {"watch broker": self._trust.run(), "keep audit heads": self._audit.run()}
         parts |= self._trace.parts()
         parts |= self._cylinders.parts()
+        parts |= self.lifts.parts()
         if self._follower is not None:
             parts["follow values"] = self._follower.run()
         return parts
@@ -165,6 +168,16 @@ class ServeRole:
         if own is not None:
             return own
         return await self._common.log_db.read(lambda c: read_ledger(c, gateway))
+
+
+def _files(cylinders: CylindersPart, lifts: LiftsPart) -> dict[str, Any]:
+    """Return what the HTTP side takes of the files of cylinders and lifts."""
+    return {
+        "cylinders": cylinders.desks,
+        "snapshots": cylinders.snapshots,
+        "photos": cylinders.photos,
+        "lifts": lifts.desks,
+    }
 
 
 def _as_set(settings: Settings) -> dict[str, Any]:

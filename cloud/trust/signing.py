@@ -4,7 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -12,10 +13,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from protocols.durable import write_durably
 from protocols.errors import StopService
 
 KEYS_MAX = 2
 """A gateway trusts two at a time, so that there is always one that both sides know."""
+RETIRED = "retired.txt"
+"""Public keys that signed before, one a line."""
 
 
 def anchors(data_dir: Path) -> tuple[bytes, ...]:
@@ -31,6 +35,25 @@ def anchors(data_dir: Path) -> tuple[bytes, ...]:
 def sign(data_dir: Path, message: bytes) -> Sequence[tuple[bytes, bytes]]:
     """Sign by every key: (raw public key, signature) of each."""
     return [(key.public_key().public_bytes_raw(), key.sign(message)) for key in _keys(data_dir)]
+
+
+def verify(key: bytes, signature: bytes, message: bytes) -> bool:
+    """Tell whether a signature by a raw public key is good."""
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def known_keys(data_dir: Path) -> frozenset[bytes]:
+    """Return the raw public keys that are ours, or were: what they signed stays proven.
+
+    Raises:
+        StopService: a key file is damaged, or the list of retired keys is.
+
+    """
+    return frozenset((*anchors(data_dir), *_retired(data_dir)))
 
 
 def add_key(data_dir: Path) -> bytes:
@@ -57,7 +80,21 @@ def retire_key(data_dir: Path, name: str) -> None:
     if len(files) < KEYS_MAX or name not in [path.name for path in files]:
         known = ", ".join(path.name for path in files)
         raise StopService(f"expected one of two keys, found {name!r} among {known or 'none'}")
-    (_folder(data_dir) / name).unlink()
+    file = _folder(data_dir) / name
+    gone = {*_retired(data_dir), _load(file).public_key().public_bytes_raw()}
+    text = "".join(f"{key.hex()}\n" for key in sorted(gone))
+    write_durably(_folder(data_dir) / RETIRED, text.encode())
+    file.unlink()
+
+
+def _retired(data_dir: Path) -> list[bytes]:
+    file = _folder(data_dir) / RETIRED
+    if not file.exists():
+        return []
+    try:
+        return [bytes.fromhex(line) for line in file.read_text("ascii").split()]
+    except (OSError, ValueError) as error:
+        raise StopService(f"{file}: expected public keys in hexadecimal: {error}") from error
 
 
 def _folder(data_dir: Path) -> Path:

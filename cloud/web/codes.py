@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Annotated, Any
 from urllib.parse import unquote
 
@@ -19,9 +20,19 @@ from protocols.codes.epc_uri import DIGITAL_LINK
 from protocols.codes.recognise import Candidate, recognise
 from protocols.errors import RefuseInput
 from protocols.ids import ASSET_ID
+from protocols.lifts.base import SCHEME as LIFT
 
 CANDIDATES_MAX = 10
 _LINK_PATH = re.compile(rf"(?:{'|'.join(KEYS)})/.+")
+
+
+class PublicLift(msgspec.Struct, frozen=True):
+    """What everybody is told of a lift."""
+
+    next_inspection: date | None
+    maintainer: Organisation | None
+    rescue_phone: str
+    rescue_code: str
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +42,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     owner: Organisation | None = None
     """That registered it here, or has its company prefix."""
     links: Sequence[Link] = ()
+    lift: PublicLift | None = None
     """That its owner put on it, or on what it is one of."""
 
 
@@ -97,7 +109,23 @@ async def _known(services: Services, one: Candidate) -> Known:
 async def _of_asset(services: Services, asset: Asset) -> Known:
     anchor = parse_anchor(f"/id/{asset.asset_id.replace(':', '/', 1)}", services.codes.schemes)
     (level,) = await services.codes.links.levels(anchor.paths)
-    return Known(asset=asset, owner=_firm(services, asset.parties.get("owner")), links=level.links)
+    return Known(
+        asset=asset,
+        owner=_firm(services, asset.parties.get("owner")),
+        links=level.links,
+        lift=await _lift(services, asset) if asset.kind == LIFT else None,
+    )
+
+
+async def _lift(services: Services, asset: Asset) -> PublicLift:
+    lifts = services.lifts.lifts
+    code = asset.attributes.get("rescue_code", "")
+    return PublicLift(
+        await lifts.next_inspection(asset.asset_id),
+        _firm(services, asset.parties.get("maintainer")),
+        lifts.catalogue.rescue_code.hotline,
+        code if isinstance(code, str) else "",
+    )
 
 
 def _firm(services: Services, organisation_id: str | None) -> Organisation | None:

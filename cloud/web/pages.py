@@ -25,12 +25,22 @@ from cloud.web import (
     fleet,
     hand,
     leaving,
+    lifts,
     login,
     open_data,
     organisations,
     own_account,
     people,
+    platforms,
+    receivers,
     redeem,
+    rescue,
+    rescue_calls,
+    rescue_figures,
+    rescue_handover,
+    rescue_link_desk,
+    rescue_links,
+    rescue_wall,
     scans,
     sign_on,
     signup,
@@ -66,7 +76,7 @@ def mount(app: FastAPI, services: Services) -> None:
     if missing:
         raise StopService(f"the pages lack {', '.join(missing)}: run python build_assets.py")
     anyone, signed_in = visits(services)
-    for open_pages in (codes, hand, login, open_data, redeem, signup):
+    for open_pages in (codes, hand, login, open_data, redeem, rescue_links, signup):
         app.include_router(open_pages.router(services, anyone))
     app.include_router(leaving.router(services, anyone, signed_in))
     if services.sign_on is not None:
@@ -74,7 +84,16 @@ def mount(app: FastAPI, services: Services) -> None:
     firms = (organisations, first_steps)
     app.include_router(own_account.router(services, anyone, signed_in))
     of_cylinders = (cylinders, cylinder_cases, cylinder_fills, cylinder_notices, cylinder_reports)
-    things = (alarms, alarm_figures, alarm_holds, assets, *of_cylinders, fleet, scans, trace)
+    of_alarms, of_lifts = (alarms, alarm_figures, alarm_holds), (fleet, lifts, platforms)
+    of_rescue = (
+        rescue_calls,
+        rescue_figures,
+        rescue_handover,
+        rescue_wall,
+        rescue_link_desk,
+        rescue,
+    )
+    things = (*of_rescue, *of_alarms, assets, *of_cylinders, *of_lifts, receivers, scans, trace)
     for pages in (console, *things, *firms, people, audit, data_rules):
         app.include_router(pages.router(services, signed_in))
     app.mount("/static", Static(directory=STATIC))

@@ -39,11 +39,15 @@ FIELDS_MAX = 200
 """Of a form; districts alone may be 64 ticks."""
 OWN_ACCOUNT = "account.use"
 PLACES = (
+    ("rescue", "/rescue", "incidents.read"),
     ("console", "/", "alarms.read"),
     ("fleet", "/fleet", "gateways.read"),
+    ("platforms", "/platforms", "platforms.read"),
     ("scans", "/scans", "scans.read"),
     ("trace", "/trace", "trace.read"),
+    ("lifts", "/lifts", "lifts.read"),
     ("cylinders", "/cylinders", "cylinders.read"),
+    ("receivers", "/receivers", "receivers.read"),
     ("organisations", "/organisations", "organisations.read"),
     ("accounts", "/accounts", "accounts.write"),
     ("audit", "/audit", "audit.read"),

@@ -60,6 +60,7 @@ def test_rules_asked_for_are_there() -> None:
         ("FloorPositionLost", "elevator"),
         ("RunTimeLimiterOperated", "elevator"),
         ("MainsOff", "elevator"),
+        ("ContradictoryStates", "elevator"),
         ("ControllerSilent", "elevator"),
         ("GatewayOffline", "gateway"),
         ("BatchKeyConflict", "gateway"),

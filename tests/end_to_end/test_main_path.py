@@ -69,6 +69,15 @@ def test_entrapment_evidence_upgraded_through_kills(stack: Stack) -> None:
     items = [one["data"] for one in stack.feed(0) if one["event"] == "alarm"]
     seen = [one["evidence"] for one in items if one["alert"] == "Entrapment"]
     assert seen == ["alarm_button", "at_level", "off_level"]
+    (rescue,) = stack.get("/api/v1/incidents", asset=stack.asset(0), open="true")["incidents"]
+    assert (rescue["alarm"], rescue["evidence"]) == (first["id"], "off_level")
+    record = stack.get(f"/api/v1/incidents/{rescue['id']}/record")["entries"]
+    words = [one["what"] for one in record if one["by"] == "system"]
+    assert [word for word in words if word in ("opened", "joined")] == [
+        "opened",
+        "joined",
+        "joined",
+    ]
     stack.http.post(f"/api/v1/alarms/{first['id']}/acknowledge", json={"note": ""})
     stack.lifts.order(op="clear", lift=0)
     _wait_alarm(stack, 0, state="normal")

@@ -36,13 +36,16 @@ from cloud.model.alarm import Severity
 from cloud.model.audit import open_head
 from cloud.model.cylinder_notice import NoticeToBody
 from cloud.model.cylinder_records import PermitBody, VehicleFile
+from cloud.model.desk import HandoverBody
 from cloud.model.fill_tables import cylinder_fill, cylinder_fill_step
 from cloud.model.granting import OPEN, grant
 from cloud.model.incident import Act, Call, RescueUnit
+from cloud.model.lift import LiftEntry
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
 from cloud.model.permissions import administrator
 from cloud.model.principal import EVERYTHING, Granted, Principal
+from cloud.model.receiver import ReceiverBody
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
 from cloud.model.transition import Change, Transition
 from cloud.remote.releases import Releases
@@ -53,6 +56,7 @@ from cloud.web.pages import mount
 from protocols.clock import ManualClock
 from protocols.cylinders.watch import Entry
 from protocols.handheld import Photo
+from protocols.lifts.records import Draft, Signer
 from tests.support.authority import open_bureau
 from tests.support.cells import caught_up
 from tests.support.cylinders import ZONE, file_of
@@ -96,9 +100,12 @@ PARAMETERS = {
     "import_id": "1",
     "case_id": "2",
     "address_id": "1",
+    "receiver_id": "1",
     "asset_id": LIFT,
     "alarm_id": "1",
     "incident_id": "1",
+    "handover_id": "1",
+    "link_id": "2",
     "gateway_id": GATEWAY,
     "command_id": "c" * 32,
     "rollout_id": "1",
@@ -243,6 +250,7 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
     async with _client(app) as root, _client(app) as firm:
         world = replace(world, services=services)
         others, trace = await _other_session(people), await _fill_trace(world.services.trace)
+        trace = {**trace, "unit_token": await _fill_desk(world)}
         stage = Stage(world, app, root, firm, people, others, trace)
         await sign_in(stage)
         yield stage
@@ -290,6 +298,26 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
     await world.services.codes.links.put_prefix(PREFIX, "firm-a", also=[])
     await _fill_cylinders(world)
     await _fill_rescues(world)
+    await _fill_lifts(world)
+
+
+async def _fill_lifts(world: World) -> None:
+    """File lifts with the codes of the cylinders, with a repair as the first entry."""
+    lifts, granted = world.services.lifts.lifts, grant(ROOT, "lifts.write")
+    for code in (CYLINDER, SCRAPPED):
+        entry = LiftEntry(name=code, maintenance_phone=MARK)
+        await lifts.put(granted, f"elevator:{code}", entry)
+        draft = Draft(
+            kind="repair",
+            on=date(2025, 1, 1),
+            fields={"scale": "ordinary", "what": "x"},
+            signers=(Signer(role="worker", name=MARK),),
+        )
+        record = grant(ROOT, "lifts.record")
+        await lifts.record(
+            record, f"elevator:{code}", draft, lambda _kept: lambda _connection: None
+        )
+    await world.services.lifts.imports.take(granted, "csv", b"code\nL7\n")
 
 
 async def _fill_rescues(world: World) -> None:
@@ -304,6 +332,17 @@ async def _fill_rescues(world: World) -> None:
     await incidents.put_unit(unit)
     asked = Act(unit="station")
     await incidents.act(2, "dispatch", asked, granted=act)
+
+
+async def _fill_desk(world: World) -> str:
+    """Make a link of the unit of the second rescue, and hand a shift over; returns its token."""
+    act = grant(administrator("token", "token:admin", MARK), "incidents.act")
+    desk = world.services.desk
+    _, token = await desk.links.make(2, "unit", "station", by=MARK)
+    await desk.links.make(1, "progress", None, by=MARK)
+    body = HandoverBody(to=MARK, note=MARK)
+    await desk.handovers.make(body, granted=act, open_numbers=(), opened=1, ended=0, from_at=1)
+    return token
 
 
 async def _fill_alarms(world: World, desk: AlarmDesk, now_ms: int) -> None:
@@ -357,6 +396,9 @@ async def _fill_cylinders(world: World) -> None:
     await desks.cases.close(grant(marked, "cylinders.resolve"), 2, MARK)
     told = NoticeToBody(channel="mail", address=f"{MARK}@city.test")
     await desks.addresses.add(grant(ROOT, "notices.write"), told)
+    for name in ("a", "b"):
+        body = ReceiverBody(name=name, kind="webhook", address="https://p.example.com/")
+        await world.services.receivers.add(grant(marked, "receivers.write"), body)
 
 
 async def _fill_trace(trace: Trace) -> Mapping[str, str]:

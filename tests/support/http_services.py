@@ -39,16 +39,25 @@ from cloud.cylinders.vehicles import Vehicles
 from cloud.cylinders.watch.addresses import AddressBook
 from cloud.cylinders.watch.alarms import CaseAlarms
 from cloud.cylinders.watch.desk import CaseDesk
+from cloud.desk.base import RescueDesk, causes_of
+from cloud.desk.handovers import HandoverBook
+from cloud.desk.lifts import LiftFinder
+from cloud.desk.links import PhoneLinks
 from cloud.handheld.book import HandheldBook
 from cloud.handheld.photos import PhotoBook
 from cloud.incidents.book import Book
 from cloud.incidents.desk import IncidentDesk
+from cloud.lifts.base import LiftDesks
+from cloud.lifts.book import LiftBook
+from cloud.lifts.cases import CaseList
+from cloud.lifts.imports import Imports as LiftImports
 from cloud.model.alarm import Alarm, OutOfService
 from cloud.model.alarm_terms import load_terms
 from cloud.model.asset import LatestValue
 from cloud.model.database import Database, Work
 from cloud.model.ledger import SpoolLedger
 from cloud.model.principal import EVERYTHING, Scope
+from cloud.model.rescue_data import load_scripts
 from cloud.model.rescue_policy import RescueRules, load_rescue
 from cloud.model.retention import RetentionRun
 from cloud.oidc.base import SignOn
@@ -62,6 +71,7 @@ from cloud.remote.book import RemoteBook
 from cloud.remote.releases import Releases
 from cloud.retention.base import RulesOfData
 from cloud.retention.runs import read_runs
+from cloud.roles.lifts import fits
 from cloud.scans.find import find_scans
 from cloud.telemetry.base import Aggregate, Series
 from cloud.trace.resolver.base import Codes
@@ -75,8 +85,14 @@ from protocols.cylinders.book import RuleBook
 from protocols.cylinders.load import load_rules
 from protocols.cylinders.watch import Watch, load_watch
 from protocols.errors import RefuseInput
+from protocols.lifts.catalogue import Catalogue, load_catalogue
+from protocols.lifts.load import load_calendar
+from protocols.lifts.records import Kinds, load_kinds
+from protocols.lifts.rules import CalendarRules
+from protocols.lifts.watch import load_lift_terms
 from protocols.readings import Value
 from tests.support.platforms import open_platforms
+from tests.support.receivers import open_cap, open_receivers
 from tests.support.retention import shipped_rules
 from tests.support.shipped import shipped_schemes
 from tests.support.state_database import open_state
@@ -383,8 +399,11 @@ async def open_world(
         alarms=desk,
         incidents=open_incidents(database, clock, registry),
         alarm_figures=FigureBook(database, clock, load_terms()),
+        desk=open_desk(database, clock, registry),
         feed=feed,
         stream=feed.stream,
+        receivers=open_receivers(database, clock, check_address),
+        cap=open_cap(database, clock),
         telemetry=telemetry,
         latest=lambda asset: world[0].latest.get(asset, {}),
         scans=lambda **asked: database.read(lambda c: find_scans(c, **asked)),
@@ -401,6 +420,7 @@ async def open_world(
         trace=open_trace(database, clock, folder, check_address),
         codes=Codes(shipped_schemes(), LinkBook(database, clock)),
         cylinders=open_cylinders(database, clock, registry, organisations),
+        lifts=open_lifts(database, clock, registry, organisations, folder),
         audit=audit,
         sign_on=sign_on and sign_on(access, organisations, audit),
         trust=trust,
@@ -417,6 +437,17 @@ async def open_world(
     given: dict[str, Any] = {**parts, **books, "clock": clock}
     world.append(World(services=services, **given))
     return world[0]
+
+
+def open_desk(database: Database, clock: Clock, registry: AssetRegistry) -> RescueDesk:
+    """Open the desk of the rescue centre."""
+    return RescueDesk(
+        links=PhoneLinks(database, clock),
+        handovers=HandoverBook(database, clock),
+        lifts=LiftFinder(database, registry.with_rescue_code, registry.peek),
+        scripts=load_scripts(),
+        causes=causes_of(_rescue().causes),
+    )
 
 
 def open_cylinders(
@@ -453,6 +484,37 @@ def open_cylinders(
         ),
         Sheets(cylinders, rules),
     )
+
+
+def open_lifts(
+    database: Database,
+    clock: Clock,
+    registry: AssetRegistry,
+    organisations: OrganisationBook,
+    folder: Path,
+) -> LiftDesks:
+    """Open the files of lifts."""
+    kinds, rules, catalogue = _lift_data()
+    book = LiftBook(
+        database,
+        clock,
+        registry,
+        organisations,
+        zone=ZONE,
+        kinds=kinds,
+        rules=rules,
+        catalogue=catalogue,
+        sign=partial(signing.sign, folder),
+        keys=partial(signing.known_keys, folder),
+        verify=signing.verify,
+        fits=partial(fits, shipped_schemes()),
+    )
+    return LiftDesks(book, LiftImports(book, clock), CaseList(database, load_lift_terms()))
+
+
+@cache
+def _lift_data() -> tuple[Kinds, CalendarRules, Catalogue]:
+    return load_kinds(), load_calendar(), load_catalogue()
 
 
 def open_incidents(database: Database, clock: Clock, registry: AssetRegistry) -> IncidentDesk:

@@ -35,6 +35,7 @@ from cloud.api.rollouts import RolloutBody
 from cloud.model.account import AccountChange, NewAccount
 from cloud.model.cylinder import CylinderEntry
 from cloud.model.cylinder_records import PermitBody, VehicleFile
+from cloud.model.desk import HandoverBody, LinkBody
 from cloud.model.incident import Act, Call
 from cloud.model.registering import AssetBody
 from protocols.enrolment import EnrolRequest, RenewRequest
@@ -46,6 +47,8 @@ BODIES: dict[tuple[str, str], type[msgspec.Struct]] = {
     ("post", "/api/v1/alarms/{alarm_id}/acknowledge"): NoteBody,
     ("post", "/api/v1/calls"): Call,
     **{("post", f"/api/v1/incidents/{{incident_id}}/{verb}"): Act for verb in VERBS},
+    ("post", "/api/v1/incidents/{incident_id}/links"): LinkBody,
+    ("post", "/api/v1/handovers"): HandoverBody,
     ("put", "/api/v1/rescue-units/{unit_id}"): UnitBody,
     ("post", "/api/v1/alarms/{alarm_id}/shelve"): ShelveBody,
     ("put", "/api/v1/assets/{asset_id}/out-of-service"): OutBody,
@@ -153,6 +156,8 @@ NAMES = {
     "alarm_id": ["1", "2", "999"],
     "incident_id": ["1", "2", "999"],
     "unit_id": ["station-1"],
+    "link_id": ["1", "2"],
+    "handover_id": ["1", "999"],
     "account_id": ["1", "7"],
     "gateway_id": ["gw-0", "gw-1"],
     "organisation_id": ["firm-a", "firm-b"],

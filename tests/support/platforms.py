@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from cloud.access.book import AccessBook
+from cloud.access.limiter import FailureLimiter
 from cloud.model.database import Database
 from cloud.model.dead_letter import DeadLetter
 from cloud.organisations.book import OrganisationBook
@@ -36,7 +37,13 @@ def open_platforms(
 ) -> dict[str, Any]:
     """Open the book of platforms and the door for what they send."""
     known = load_dialects() if dialects is None else dialects
-    book = PlatformBook(database, clock, dialects=known, organisation=organisations.peek)
+    book = PlatformBook(
+        database,
+        clock,
+        dialects=known,
+        organisation=organisations.peek,
+        failures=FailureLimiter(),
+    )
     access.machine = book.bearer
     dead: list[DeadLetter] = []
 

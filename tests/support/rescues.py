@@ -1,6 +1,6 @@
 """A rescue desk on a real state database, with lifts, firms and stations around it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,7 +27,7 @@ from cloud.model.principal import Principal
 from cloud.model.rescue_policy import RescueRules, load_rescue
 from cloud.model.transition import Change, Transition
 from cloud.registry.assets import AssetRegistry
-from protocols.clock import ManualClock
+from protocols.clock import Clock, ManualClock
 
 ZONE = ZoneInfo("Asia/Shanghai")
 ROOT = administrator("token", "token:admin", "admin")
@@ -58,12 +58,15 @@ class Centre:
     """A desk, its runner, the alarms it follows, and everything they wrote."""
 
     database: Database
-    clock: ManualClock
+    clock: Any
+    """A `Clock`; tests that wait have a `ManualClock`."""
     registry: AssetRegistry
     rules: RescueRules
     feed: list[str] = field(default_factory=list)
     found: list[tuple[str, str, str]] = field(default_factory=list)
     commits: int = 0
+    append_feed: Callable[[Connection, str, str], int] | None = None
+    """What keeps the feed; None: a list."""
 
     def __post_init__(self) -> None:
         """Put the parts together."""
@@ -86,7 +89,9 @@ class Centre:
             follow=self.desk.follow,
         )
 
-    def _append(self, _connection: Connection, event: str, data: str) -> int:
+    def _append(self, connection: Connection, event: str, data: str) -> int:
+        if self.append_feed is not None:
+            return self.append_feed(connection, event, data)
         if event == "incident":
             self.feed.append(data)
         return len(self.feed)
@@ -185,10 +190,13 @@ class Centre:
 
 
 async def open_centre(
-    database: Database, clock: ManualClock | None = None, rules: RescueRules | None = None
+    database: Database,
+    clock: Clock | None = None,
+    rules: RescueRules | None = None,
+    append_feed: Callable[[Connection, str, str], int] | None = None,
 ) -> Centre:
     """Open a desk."""
     clock = clock or ManualClock()
     registry = AssetRegistry(database, clock)
     await registry.load()
-    return Centre(database, clock, registry, rules or load_rescue())
+    return Centre(database, clock, registry, rules or load_rescue(), append_feed=append_feed)

@@ -5,6 +5,7 @@
 
 (() => {
   const EVENTS = ["alarm", "incident", "heartbeat"];
+  const WAKEFUL = ["console", "rescue", "wall"];
   const SILENT_MS = 20000; // two heartbeats missed
   const RETRY_MS = 1000; // after an end or a refusal
   const RETRY_SILENT_MS = 5000; // a slow server needs time for its first word
@@ -59,6 +60,7 @@
       if (event.lastEventId) this.last = event.lastEventId;
       this.heard();
       if (name === "heartbeat") beat(event.data);
+      document.dispatchEvent(new CustomEvent("feed-item", { detail: { name, data: event.data } }));
       const copy = { data: event.data, lastEventId: event.lastEventId };
       this.dispatchEvent(new MessageEvent(name, copy));
     }
@@ -85,9 +87,9 @@
     }
 
     // A browser keeps six lines to one server, over all its tabs: those that nobody looks at
-    // give theirs back. The console never does, for it rings.
+    // give theirs back. Those that ring or hang on a wall never do.
     rests() {
-      const rest = document.hidden && document.body.dataset.page !== "console";
+      const rest = document.hidden && !WAKEFUL.includes(document.body.dataset.page);
       if (rest && !this.paused) this.inner.close();
       if (!rest && this.paused) {
         this.heardAt = performance.now();

@@ -30,7 +30,9 @@ from tests.support.cylinder_cells import CYLINDER_PROBES
 from tests.support.handheld_cells import HANDHELD_PROBES
 from tests.support.http_services import open_world
 from tests.support.incident_cells import INCIDENT_PROBES
+from tests.support.lift_cells import LIFT_PROBES
 from tests.support.organisation_cells import ORGANISATION_PROBES
+from tests.support.platform_cells import PLATFORM_PROBES
 from tests.support.trace_cells import TRACE_PROBES
 
 CALLERS = list(callers())
@@ -232,7 +234,8 @@ async def test_every_call_that_is_served_has_a_probe_here(city: City) -> None:
         served |= calls_of(route)
     probed = {*PROBES, *ORGANISATION_PROBES, *ACCOUNT_PROBES, *TRACE_PROBES}
     probed |= {*CYLINDER_PROBES, "permits.write", "notices.write"}
-    probed |= {*HANDHELD_PROBES, *INCIDENT_PROBES}
+    probed |= {*HANDHELD_PROBES, *INCIDENT_PROBES, *LIFT_PROBES, *PLATFORM_PROBES}
+    probed |= {"receivers.read", "receivers.write"}  # test_receiver_cells.py
     assert served - {OPEN} == probed
     assert probed <= set(load_calls())
 

@@ -1,83 +1,16 @@
 """The alarm desk on a real database."""
 
-from collections.abc import Iterator
-from typing import Any
-
-import msgspec
 import pytest
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
-from cloud.alarms.desk import AlarmDesk
 from cloud.alarms.rows import to_row
-from cloud.feed.store import FeedStore
 from cloud.model import tables
-from cloud.model.alarm import Alarm, Severity
-from cloud.model.database import Database
-from cloud.model.transition import Change, Transition
-from protocols.clock import ManualClock, iso
+from cloud.model.alarm import Alarm
+from cloud.model.transition import Transition
+from protocols.clock import iso
 from protocols.errors import RefuseInput
-from protocols.readings import Value
-from tests.support.state_database import open_state
-
-LIFT = "elevator:L1"
-
-
-class Desk:
-    """A desk with its feed."""
-
-    def __init__(self, database: Database) -> None:
-        self.database, self.clock, self.woken = database, ManualClock(), 0
-        self.feed = FeedStore(database, self.clock)
-        self.desk = AlarmDesk(
-            database=database,
-            clock=self.clock,
-            append_feed=self.feed.append,
-            on_commit=self._wake,
-        )
-
-    def _wake(self) -> None:
-        self.woken += 1
-        self.feed.committed()
-
-    def tell(
-        self,
-        change: Change,
-        *,
-        alert: str = "Entrapment",
-        asset: str = LIFT,
-        evidence: str | None = "alarm_button",
-        severity: Severity = "emergency",
-        late: bool = False,
-        values: dict[str, Value] | None = None,
-    ) -> None:
-        self.clock.advance(1000)
-        transition = Transition(
-            asset=asset,
-            alert=alert,
-            severity=severity,
-            change=change,
-            at=self.clock.wall_ms(),
-            observed_at=self.clock.wall_ms() - 40,
-            evidence=evidence,
-            late=late,
-            values=values or {"message_code": ["90"]},
-            annotations={"summary": "Trapped", "summary_zh": "困人", "response": "Go"},
-        )
-        self.database.write_now(lambda connection: self.desk.apply(connection, [transition]))
-
-    async def items(self) -> list[dict[str, Any]]:
-        return [msgspec.json.decode(item.data) for item in await self.feed.read(0)]
-
-    async def states(self) -> list[tuple[str, str]]:
-        return [(one["change"], one["state"]) for one in await self.items()]
-
-
-@pytest.fixture
-def desk(database_url: str) -> Iterator[Desk]:
-    database = open_state(database_url)
-    yield Desk(database)
-    database.close()
+from tests.support.alarms import LIFT, Desk
 
 
 async def test_fired_alert_becomes_an_alarm_and_a_feed_item(desk: Desk) -> None:

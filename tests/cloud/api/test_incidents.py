@@ -81,9 +81,18 @@ async def test_refusals_have_their_reasons(client: httpx.AsyncClient) -> None:
         ("/9/verify", {}, 404, "not_found"),
         ("/x/verify", {}, 404, "not_found"),
         ("/1/release", {"people": 1, "at": 0}, 400, "bad_request"),
+        ("/1/verify", {"at": 10**25}, 400, "bad_request"),
+        ("/1/verify", {"at": -(10**25)}, 400, "bad_request"),
+        ("/1/merge", {"into": 2**80}, 400, "bad_request"),
+        ("/1/verify", {"people": 2**80}, 400, "bad_request"),
+        ("/1/verify", {"version": 2**80}, 409, "changed"),
+        ("/1/dispatch", {"unit": "\0"}, 400, "bad_request"),
     ):
         answer = await client.post(f"{INCIDENTS}{path}", json=body)
         assert (answer.status_code, told(answer)) == (status, reason), answer.text
+    for call in (2**80, 2):
+        kept = {"asset": LIFT, "call": call}
+        assert (await client.post("/api/v1/calls", json=kept)).status_code == 404
     for query in ("state=lost", "order=x", "order=urgent&before=1", "open=yes", "limit=0", "x=1"):
         assert (await client.get(f"{INCIDENTS}?{query}")).status_code == 400, query
     unit = {"name": "站", "level": 2}
@@ -105,3 +114,19 @@ async def test_lists_have_pages(client: httpx.AsyncClient) -> None:
     urgent = await client.get(f"{INCIDENTS}?order=urgent&limit=2")
     assert [one["id"] for one in urgent.json()["incidents"]] == [1, 2]
     assert "Link" not in urgent.headers
+
+
+async def test_figures_and_causes_over_http(client: httpx.AsyncClient) -> None:
+    await client.post("/api/v1/calls", json={"asset": LIFT})
+    await client.post(f"{INCIDENTS}/1/release", json={"people": 3})
+    await client.post(f"{INCIDENTS}/1/close", json={"cause": "door"})
+    known = (await client.get("/api/v1/rescue-causes")).json()
+    assert {one["class"] for one in known["causes"]} == {one["id"] for one in known["classes"]}
+    span = "from=2025-11-01T00:00:00Z&to=2025-12-01T00:00:00Z"
+    found = (await client.get(f"/api/v1/rescue-figures?{span}&by=class")).json()
+    assert (found["total"]["freed"], found["year_to_date"]["rescues"]) == (3, 1)
+    assert [(one["key"], one["figures"]["freed"]) for one in found["groups"]] == [
+        ("door_system", 3)
+    ]
+    for query in ("by=x", "from=2025-12-01T00:00:00Z&to=2025-11-01T00:00:00Z", "from=1", "x=1"):
+        assert (await client.get(f"/api/v1/rescue-figures?{query}")).status_code == 400, query

@@ -1,5 +1,7 @@
 """What falls due when nobody acts: each once, at its moment, with all that follows from it."""
 
+import json
+
 from msgspec.structs import replace
 
 from cloud.model.incident import Incident
@@ -57,6 +59,12 @@ async def test_nobody_does_anything(centre: Centre) -> None:
     found = await centre.desk.get(one.id)
     assert (found.state, found.level, found.unit) == ("dispatched", 3, "fire-119")
     assert len(centre.feed) == len(await centre.record(one))
+    tells = [json.loads(item) for item in centre.feed if '"change":"tell"' in item]
+    assert [(one["to"], one["note"]) for one in tells] == [
+        ("centre_lead", "due_acknowledge"),
+        ("firm-a", "due_warn"),
+        ("supervision", "due_breach"),
+    ]
     details = [detail for _, _, detail in centre.found]
     assert len(details) == 3
     assert details[0].endswith("level 1: every unit was asked")

@@ -4,7 +4,11 @@ import asyncio
 import json
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 
+import pytest
+
+from cloud.model.database import Database
 from cloud.model.incident import WantedIncidents
 from cloud.model.incident_tables import incident, incident_deadline, incident_entry
 from cloud.model.transition import Transition
@@ -13,8 +17,15 @@ from tests.support.rescues import LIFT, Centre, open_centre, operator, worker
 DESK, FIRM = operator(), worker("firm-a")
 
 
-async def test_two_alarms_and_calls_at_once_are_one_rescue(centre: Centre) -> None:
-    other = await open_centre(centre.database, centre.clock)
+@pytest.fixture
+async def other(centre: Centre) -> AsyncIterator[Centre]:
+    """Another process at the same database, as far as one test can have two."""
+    other = await open_centre(Database(centre.database.url, name="state"), centre.clock)
+    yield other
+    other.database.close()
+
+
+async def test_two_alarms_and_calls_at_once_are_one_rescue(centre: Centre, other: Centre) -> None:
     await asyncio.gather(
         *(one.alarm(evidence=str(n)) for n in range(3) for one in (centre, other)),
         *(one.call(rescue_code="100001") for _ in range(3) for one in (centre, other)),
@@ -25,9 +36,8 @@ async def test_two_alarms_and_calls_at_once_are_one_rescue(centre: Centre) -> No
     assert 6 <= words["joined"] <= 11
 
 
-async def test_two_acts_at_once_are_one_after_the_other(centre: Centre) -> None:
+async def test_two_acts_at_once_are_one_after_the_other(centre: Centre, other: Centre) -> None:
     one = await centre.opened()
-    other = await open_centre(centre.database, centre.clock)
     await centre.act(one, "dispatch", DESK)
     accepts = [desk.act(one, "accept", FIRM) for desk in (centre, other) for _ in range(5)]
     cancels = [desk.act(one, "cancel", DESK, note="x") for desk in (centre, other)]
@@ -41,10 +51,9 @@ async def test_two_acts_at_once_are_one_after_the_other(centre: Centre) -> None:
     assert (await centre.desk.get(one.id)).version == 1 + len(words)
 
 
-async def test_two_runners_fire_each_deadline_once(centre: Centre) -> None:
+async def test_two_runners_fire_each_deadline_once(centre: Centre, other: Centre) -> None:
     for number in range(30):
         await centre.call(asset=f"elevator:{number}")
-    other = await open_centre(centre.database, centre.clock)
     centre.clock.advance(61_000)
     await asyncio.gather(*(one.runner.look() for one in (centre, other) for _ in range(3)))
     words = Counter(row.what for row in centre.rows(incident_entry))

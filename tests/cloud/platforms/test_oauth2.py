@@ -34,6 +34,24 @@ async def test_token_is_given_for_an_hour(
     assert await send(nobody, world, headers) == 401
 
 
+async def test_tokens_given_and_ended_stand_in_the_audit(
+    client: httpx.AsyncClient, nobody: httpx.AsyncClient, world: World
+) -> None:
+    secret = await register(client)
+    headers = await token_of(nobody, secret)
+    form = {"token": headers["Authorization"].split()[1]}
+    await nobody.post("/oauth2/revoke", data=form, auth=("acme", secret))
+    entries = (await client.get("/api/v1/audit?limit=10")).json()
+    told = [(one["by"], one["subject"], one["detail"].get("what")) for one in entries]
+    assert [one for one in told if one[1] == "platform:acme"] == [
+        ("platform:acme", "platform:acme", "token ended"),
+        ("platform:acme", "platform:acme", "token given"),
+        ("token:admin", "platform:acme", "registered"),
+    ]
+    assert form["token"] not in str(entries)
+    assert secret not in str(entries)
+
+
 async def test_secret_in_the_form_is_as_good(
     client: httpx.AsyncClient, nobody: httpx.AsyncClient
 ) -> None:

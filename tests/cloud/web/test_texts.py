@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 
 from cloud.cylinders.reports.mapping import load_mappings
+from cloud.incidents.steps import BEFORE_RELEASE
 from cloud.model.account import AccountState
 from cloud.model.alarm import SEVERITIES, AlarmState
 from cloud.model.alarm_terms import FIGURES
@@ -14,15 +15,19 @@ from cloud.model.cylinder_fill import FillState
 from cloud.model.cylinder_notice import Channel, Language, NoticeState
 from cloud.model.cylinder_records import AS_REGISTERED
 from cloud.model.cylinder_report import ReportState
+from cloud.model.incident import DeadlineKind, IncidentState, Verb
 from cloud.model.organisation import OrganisationState, Quota
+from cloud.model.receiver import FeedEvent, ReceiverKind, ReceiverState, StopReason
 from cloud.model.remote import CommandState, ConfigState, MemberState, RolloutState
 from cloud.organisations.base import Progress
 from cloud.web.cylinder_cases import FACTS
 from cloud.web.cylinder_fills import SHOWS
 from cloud.web.cylinders import CALLS, MARKS
 from cloud.web.first_steps import THINGS
+from cloud.web.lifts import CODES, MADE, MEASURES, PLACE
 from cloud.web.organisations import DECISIONS
 from cloud.web.own_page import DONE
+from cloud.web.rescue_view import ANSWERS, FIELDS, STEPS
 from cloud.web.texts import FOLDER, LANGUAGES, load_texts
 from cloud.web.visit import STATIC
 from edge.decode.barcode import Finding as TextFinding
@@ -33,11 +38,18 @@ from protocols.codes.recognise import Sure
 from protocols.cylinders.base import Decision
 from protocols.cylinders.base import State as CylinderState
 from protocols.cylinders.watch import KINDS
+from protocols.lifts.base import ContractKind, PartyPart
+from protocols.lifts.base import State as LiftState
+from protocols.lifts.chain import FaultKind as ChainFaultKind
+from protocols.lifts.load import load_calendar
+from protocols.lifts.records import load_kinds
+from protocols.lifts.rules import DutyKind, DutyState
 from protocols.readings import Quality
 from protocols.records import FillFault
 from tests.support.retention import shipped_rules
 
 PAGES = FOLDER.parent
+LIFT_FIELDS = (*CODES, *MADE, *MEASURES, *PLACE, "type_code", "maintenance_phone")
 
 
 def test_languages_have_the_same_keys_and_places_to_fill() -> None:
@@ -94,8 +106,20 @@ def test_every_text_is_there_and_used() -> None:
         "report_state",
         "report_kind",
     }
+    families |= {"wrong_platform"}
+    families |= {
+        "wrong_receiver",
+        *(f"receiver_{name}" for name in ("kind", "state", "why", "event", "signing")),
+    }
     families |= {"wrong_notice", *(f"notice_{name}" for name in ("channel", "language", "state"))}
     families |= {"case_state", "case_fact", "case_short", "wrong_case", "figures_by", "calendar"}
+    families |= {"wrong_lift", "lift_duty", "lift_duty_state", "lift_field", "lift_word"}
+    families |= {
+        f"lift_{name}" for name in ("state", "reason", "fault", "part", "contract", "group")
+    }
+    of_rescue = ("state", "step", "verb", "what", "due", "field", "say", "part", "door", "help")
+    families |= {f"rescue_{word}" for word in (*of_rescue, "wrong", "by")}
+    families |= {"link_now", "link_step", "link_say"}
     families |= {"trace_type", "trace_role", "trace_reason"}
     assert used - keys == set()
     assert {key for key in keys - used if key.partition(".")[0] not in families} == set()
@@ -120,6 +144,20 @@ def test_every_word_of_the_data_rules_has_a_text(language: str) -> None:
     assert texts == wanted
 
 
+def _words_of_rescues() -> set[str]:
+    wanted = {f"rescue_state.{name}" for name in get_args(IncidentState)}
+    wanted |= {f"rescue_verb.{name}" for name in get_args(Verb)}
+    wanted |= {f"rescue_due.{name}" for name in get_args(DeadlineKind)}
+    wanted |= {f"rescue_what.due_{name}" for name in get_args(DeadlineKind)}
+    wanted |= {f"rescue_field.{name}" for names in FIELDS.values() for name in names} - {
+        "rescue_field.unit"
+    }
+    wanted |= {f"rescue_step.{name}" for _, name in STEPS}
+    wanted |= {f"link_say.{name}" for name in ANSWERS}
+    wanted |= {f"link_now.{name}" for name in BEFORE_RELEASE} | {"link_now.released"}
+    return wanted
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> None:
     keys = load_texts(language).keys()
@@ -142,6 +180,10 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"notice_channel.{name}" for name in get_args(Channel)}
     wanted |= {f"notice_language.{name}" for name in get_args(Language)}
     wanted |= {f"notice_state.{name}" for name in get_args(NoticeState)}
+    wanted |= {f"receiver_kind.{name}" for name in get_args(ReceiverKind)}
+    wanted |= {f"receiver_state.{name}" for name in get_args(ReceiverState)}
+    wanted |= {f"receiver_why.{name}" for name in get_args(StopReason)}
+    wanted |= {f"receiver_event.{name}" for name in get_args(FeedEvent)}
     wanted |= {f"fill_decision.{name}" for name in get_args(Decision)}
     wanted |= {f"fills_show.{name}" for name in SHOWS}
     wanted |= {f"report_state.{name}" for name in get_args(ReportState)}
@@ -151,6 +193,7 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
     wanted |= {f"inspection_kind.{name}" for name in (*get_args(InspectionKind), AS_REGISTERED)}
     wanted |= {f"inspection_result.{name}" for name in get_args(Result)}
     wanted |= {f"cylinder_field.{name}" for name in (*CylinderFile.__struct_fields__, *MARKS)}
+    wanted |= _words_of_rescues()
     wanted |= {f"quota.{name}" for name in get_args(Quota)}
     wanted |= {f"case_fact.{name}" for name in FACTS}
     wanted |= {f"case_state.{name}" for name in get_args(CaseState)}
@@ -167,6 +210,22 @@ def test_every_word_of_the_model_and_the_catalog_has_a_text(language: str) -> No
                 wanted |= {f"word.{word}" for word in point.words}
     wanted |= {f"finding.{word}" for word in (*get_args(TagFinding), *get_args(TextFinding))}
     assert wanted - keys == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_word_of_lifts_has_a_text(language: str) -> None:
+    wanted = {f"lift_state.{name}" for name in get_args(LiftState)}
+    wanted |= {f"lift_duty.{name}" for name in get_args(DutyKind)}
+    wanted |= {f"lift_duty_state.{name}" for name in get_args(DutyState)}
+    wanted |= {f"lift_fault.{name}" for name in get_args(ChainFaultKind)}
+    wanted |= {f"lift_part.{name}" for name in get_args(PartyPart)}
+    wanted |= {f"lift_contract.{name}" for name in get_args(ContractKind)}
+    wanted |= {f"lift_field.{name}" for name in LIFT_FIELDS}
+    for record_kind in load_kinds().values():
+        words = {*record_kind.signers, *(one for f in record_kind.fields for one in f.one_of)}
+        wanted |= {f"lift_word.{word}" for word in words}
+    wanted |= {f"lift_word.{one.level}" for one in load_calendar().maintenance.regular}
+    assert wanted - load_texts(language).keys() == set()
 
 
 def test_pages_load_nothing_from_elsewhere_and_run_no_inline_script() -> None:

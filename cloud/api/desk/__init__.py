@@ -1,0 +1,1 @@
+"""The rescue centre's desk over HTTP."""

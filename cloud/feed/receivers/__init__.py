@@ -1,0 +1,1 @@
+"""The feed sent to whoever asked for it."""
