@@ -1,17 +1,21 @@
 """The durable feed: one sequence of items, offsets in commit order, never used twice."""
 
 import asyncio
+from collections import deque
+from functools import partial
 
 from sqlalchemy import Connection, bindparam, func, insert, select
 
 from cloud.model import tables
 from cloud.model.alarm import FeedItem
-from cloud.model.database import Database
+from cloud.model.database import Database, after_commit
 from cloud.model.notices import FEED, announce
 from protocols.clock import Clock
 
 READ_LIMIT_MAX = 1_000
 NEWS_MAX = 500
+STAGED_MAX = 10_000
+"""Of what nobody announces the oldest go; the database is asked for them."""
 
 # made once: SQLAlchemy takes longer to make them than SQLite to carry them out
 _INSERT = insert(tables.feed)
@@ -38,6 +42,8 @@ class FeedStore:
         """Offset of the oldest item still kept; `head` + 1 when there is none."""
         self._news: tuple[int, list[FeedItem]] = 0, []
         """(after, items): what was found last time, for all who listen."""
+        self._staged: deque[FeedItem] = deque(maxlen=STAGED_MAX)
+        """What this process has committed and not shown yet; filled by the writer's thread."""
 
     def append(self, connection: Connection, event: str, data: str) -> int:
         """Write one item inside the caller's transaction; return its offset.
@@ -47,13 +53,35 @@ class FeedStore:
         announce(connection, FEED)
         values = {"event": event, "data": data, "recorded_at": self._clock.wall_ms()}
         result = connection.execute(_INSERT, values)
-        return int(result.inserted_primary_key[0])  # type: ignore[index]  # an insert has one
+        offset = int(result.inserted_primary_key[0])  # type: ignore[index]  # an insert has one
+        item = FeedItem(offset=offset, event=event, data=data)  # type: ignore[arg-type]  # one of two
+        after_commit(connection, partial(self._staged.append, item))
+        return offset
 
     def committed(self) -> None:
         """Wake listeners; call it on the loop after a commit that appended."""
-        self._fresh = False
+        self._fresh = self._show_staged()
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def _show_staged(self) -> bool:
+        """Show what this process committed; False: the database knows more, or may."""
+        whole = bool(self._staged)
+        while self._staged:
+            item = self._staged.popleft()
+            if item.offset <= self.head:
+                continue  # it was read meanwhile
+            if item.offset != self.head + 1:  # another process wrote between
+                self._staged.clear()
+                return False
+            after, news = self._news
+            if not news or news[-1].offset != self.head:
+                after, news = self.head, []
+            if len(news) >= 2 * NEWS_MAX:
+                after, news = news[-NEWS_MAX - 1].offset, news[-NEWS_MAX:]
+            news.append(item)
+            self._news, self.head = (after, news), item.offset
+        return whole
 
     async def load(self) -> None:
         """Learn from the database where the feed begins and ends."""
@@ -64,6 +92,9 @@ class FeedStore:
             self._news = after, items
         self.head = max(self.head, head)
         self.oldest = max(self.oldest, oldest)
+        known_after, news = self._news
+        if known_after + 1 < self.oldest:  # what is no longer kept is not told from memory either
+            self._news = self.oldest - 1, [one for one in news if one.offset >= self.oldest]
 
     async def read(self, after: int, limit: int = 500) -> list[FeedItem]:
         """Return up to `limit` committed items with offset > `after`, in order."""

@@ -21,6 +21,7 @@ from protocols.errors import RetryLater, StopService
 T = TypeVar("T")
 Work = Callable[[Connection], object]
 
+_AFTER = "after_commit"
 _POSTGRES: dict[str, Any] = {
     "connect_timeout": 5,
     "application_name": "suyuan",
@@ -70,10 +71,14 @@ class Database:
     def write_now(self, work: Callable[[Connection], T], *also: Work) -> T:
         """As `write`, in the calling thread; at start-up and in tests."""
         with _mapped(), self._writing.begin() as connection:
+            connection.info.pop(_AFTER, None)  # of one that failed
             done = work(connection)
             for more in also:
                 more(connection)
-            return done
+            after: list[Callable[[], object]] = connection.info.pop(_AFTER, [])
+        for act in after:
+            act()
+        return done
 
     def read_now(self, work: Callable[[Connection], T]) -> T:
         """As `read`, in the calling thread."""
@@ -127,6 +132,11 @@ def _mapped() -> Iterator[None]:
         if server and (error.connection_invalidated or isinstance(error, OperationalError)):
             raise RetryLater(f"the database is away: {error.orig}") from error
         raise
+
+
+def after_commit(connection: Connection, act: Callable[[], object]) -> None:
+    """Do something as soon as a `write` is durable, in its thread; not if it fails."""
+    connection.info.setdefault(_AFTER, []).append(act)
 
 
 def take_turn(connection: Connection, what: str) -> None:

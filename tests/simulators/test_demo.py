@@ -87,10 +87,12 @@ def test_demo_ends_with_all_its_processes_within_ten_seconds(number: signal.Sign
     text = ""
     for line in process.stdout:
         text += line
-        if "console:" in line:
+        if "rescue:" in line:
             break
     else:
         pytest.fail(text)
+    assert "console:" in text
+    assert "/rescue" in text
     folder = folder_in(text)
     assert len(processes_of(folder)) == 2
     begun = time.monotonic()

@@ -32,6 +32,8 @@ TIMEOUT_S = 1.0
 CAP = "{urn:oasis:names:tc:emergency:cap:1.2}"
 ATOM = "{http://www.w3.org/2005/Atom}"
 PATHS = {"webhook": "/hook", "cap": "/cap", "alertmanager": "/api/v2/alerts"}
+Change = tuple[str, int, str]
+"""Event, id of the alarm or rescue, word of the change."""
 
 
 @dataclass
@@ -82,14 +84,15 @@ class Ways:
     mails: MailServer
     feed: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """(event, data) of the server-sent events: the truth that the others are held against."""
+    offsets: list[int] = field(default_factory=list)
     panels: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     """By topic without the receiver's key."""
 
-    def changes(self) -> set[tuple[str, int, str]]:
-        """Return (event, id, change) of all that the feed said of emergencies and rescues."""
-        return {(event, data["id"], data["change"]) for event, data in self.feed}
+    def changes(self) -> Counter[Change]:
+        """Return how often the feed told of each change."""
+        return Counter((event, data["id"], data["change"]) for event, data in self.feed)
 
-    def hooked(self) -> Counter[tuple[str, int, str]]:
+    def hooked(self) -> Counter[Change]:
         """Return the same of the webhook, each message id once."""
         bodies = dict(self.post.taken[PATHS["webhook"]]).values()
         told = [json.loads(body) for body in bodies]
@@ -99,11 +102,10 @@ class Ways:
             if one["type"] != "test"
         )
 
-    def panelled(self) -> set[tuple[str, int, str]]:
+    def panelled(self) -> Counter[Change]:
         """Return the same of the panels."""
-        return {
-            (one["event"], one["data"]["id"], one["data"]["change"]) for one in self.panels["event"]
-        }
+        told = {one["id"]: one for one in self.panels["event"]}.values()
+        return Counter((one["event"], one["data"]["id"], one["data"]["change"]) for one in told)
 
     def alerted(self) -> tuple[set[str], set[str]]:
         """Return the things of which Alertmanager was told that they go on, and that they ended.
@@ -171,6 +173,7 @@ class Ways:
                     continue
                 if fields.get("event") in ("alarm", "incident"):
                     self.feed.append((fields["event"], json.loads(fields["data"])))
+                    self.offsets.append(int(fields["id"]))
                 fields = {}
 
 

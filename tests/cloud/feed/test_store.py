@@ -148,6 +148,41 @@ async def test_news_are_read_once_for_all_who_listen(
     assert [one.data for one in await feed.read(3)] == [*"defg"]
 
 
+async def test_what_this_process_commits_is_shown_without_asking_the_database(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = FeedStore(database, ManualClock())
+    await feed.load()
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "read", None)
+        for number in range(3 * NEWS_MAX):
+            await _append(database, feed, str(number))
+            assert await feed.wait(number, 5)
+            assert [one.data for one in await feed.read(number)] == [str(number)]
+    assert [one.offset for one in await feed.read(0, limit=3)] == [1, 2, 3]
+
+
+async def test_what_another_process_wrote_between_is_not_passed_over(database: Database) -> None:
+    one, other = (FeedStore(database, ManualClock()) for _ in range(2))
+    await _append(database, one, "a")
+    await _append(database, other, "b")
+    await _append(database, one, "c", "d")
+    assert await one.wait(1, 5)
+    assert [item.data for item in await one.read(1)] == ["b", "c", "d"]
+    assert await other.wait(2, 5)
+    assert [item.data for item in await other.read(0)] == ["a", "b", "c", "d"]
+
+
+async def test_what_was_read_before_it_was_announced_is_shown_once(database: Database) -> None:
+    feed = FeedStore(database, ManualClock())
+    await database.write(lambda connection: feed.append(connection, "alarm", "a"))
+    await feed.load()
+    feed.committed()
+    assert await _append(database, feed, "b") == [2]
+    assert await feed.wait(1, 5)
+    assert [item.data for item in await feed.read(0)] == ["a", "b"]
+
+
 async def test_much_news_are_read_piece_by_piece(database: Database) -> None:
     feed = FeedStore(database, ManualClock())
     await _append(database, feed, "a")
