@@ -18,7 +18,7 @@ PEERS ?= lines,points,batch,single
 LENGTH = $(if $(filter command,$(firstword $(origin SECONDS))),--seconds $(SECONDS))
 
 .PHONY: demo test test-long check campaign-kill campaign-alarms campaign-states campaign-outage campaign-shards \
-    campaign-audit campaign-rescues campaign-field campaign-hall campaign-receivers soak bench-field bench-edge bench-cloud bench-rescue bench-catchup bench-growth bench-engines bench-trace bench-cylinders bench-listeners wheelhouse lock format clean
+    campaign-audit campaign-rescues campaign-field campaign-hall campaign-receivers screens soak bench-field bench-edge bench-cloud bench-rescue bench-desk bench-catchup bench-growth bench-engines bench-trace bench-cylinders bench-listeners wheelhouse lock format clean
 
 ## demo: set up and show the whole system alive on this machine; no root, Ctrl-C ends it
 demo: $(VENV)/.run
@@ -122,6 +122,16 @@ bench-cloud: $(VENV)/.dev
 	@tests/system_packages.sh
 	$(BIN)/python -m tests.benchmarks.cloud --runs $(RUNS) $(LENGTH) $(if $(ROWS),--rows $(ROWS)) \
 	    --peers "$(PEERS)"
+
+## bench-desk: how soon the rescue desk shows what happened, in Chromium, and the storm
+bench-desk: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.benchmarks.desk
+
+## screens: pictures of all pages of the rescue centre in both languages, into build/screens
+screens: $(VENV)/.dev
+	@tests/system_packages.sh
+	$(BIN)/python -m tests.campaigns.screens
 
 ## bench-rescue: a pressed button to feed and screen beside 20,000 lifts, and the storm; RUNS=3 SECONDS=90
 bench-rescue: $(VENV)/.dev

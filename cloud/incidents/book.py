@@ -21,6 +21,7 @@ from cloud.incidents.rows import (
     to_row,
 )
 from cloud.incidents.units import Place
+from cloud.model.alarm import Alarm
 from cloud.model.incident import Deadline, Entry, Incident, RescueUnit
 from cloud.model.incident_tables import incident as table
 from cloud.model.incident_tables import incident_deadline, incident_entry, incident_unit
@@ -101,6 +102,12 @@ class Book:
             return None
         found = to_incident(row, self._deadlines(connection, row["id"]))
         return found if found.open else None
+
+    def has_since(self, connection: Connection, alarm: Alarm) -> bool:
+        """Tell whether a rescue began, or was changed, since an alarm was raised."""
+        query = select(_row.changed_at).where(_row.asset == alarm.asset)
+        last = connection.execute(query.order_by(_row.id.desc()).limit(1)).scalar()
+        return last is not None and last >= alarm.raised_at
 
     def record(self, connection: Connection, incident_id: int) -> list[Entry]:
         """Return all entries of one, oldest first."""

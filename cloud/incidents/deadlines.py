@@ -44,13 +44,13 @@ def settle(
 def kept_right(incident: Incident, now_ms: int) -> Incident:
     """Return it with all those settled that its state has made pointless.
 
-    `acknowledge` is settled by what the desk does, not by a state: a unit may be asked without it.
+    Until somebody is there, only what the desk does settles `acknowledge`.
     """
     kinds: list[DeadlineKind] = []
     if incident.state in ("accepted", "on_the_way", "arrived") or incident.unit is None:
         kinds.append("accept")
     if incident.state == "arrived":
-        kinds += ["warn", "next_level", "breach"]
+        kinds += ["acknowledge", "warn", "next_level", "breach"]
     if incident.state == "released" or not incident.open:
         kinds += ["acknowledge", "accept", "warn", "next_level", "breach"]
     return replace(incident, deadlines=settle(incident.deadlines, kinds, now_ms))

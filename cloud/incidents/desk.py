@@ -240,8 +240,7 @@ class IncidentDesk:
 
     def _assets_of(self, code: str) -> Sequence[str]:
         plain = plain_code(code)
-        digits = self.rules.policies.code_digits
-        return self._find_code(plain) if len(plain) in digits and plain.isdigit() else []
+        return self._find_code(plain) if plain else []
 
     def _refusal(self, outcome: CallOutcome, call: Call) -> RefuseInput:
         code = plain_code(call.rescue_code)[:20]

@@ -81,9 +81,12 @@ class Escalation:
 
     def tell(self, draft: Draft, place: Place, kind: DeadlineKind) -> None:
         """Tell everybody whom the policy names for a deadline that passed."""
-        words = self.policy_of(draft.incident, place).tell.get(kind)
+        policy = self.policy_of(draft.incident, place)
+        words = policy.tell.get(kind)
         if words is None:  # the policy tells nobody of it, on purpose
             return
+        if kind == "acknowledge" and policy.acknowledge_times > 1:
+            words = words[: _times(draft)]
         told = self._rules.levels.told(words, place.parties)
         for one in told:
             draft.enter("tell", to=one[:64], note=f"due_{kind}")
@@ -99,8 +102,17 @@ class Escalation:
             draft.incident = deadlines.fire(draft.incident, positions[0], now_ms)
             draft.enter(f"due_{one.kind}", at=one.due_at, level=one.level, unit=_unit(draft, one))
             self.tell(draft, place, one.kind)
+            if one.kind == "acknowledge":
+                self._again(draft, place, one)
             self._act_on(connection, draft, place, one.kind)
         return draft
+
+    def _again(self, draft: Draft, place: Place, one: Deadline) -> None:
+        """Let it fall due once more, as long after the last time as that was after the first."""
+        policy = self.policy_of(draft.incident, place)
+        if _times(draft) < policy.acknowledge_times:
+            due_at = one.due_at + policy.acknowledge_s * 1_000
+            draft.add(Deadline(kind="acknowledge", level=0, due_at=due_at))
 
     def _act_on(
         self, connection: Connection, draft: Draft, place: Place, kind: DeadlineKind
@@ -115,6 +127,12 @@ class Escalation:
             policy = self.policy_of(incident, place)
             if incident.unit is None and policy.unacknowledged_asks:
                 self.go_on(connection, draft, place, same=True)
+
+
+def _times(draft: Draft) -> int:
+    """Return how often nobody had taken it in time."""
+    fired = [one for one in draft.incident.deadlines if one.fired_at is not None]
+    return sum(one.kind == "acknowledge" for one in fired)
 
 
 def _unit(draft: Draft, one: Deadline) -> str | None:

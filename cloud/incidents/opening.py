@@ -32,6 +32,8 @@ class Opening:
             return
         if change in BEGINS and alarm.state not in HELD_BACK:
             self._alarmed(connection, alarm, change, now_ms)
+        elif change == "repeated" and not self._book.has_since(connection, alarm):
+            self._alarmed(connection, alarm, change, now_ms)  # what failed when it was raised
         elif change in ("resolved", "acknowledged"):
             found = self._book.open_of(connection, alarm.asset)
             if found is None:

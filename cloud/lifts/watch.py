@@ -95,6 +95,7 @@ class LiftWatch:
             return None
         open_cases = _open_cases(connection, [row["asset_id"] for row in rows])
         changes: list[Transition] = []
+        room = self._room(connection, now_ms)
         for row in rows:
             asset_id = row["asset_id"]
             made = plan_of(row, self._rules, today)
@@ -102,7 +103,7 @@ class LiftWatch:
             connection.execute(update(lift).where(lift.c.asset_id == asset_id).values(**told))
             found, standing = self._terms.overdue(made), open_cases.get(asset_id, {})
             changes += self._end(connection, asset_id, standing, found, now_ms)
-            changes += self._begin(connection, asset_id, standing, found, now_ms)
+            changes += self._begin(connection, asset_id, standing, found, now_ms, room)
         if changes:
             self._apply(connection, changes)
         return len(rows), len(changes)
@@ -125,13 +126,15 @@ class LiftWatch:
         standing: Mapping[str, bool],
         found: Mapping[CaseKind, Duty],
         now_ms: int,
+        room: dict[CaseKind, int],
     ) -> list[Transition]:
         changes = []
         for kind, duty in found.items():
             if kind in standing:
                 _keep_day(connection, asset_id, kind, duty)
                 continue
-            alarm = self._may_alarm(connection, kind, now_ms)
+            alarm = room[kind] > 0
+            room[kind] -= alarm
             connection.execute(insert(lift_case).values(_row(asset_id, kind, duty, now_ms, alarm)))
             if alarm:
                 changes.append(self._fired(asset_id, kind, duty, now_ms))
@@ -164,12 +167,14 @@ class LiftWatch:
                 changes.append(resolved)
         return changes
 
-    def _may_alarm(self, connection: Connection, kind: CaseKind, now_ms: int) -> bool:
-        """Tell whether there is room for one more alarm of a kind in 24 hours."""
-        query = select(func.count()).where(
-            _case.kind == kind, _case.raised_at > now_ms - DAY_MS, _case.alarm
-        )
-        return (connection.execute(query).scalar() or 0) < self._terms.alarms_a_day
+    def _room(self, connection: Connection, now_ms: int) -> dict[CaseKind, int]:
+        """Return how many more alarms there may be of each kind within 24 hours."""
+        query = select(_case.kind, func.count()).where(_case.raised_at > now_ms - DAY_MS)
+        counted = connection.execute(query.where(_case.alarm).group_by(_case.kind))
+        raised = {row[0]: row[1] for row in counted}
+        return {
+            one.id: self._terms.alarms_a_day - raised.get(one.id, 0) for one in self._terms.cases
+        }
 
     def _fired(self, asset_id: str, kind: CaseKind, duty: Duty, now_ms: int) -> Transition:
         words = self._terms.words(kind)

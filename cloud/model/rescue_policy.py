@@ -44,6 +44,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     districts: tuple[str, ...] = ()
     drill: bool | None = None
     acknowledge_s: Seconds
+    acknowledge_times: Annotated[int, Meta(ge=1, le=10)] = 1
+    """So often it falls due, as long after each other, until somebody has taken it; the nth time
+    the first n of its list are told. Once: the whole list is."""
     accept_s: Seconds
     warn_s: Seconds
     next_level_s: Seconds

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from cloud.model.data_rule import DataRule, Kept, Step
+from cloud.model.incident_tables import incident
 from cloud.model.load_data_rules import METADATA
 from cloud.model.tables import alarm
 from cloud.retention.holds import Holds, not_held
@@ -97,8 +98,8 @@ def _conditions(
     table: Table, kept: Kept, step: Step, before: int, holds: Holds
 ) -> list[ColumnElement[bool]]:
     found = [*not_held(table, kept.subjects, holds)]
-    if table is alarm:  # whatever a rule says: somebody may be waiting for help
-        found.append(alarm.c.open.is_(None))
+    if table in (alarm, incident):  # whatever a rule says: somebody may be waiting for help
+        found.append(table.c.open.is_(None))
     if step.of:
         column, parent_name = next(iter(step.of.items()))
         parent = table.metadata.tables[parent_name]

@@ -177,13 +177,14 @@ def _view(record: LiftRecord, visit: Visit, kinds: Kinds, one: Lift) -> RecordVi
     entry = record.body
     kind, confirming = kinds.get(entry.kind), [k for k in kinds.values() if k.about == "confirms"]
     rules = {rule.name: rule for rule in kind.fields} if kind else {}
+    order = {name: place for place, name in enumerate(rules)}
     may = kind is not None and bool(kind.confirmed_by) and record.stands and not record.confirmed
     return RecordView(
         record=record,
         title=visit.t.of(kind, "title") if kind else entry.kind,
         fields=[
             (visit.t.of(rules[name], "title") if name in rules else name, told)
-            for name, value in entry.fields.items()
+            for name, value in sorted(entry.fields.items(), key=lambda one: order.get(one[0], 99))
             if (told := _told(rules.get(name), value, visit))
         ],
         may_confirm=may and any(may_write(visit, each, one) for each in confirming),
@@ -224,6 +225,8 @@ def _groups(file: LiftFile, t: Texts) -> list[tuple[str, list[tuple[str, str]]]]
 def _static(value: object, t: Texts) -> str:
     if isinstance(value, bool):
         return t("lifts.yes") if value else t("lifts.no")
+    if isinstance(value, float):
+        return f"{value:.10g}"
     return "" if value is None else str(value)
 
 

@@ -1,14 +1,16 @@
 """The rescue centre's screen: the list of open incidents, and the desk of one."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import RedirectResponse
 
 from cloud.api.base import Services
+from cloud.model.asset import Asset
 from cloud.model.incident import Incident, RescueUnit, Verb, WantedIncidents
-from cloud.web.lift_picture import draw_lift
+from cloud.web.lift_picture import LiftPicture, draw_lift
 from cloud.web.refused import refused_text
 from cloud.web.rescue_forms import act_of, is_act, is_answer
 from cloud.web.rescue_map import has_map, points_near, scatter
@@ -72,7 +74,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
         incident = await services.incidents.get(number_of(incident_id), visit.scope)
         asset = await asset_view(services, incident.asset, visit.t)
         await services.shown(visit.granted, asset.asset)
-        picture = draw_lift(services.latest(incident.asset), asset.asset.attributes, visit.now_ms)
+        picture = await _picture(services, visit, asset.asset)
         return visit.render("parts/rescue_lift.html", asset=asset, picture=picture)
 
     _add_verbs(routes, services, signed_in)
@@ -142,7 +144,7 @@ async def desk_page(
         error=error,
         asset=asset,
         alarm=alarm,
-        picture=draw_lift(services.latest(incident.asset), asset.asset.attributes, visit.now_ms),
+        picture=await _picture(services, visit, asset.asset),
         minutes=PLOT_MINUTES,
         points=points,
         has_map=has_map(),
@@ -186,6 +188,17 @@ async def course_of(services: Services, visit: Visit, incident: Incident) -> dic
         "steps": [(word, getattr(incident, name)) for name, word in STEPS],
         "soon_ms": SOON_MS,
     }
+
+
+async def _picture(services: Services, visit: Visit, asset: Asset) -> LiftPicture:
+    """Draw a lift; how many floors it has stands in its file, where it has one."""
+    attributes = asset.attributes
+    scope = visit.scope_of("lifts.read")
+    if scope:
+        with suppress(RefuseInput):  # without a file its attributes must do
+            file = (await services.lifts.lifts.get(asset.asset_id, scope)).file
+            attributes = {**attributes, **({"floors": file.floors} if file.floors else {})}
+    return draw_lift(services.latest(asset.asset_id), attributes, visit.now_ms)
 
 
 async def _named(services: Services, others: Sequence[Incident], now_ms: int) -> list[Any]:

@@ -17,7 +17,7 @@ from protocols.errors import RefuseInput, RetryLater
 CODE_DIGITS_MIN = 4
 """Of a rescue code, before it is looked up; cities use five or six."""
 TEXT_CHARS_MIN = 2
-KEPT = ("rescue_code", "asset", "people", "caller_name", "caller_phone", "note", "drill")
+KEPT = ("rescue_code", "asset", "call", "people", "caller_name", "caller_phone", "note", "drill")
 
 
 def router(services: Services, signed_in: SignedIn) -> APIRouter:
@@ -39,6 +39,7 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
             incident = await services.incidents.open_call(call, granted=visit.granted, also=[noted])
         except RefuseInput as refused:
             told = refused_text(refused, visit.t, about="rescue_wrong")
+            form = form | await _kept(services, visit, form)
             return await _page(services, visit, form, error=told, status=400)
         except RetryLater:
             told = visit.t("rescue_wrong.later")
@@ -60,6 +61,14 @@ def router(services: Services, signed_in: SignedIn) -> APIRouter:
         return visit.render("parts/rescue_search.html", found=found, text=text)
 
     return routes
+
+
+async def _kept(services: Services, visit: Visit, form: dict[str, str]) -> dict[str, str]:
+    """Return the number of the call that was kept though its lift is not known yet."""
+    waiting = await services.incidents.calls(visit.scope, unplaced=True, limit=1)
+    code = form.get("rescue_code", "").strip()
+    mine = [one for one in waiting if one.by == visit.granted.by and one.rescue_code == code]
+    return {"call": str(mine[0].id)} if mine and code else {}
 
 
 async def _by_code(services: Services, visit: Visit, code: str) -> dict[str, Any]:

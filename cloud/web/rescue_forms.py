@@ -31,14 +31,11 @@ def act_of(verb: Verb, form: dict[str, str]) -> Act:
     """
     asked, given = FIELDS[verb], {name: form.get(name, "").strip() for name in FIELDS[verb]}
     eta_min = number_in(given, "eta_min") if "eta_min" in asked else None
-    into = given.get("into", "")
-    if into and not (into.isascii() and into.isdigit() and len(into) <= 16):
-        raise RefuseInput("bad_request", "into: expected the number of an incident")
     return Act(
         note=given.get("note", "")[:NOTE_CHARS_MAX],
         unit=given.get("unit") or None,
         to=given.get("to", "")[:64],
-        into=int(into) if into else None,
+        into=_id_in(given, "into"),
         people=number_in(given, "people"),
         injured=number_in(given, "injured"),
         cause=given.get("cause") or None,
@@ -59,6 +56,7 @@ def call_of_form(form: dict[str, str]) -> Call:
         caller_phone=given.get("caller_phone", "")[:32],
         note=given.get("note", "")[:NOTE_CHARS_MAX],
         drill=given.get("drill") == "yes",
+        call=_id_in(given, "call"),
     )
 
 
@@ -71,6 +69,13 @@ def number_in(given: dict[str, str], name: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= most):
         raise RefuseInput("bad_request", f"{name}: expected a whole number up to {most}")
     return int(text)
+
+
+def _id_in(given: dict[str, str], name: str) -> int | None:
+    text = given.get(name, "")
+    if text and not (text.isascii() and text.isdigit() and len(text) <= 16):
+        raise RefuseInput("bad_request", f"{name}: expected a number")
+    return int(text) if text else None
 
 
 def _verb(text: str, among: tuple[Verb, ...]) -> Verb:

@@ -7,11 +7,11 @@ with it, the answer is the same page that says there is nothing.
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from msgspec import Meta, Struct
 
 from cloud.api.base import Services
-from cloud.api.bodies import read_body
 from cloud.model.desk import LinkKind, RescueLink, is_over
 from cloud.model.granting import grant
 from cloud.model.incident import Act, Incident
@@ -130,6 +130,14 @@ class Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Made when it was pressed: sent again it is the same button."""
 
 
+def read_said(raw: bytes) -> Said:
+    """Read what a telephone sent; RefuseInput `bad_request`."""
+    try:
+        return msgspec.json.decode(raw, type=Said)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RefuseInput("bad_request", str(error)[:200]) from None
+
+
 async def _say(services: Services, visit: Visit, token: str, word: str) -> Response:
     try:
         link, incident = await _open(services, visit, token, "unit")
@@ -137,7 +145,7 @@ async def _say(services: Services, visit: Visit, token: str, word: str) -> Respo
     except RefuseInput:
         return visit.render("link_none.html", status=404)
     visit.check_same_site()
-    said = read_body(await visit.request.body(), Said)
+    said = read_said(await visit.request.body())
     granted = await _granted(services, link)
     act = Act(
         unit=link.unit,

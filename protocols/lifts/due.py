@@ -187,6 +187,7 @@ def _of_year(
         state=state_of(first, until, done, life.stops, today),
         reason=_reason(year, kind, edition.periodic_years, moved is not None),
         source=edition.source,
+        source_zh=edition.source_zh,
         confidence=edition.confidence,
     )
 
@@ -219,6 +220,7 @@ def _reinspections(life: _Life, rules: InspectionRules, today: date) -> Iterator
                 state=state_of(one.on, one.on, done, life.stops, today),
                 reason="failed",
                 source=rules.failed.source,
+                source_zh=rules.failed.source_zh,
                 confidence=rules.failed.confidence,
             )
 
@@ -239,5 +241,6 @@ def _restarts(life: _Life, rules: InspectionRules, today: date) -> Iterator[Duty
             state=state_of(first, stop.until, done, life.stops, today),
             reason="long_stop",
             source=rules.restart.source,
+            source_zh=rules.restart.source_zh,
             confidence=rules.restart.confidence,
         )

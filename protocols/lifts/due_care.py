@@ -78,6 +78,7 @@ def _maintenance(
             state=state_of(first, limit, None, stops, today),
             reason="on_demand" if on_demand else "cycle",
             source=cycle.source,
+            source_zh=cycle.source_zh,
             confidence=cycle.confidence,
         )
 
@@ -105,6 +106,7 @@ def _registration(
         state=state_of(begun, due, done, (), today),
         reason="within_days",
         source=rule.source,
+        source_zh=rule.source_zh,
         confidence=rule.confidence,
     )
 
@@ -134,6 +136,7 @@ def _contract(
         state=state_of(first, due, None, (), today),
         reason="contract_ends" if held or ended else "contract_none",
         source=rule.source,
+        source_zh=rule.source_zh,
         confidence=rule.confidence,
     )
 

@@ -44,6 +44,7 @@ class Duty(Struct, frozen=True, kw_only=True):
     reason: str
     """A word for why it is due then."""
     source: str
+    source_zh: str
     confidence: str
 
     @property

@@ -59,6 +59,7 @@ class Edition(
     """What the other years have."""
     confidence: Confidence
     source: Told
+    source_zh: Told
 
     def kind(self, year: int) -> DutyKind | None:
         """Return what is due in a year after the supervision inspection."""
@@ -72,6 +73,7 @@ class Clause(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     confidence: Confidence
     source: Told
+    source_zh: Told
 
 
 class InspectionRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +109,7 @@ class Cycle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """So long after its day it is not overdue yet."""
     confidence: Confidence
     source: Told
+    source_zh: Told
 
     def __post_init__(self) -> None:
         """Refuse two lengths, or none."""
@@ -131,6 +134,7 @@ class RegistrationRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     within_days: Days
     confidence: Confidence
     source: Told
+    source_zh: Told
 
 
 class ContractRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,6 +143,7 @@ class ContractRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     warn_days: Days
     confidence: Confidence
     source: Told
+    source_zh: Told
 
 
 class ExpectedDuty(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -57,6 +57,7 @@ def test_rules_asked_for_are_there() -> None:
         ("CarDoorNotOpening", "elevator"),
         ("StoppedOutsideUnlockingZone", "elevator"),
         ("UnintendedCarMovement", "elevator"),
+        ("UnknownMessageCode", "elevator"),
         ("FloorPositionLost", "elevator"),
         ("RunTimeLimiterOperated", "elevator"),
         ("MainsOff", "elevator"),

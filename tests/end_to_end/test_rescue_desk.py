@@ -126,7 +126,44 @@ async def test_new_rescue_appears_with_sound_and_stops_ringing_when_taken(tmp_pa
         await page.keyboard.press("Escape")
         await page.keyboard.press("Enter")
         await expect(page.locator("#course .title")).to_contain_text("未受理")
-        centre.services.stopping.set()  # the feed ends: the screen must say so
+        assert desk.complaints == []
+
+
+async def test_screens_turn_red_when_the_feed_is_dead_and_come_back(tmp_path: Path) -> None:
+    async with opened(tmp_path, lifts=1) as (centre, address, browser):
+        desk = await at_desk(browser, address)
+        wall = desk.page
+        await wall.clock.install()
+        await centre.trap(centre.lifts[0])
+        await wall.goto(f"{address}/rescue/wall")
+        await expect(wall.locator(".wall-row")).to_have_count(1)
+        await expect(wall.locator("#pulse.live")).to_be_visible()
+        await wall.route("**/api/v1/feed*", lambda route: route.abort())
+        await wall.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        centre.services.stopping.set()
+        await wall.clock.fast_forward(30_000)
+        await expect(wall.locator("body")).to_have_class(re.compile("untrusted"))
+        red = await wall.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert red == "rgb(109, 15, 10)"
+        centre.services.stopping.clear()
+        await wall.unroute("**/api/v1/feed*")
+        await wall.clock.fast_forward(10_000)
+        await expect(wall.locator("#banner")).to_be_hidden()
+
+
+async def test_without_webgl_the_places_are_drawn_all_the_same(tmp_path: Path) -> None:
+    async with opened(tmp_path, lifts=2) as (centre, address, browser):
+        desk = await at_desk(browser, address)
+        page = desk.page
+        await page.add_init_script(
+            "HTMLCanvasElement.prototype.getContext = new Proxy("
+            "HTMLCanvasElement.prototype.getContext, {apply: (get, canvas, [kind, ...more]) => "
+            "kind.startsWith('webgl') ? null : Reflect.apply(get, canvas, [kind, ...more])})"
+        )
+        await centre.trap(centre.lifts[0])
+        await page.goto(f"{address}/rescue/wall")
+        await expect(page.locator(".scatter .dot.incident")).to_be_visible()
+        await expect(page.locator("#map")).to_be_hidden()
         assert desk.complaints == []
 
 

@@ -44,6 +44,7 @@ from cloud.model.lift import LiftEntry
 from cloud.model.organisation import Contact
 from cloud.model.people_tables import account, audit, device, identity
 from cloud.model.permissions import administrator
+from cloud.model.platform import NewPlatform
 from cloud.model.principal import EVERYTHING, Granted, Principal
 from cloud.model.receiver import ReceiverBody
 from cloud.model.session import CSRF_HEADER, SESSION_COOKIE, Session
@@ -125,6 +126,7 @@ PARAMETERS = {
     "bizLocation": quote(PLACE, safe=""),
     "readPoint": quote(PLACE, safe=""),
     "queryName": "q",
+    "platform_id": "there",
 }
 """What stands in the paths of safe calls; further names belong here."""
 OF_FIRMS = {"organisations.export", "organisations.leave", "keys.write", "account.use"}
@@ -299,6 +301,20 @@ async def _fill(world: World, desk: AlarmDesk, folder: Path) -> None:
     await _fill_cylinders(world)
     await _fill_rescues(world)
     await _fill_lifts(world)
+    await _fill_platforms(world)
+
+
+async def _fill_platforms(world: World) -> None:
+    """Register an enterprise platform of the firm."""
+    new = NewPlatform(
+        id="there",
+        name="云平台",
+        dialect="gbt24476",
+        dialect_version="2017",
+        organisation="firm-a",
+    )
+    granted = grant(ROOT, "platforms.write")
+    await world.services.platforms.register(new, granted, lambda _subject: lambda _c: None)
 
 
 async def _fill_lifts(world: World) -> None:

@@ -25,12 +25,13 @@ async def read(city: City, caller: Caller) -> set[int]:
     listed = answer.json()["incidents"] if answer.status_code == 200 else []
     found = {one["id"] - 1 for one in listed}
     for path in ("", "/record", "/units?level=2"):
+        some = [thing.number for thing in things()][:: 1 if path == "" else 3]
         seen = set()
-        for thing in things():
-            one = await city.get(caller, f"{BASE}/{thing.number + 1}{path}")
+        for number in some:
+            one = await city.get(caller, f"{BASE}/{number + 1}{path}")
             assert one.status_code in ANSWERS, one.text
-            seen |= {thing.number} if one.status_code == 200 else set()
-        assert seen == found, path
+            seen |= {number} if one.status_code == 200 else set()
+        assert seen == found.intersection(some), path
     units = await city.get(caller, "/api/v1/rescue-units")
     assert units.status_code in (200, 403)
     return found

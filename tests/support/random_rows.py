@@ -20,7 +20,7 @@ NAMES = ["", "王五", "op-7", "张三 (admin)", "account:3", "pseudonym:me", "'
 STATES = ["normal", "unacknowledged", "left", "refused", "active", "gone", "done", "stopped"]
 STATES += ["running", "replaced", "rolled_back", "applied", "waiting"]
 IDS_MAX = 40
-IN_KEYS = ("alert", "credit_code", "word", "sha256", "asset_id", "key")
+IN_KEYS = ("alert", "credit_code", "word", "sha256", "asset_id", "key", "number")
 """Columns that are one of several in a key: made by the row's number."""
 
 Row = dict[str, Any]
@@ -80,7 +80,7 @@ def expected(
                 if _is_due(row, step, place, before, rules, now_ms)
                 and not (step.newest_stays and newest)
                 and not _on_hold(row, rule, place, holds)
-                and not (place[1] == "alarm" and row["open"] is not None)
+                and not (place[1] in ("alarm", "incident") and row["open"] is not None)
             ]
             if not any(step.do == "delete" for step in due):
                 left.append(_changed(row, due, rules, key))
@@ -160,7 +160,7 @@ def _value(table: Table, column: Any, number: int, now_ms: int, rng: random.Rand
         "organisation": lambda: rng.choice(ORGANISATIONS),
         "account": lambda: rng.randint(1, IDS_MAX),
         "rollout_id": lambda: number,
-        "open": lambda: None if rng.random() < 0.7 else "y",
+        "open": lambda: None if rng.random() < 0.7 and column.nullable else "y",
         "data": lambda: json.dumps({"asset": rng.choice(ASSETS)}, separators=(",", ":")),
         "codes": lambda: _codes(rng),
     }
@@ -186,7 +186,7 @@ def _value(table: Table, column: Any, number: int, now_ms: int, rng: random.Rand
 
 def _asset(table: Table, number: int, rng: random.Random) -> str:
     """Return one of a few; of a table that has each only once, one by the row's number."""
-    once = table.name == "out_of_service"
+    once = table.name in ("out_of_service", "incident")
     return f"elevator:{number:017}" if once else rng.choice(ASSETS)
 
 

@@ -289,6 +289,17 @@
     if (row) choose(row.dataset.incident, false);
     if (event.target.closest("[data-open-help]")) document.getElementById("help")?.showModal();
     if (event.target.closest("[data-print]")) window.print();
+    // The lift is chosen on another page: what was typed goes along.
+    const carry = event.target.closest("[data-carry]");
+    const typed = carry && document.querySelector(".call-form");
+    if (typed) {
+      const address = new URL(carry.href);
+      for (const name of ["people", "caller_name", "caller_phone", "note", "call"]) {
+        const value = typed.elements[name]?.value;
+        if (value) address.searchParams.set(name, value);
+      }
+      carry.href = address.href;
+    }
     const copy = event.target.closest("[data-copy]");
     if (copy) {
       const text = document.getElementById(copy.dataset.copy);

@@ -184,3 +184,22 @@ async def test_what_ended_waits_for_nothing(centre: Centre) -> None:
     assert await centre.desk.next_due() is None
     await centre.wait(10_000)
     assert await centre.words(one) == ["opened", "false_alarm"]
+
+
+async def test_a_list_is_gone_through_until_somebody_takes_it(database_url: str) -> None:
+    who = ("centre_lead", "supervision", "owner")
+    rules = with_policy(acknowledge_times=4, tell={"acknowledge": who}, unacknowledged_asks=False)
+    centre = await open_centre(open_state(database_url), rules=rules)
+    await centre.lift(parties={"maintainer": "firm-a", "owner": "firm-o"})
+    one = await centre.opened()
+    await centre.wait(185)
+    tells = [line for line in await told(centre, one) if line[0] == "tell"]
+    assert tells == [
+        ("tell", "centre_lead", 60),
+        *(("tell", name, 120) for name in ("centre_lead", "supervision")),
+        *(("tell", name, 180) for name in ("centre_lead", "supervision", "firm-o")),
+    ]
+    await centre.act(one, "take", DESK)
+    await centre.wait(300)
+    assert (await centre.words(one)).count("due_acknowledge") == 3
+    centre.database.close()

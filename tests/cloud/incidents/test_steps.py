@@ -118,7 +118,7 @@ async def test_random_walks_on_a_database_agree_with_the_model(tmp_path: Path) -
         "file_cause": {"cause": "door"},
     }
     steps = 0
-    while steps < 500:
+    while steps < 300:
         one = await centre.call(asset=LIFT)
         assert one.state == "detected"
         for _ in range(rng.randrange(4, 25)):

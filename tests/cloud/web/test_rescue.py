@@ -267,8 +267,15 @@ async def test_call_for_an_unknown_code_keeps_what_was_typed(
         assert text in answer.text
     found = (await operator.get("/parts/rescue-search?text=吉林大街")).text
     assert "万达广场 1 号梯" in found
-    chosen = (await operator.get(f"/rescue/call?asset={centre.lifts[0]}")).text
+    assert 'name="call" value="1"' in answer.text  # it was kept
+    chosen = (await operator.get(f"/rescue/call?asset={centre.lifts[0]}&call=1")).text
     assert centre.lifts[0] in chosen
+    assert 'name="call" value="1"' in chosen
+    data = {"csrf": token, "asset": centre.lifts[0], "call": "1"}
+    answer = await operator.post("/rescue/call", data=data)
+    assert answer.status_code == 303
+    placed = await centre.incidents.get(1)
+    assert (placed.caller_name, placed.people) == ("王女士", 4)
 
 
 async def test_further_call_joins_and_says_so_before(
