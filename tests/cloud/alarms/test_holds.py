@@ -287,5 +287,6 @@ async def test_desk_against_a_plain_model(desk: Desk) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 async def test_desk_against_a_plain_model_for_long(desk: Desk) -> None:
     await walk(desk, 1_500, 8)

@@ -47,7 +47,7 @@ def test_lock_names_exact_versions_with_checksums_and_no_place() -> None:
     lock = json.loads((ROOT / build_assets.LOCK).read_text())
     wanted = json.loads((ROOT / "package.json").read_text())["dependencies"]
     packages = {
-        name.removeprefix("node_modules/"): one for name, one in lock["packages"].items() if name
+        name.rpartition("node_modules/")[2]: one for name, one in lock["packages"].items() if name
     }
     needed = {
         name
