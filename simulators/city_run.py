@@ -33,6 +33,9 @@ from simulators.platform import Platform
 from simulators.tell import Teller
 
 TICK_S = 0.1
+STEP_S = 0.5
+"""So much of the wall's time passes at once at most: on a machine that is too slow the city falls
+behind, and still hears signals."""
 TELL_S = 15.0
 DOUBT_S = 3.0
 """So far, of the wall's time, it is chance whether something was heard before it ended."""
@@ -184,6 +187,7 @@ class CityRun:
         pace = self._options.pace
         now_s = (self._clock.wall_ms() - self._start_ms) * pace / 1_000
         self.behind_s = max(self.behind_s, (now_s - self.world.now_s) / pace - TICK_S)
+        now_s = min(now_s, self.world.now_s + STEP_S * pace)
         for change in self.world.advance(now_s):
             lift = self.city.lifts[change.lift]
             at = self._start_ms + int(change.at_s * 1_000 / pace)

@@ -17,6 +17,8 @@ from simulators.tell import Teller
 
 AT_ONCE = 8
 """Calls under way while a city is registered."""
+TOLD_EACH = 5_000
+"""After so many registered lifts a line says so."""
 TRIES, RETRY_S = 30, 0.5
 _POLICY_S = re.compile(
     r"^(\s*(?:acknowledge|accept|warn|next_level|third_level|breach|response|arrival)_s\s*=\s*)(\d+)",
@@ -80,8 +82,10 @@ async def register(api: Api, city: City, tell: Teller) -> None:
         "firms and rescue units registered",
     )
     bodies = [(f"/api/v1/assets/{one.asset}", one.body) for one in city.lifts]
-    await _put_all(api, bodies)
-    tell.say(f"已登记 {len(city.lifts)} 台电梯", "lifts registered")
+    for first in range(0, len(bodies), TOLD_EACH):
+        await _put_all(api, bodies[first : first + TOLD_EACH])
+        done = min(first + TOLD_EACH, len(bodies))
+        tell.say(f"已登记 {done} 台电梯", f"{done} lifts registered")
 
 
 async def all_incidents(api: Api, since: str, assets: set[str]) -> list[dict[str, Any]]:

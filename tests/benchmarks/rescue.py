@@ -26,6 +26,7 @@ from tests.benchmarks.stage import Cloud, broker_running
 from tests.support.stack import TOKEN
 
 LIFTS, TRAPPED, STORM_S = 2_000, 40, 60
+WARM_UP_S = 8
 TICKS_S = 100
 """Of the kernel's clock in /proc/stat."""
 STEADY_GOAL_MS, SCREEN_GOAL_MS, STORM_GOAL_MS = 500, 1_000, 5_000
@@ -68,9 +69,10 @@ def run(*, seconds: float, per_s: float, burners: int, path: str, storm: bool) -
                 screen = Worker("tests.benchmarks.rescue_screen", *ports, f"--path={path}")
                 workers.append(screen)
             load.ask(f"send {shape.warm_up_s}")
-            load.tell(f"send {seconds + (STORM_S if storm else 0) + 6}")
+            load.tell(f"send {seconds + (STORM_S if storm else 0) + WARM_UP_S + 8}")
             pids = {"cloud": cloud.pid, "load": load.pid, "prober": prober.pid}
             with burning(burners):
+                prober.ask(f"steady {per_s} {WARM_UP_S}")  # statements are made, pages read
                 found |= _phase("steady", prober, screen, f"steady {per_s} {seconds}", pids)
                 if storm:
                     order = f"storm {LIFTS} {TRAPPED} {STORM_S}"

@@ -79,7 +79,7 @@ class Prober:
             base_url=f"http://127.0.0.1:{http}", headers={"Authorization": f"Bearer {token}"}
         )
         self._answering: set[asyncio.Task[None]] = set()
-        self._acknowledges = True
+        self._acknowledges, self._pressed = True, 0
         self._raised: dict[str, float] = {}
         self._sent_at: dict[str, int] = {}
         self._came: list[tuple[float, float]] = []
@@ -107,8 +107,9 @@ class Prober:
         """Press a button `per_s` times a second, and let each go a second later."""
         pressed, began, number = list[str](), time.perf_counter(), 0
         while time.perf_counter() - began < seconds:
-            asset = f"elevator:URGENT{number:06d}"
-            self._press(asset, f"gw-urgent-{number // LIFTS_PER_GATEWAY}", ["90"])
+            asset = f"elevator:URGENT{self._pressed:06d}"
+            self._press(asset, f"gw-urgent-{self._pressed // LIFTS_PER_GATEWAY}", ["90"])
+            self._pressed += 1
             pressed.append(asset)
             if len(pressed) > per_s * PRESSED_S:
                 self._let_go(pressed.pop(0))

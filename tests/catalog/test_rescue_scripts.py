@@ -24,7 +24,7 @@ def test_each_state_has_words_for_the_passenger() -> None:
     scripts = load_scripts()
     assert len({one.id for one in scripts.script}) == len(scripts.script)
     for state in (*BEFORE_RELEASE, "released"):
-        told = [one for one in scripts.for_state(state) if one.to == "passenger"]  # type: ignore[arg-type]
+        told = [one for one in scripts.for_state(state) if one.to == "passenger"]
         assert told, state
     assert scripts.for_state("closed") == ()
 

@@ -69,6 +69,7 @@ class Desk:
 
     async def items(self) -> list[dict[str, Any]]:
         """Return all that the feed told."""
+        await self.feed.load()  # what is told here was not announced
         return [msgspec.json.decode(item.data) for item in await self.feed.read(0)]
 
     async def states(self) -> list[tuple[str, str]]:

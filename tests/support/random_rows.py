@@ -160,7 +160,7 @@ def _value(table: Table, column: Any, number: int, now_ms: int, rng: random.Rand
         "organisation": lambda: rng.choice(ORGANISATIONS),
         "account": lambda: rng.randint(1, IDS_MAX),
         "rollout_id": lambda: number,
-        "open": lambda: None if rng.random() < 0.7 else "y",
+        "open": lambda: None if rng.random() < 0.7 and column.nullable else "y",
         "data": lambda: json.dumps({"asset": rng.choice(ASSETS)}, separators=(",", ":")),
         "codes": lambda: _codes(rng),
     }

@@ -23,7 +23,7 @@ def test_messages_in_any_order_end_in_what_the_newest_words_say(seed: int) -> No
     words = [(at, rng.choice(("02", "03", "41", "90")), rng.random() < 0.6) for at in range(1, 40)]
     expected = {code for code in ("02", "03", "41", "90") if _last(words, code)}
     rng.shuffle(words)
-    known, told, times = Standing(), (Told(0, ()),), [0]
+    known, times = Standing(), [0]
     for at, code, begins in words:
         known, told = say(known, at, code, begins=begins)
         times += [one.at for one in told if one.at > times[-1]]
