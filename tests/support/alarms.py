@@ -60,6 +60,7 @@ class Desk:
             annotations={"summary": "Trapped", "summary_zh": "困人", "response": "Go"},
         )
         self.database.write_now(lambda connection: self.desk.apply(connection, [transition]))
+        self.feed.committed()  # as the rules do after each commit
 
     async def one(self, **wanted: Any) -> Alarm:
         """Return the only alarm there is."""
