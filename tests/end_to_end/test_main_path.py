@@ -78,9 +78,21 @@ def test_entrapment_evidence_upgraded_through_kills(stack: Stack) -> None:
         "joined",
         "joined",
     ]
-    stack.http.post(f"/api/v1/alarms/{first['id']}/acknowledge", json={"note": ""})
+    _act(stack, rescue["id"], "verify", {"people": 2})
+    _wait_alarm(stack, 0, state="acknowledged")  # who verifies the rescue has seen its alarm
     stack.lifts.order(op="clear", lift=0)
     _wait_alarm(stack, 0, state="normal")
+    _act(stack, rescue["id"], "release", {"people": 2})
+    _act(stack, rescue["id"], "file_cause", {"cause": "door_system"})
+    _act(stack, rescue["id"], "close", {})
+    code = stack.asset(0).partition(":")[2]
+    kinds = [one["kind"] for one in stack.get(f"/api/v1/lifts/{code}/records")]
+    assert kinds == ["rescue"]
+
+
+def _act(stack: Stack, incident: int, verb: str, act: dict[str, object]) -> None:
+    answer = stack.http.post(f"/api/v1/incidents/{incident}/{verb}", json=act)
+    assert answer.status_code == 200, answer.text
 
 
 def test_gateway_without_a_clock_alarms_at_once(tmp_path: Path) -> None:
