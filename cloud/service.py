@@ -26,7 +26,7 @@ from cloud.roles.common import Common
 from cloud.roles.consume import ConsumeRole
 from cloud.roles.elsewhere import ConsumersElsewhere
 from cloud.roles.ingest import IngestRole
-from cloud.roles.rescue import guarded, open_rescues
+from cloud.roles.rescue import acknowledge_with, guarded, open_rescues
 from cloud.roles.serve import ServeRole
 from cloud.rules.store import RULES
 from cloud.settings import Settings, host_and_port
@@ -82,6 +82,7 @@ class Service:
         common.broker = broker
         rescues = open_rescues(common)
         desk = open_desk(common, follow=guarded(rescues))
+        acknowledge_with(rescues, desk)
         self._store: TelemetryStore | None = None
         self._consume: ConsumeRole | None = None
         self._elsewhere: ConsumersElsewhere | None = None

@@ -44,7 +44,7 @@ class HandoverBook:
             "note": body.note,
             "from_at": from_at,
             "made_at": self._clock.wall_ms(),
-            "open": msgspec.json.encode(list(open_numbers[:OPEN_MAX])).decode(),
+            "open_numbers": msgspec.json.encode(list(open_numbers[:OPEN_MAX])).decode(),
             "opened": opened,
             "ended": ended,
         }
@@ -78,5 +78,5 @@ def _seen(granted: Granted) -> ColumnElement[bool]:
 
 
 def _read(row: Any) -> Handover:
-    told = {name: row[name] for name in Handover.__struct_fields__}
-    return Handover(**{**told, "open": tuple(msgspec.json.decode(row["open"]))})
+    told = {name: row[name] for name in Handover.__struct_fields__ if name != "open"}
+    return Handover(**told, open=tuple(msgspec.json.decode(row["open_numbers"])))

@@ -24,7 +24,12 @@ IDS_MAX = 400
 ENDED: frozenset[str] = frozenset(
     ("normal", "closed", "false_alarm", "cancelled", "merged"),
 )
-OVER: frozenset[str] = ENDED | {"return_to_normal_unacknowledged"}
+OVER: frozenset[str] = ENDED | {
+    "return_to_normal_unacknowledged",
+    "latched_unacknowledged",
+    "latched_acknowledged",
+}
+"""The condition itself has ended."""
 HELD_BACK: frozenset[str] = frozenset(("shelved", "suppressed_by_design", "out_of_service"))
 
 
@@ -90,6 +95,11 @@ class Item(Struct, frozen=True, kw_only=True):
     def ended(self) -> bool:
         """Whether nobody has to do anything about it any more."""
         return self.about.state in ENDED
+
+    @property
+    def page(self) -> str:
+        """The path of its page."""
+        return f"/{'rescue' if self.event == 'incident' else 'alarms'}/{self.about.id}"
 
     @property
     def over(self) -> bool:

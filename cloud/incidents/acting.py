@@ -63,6 +63,8 @@ class Acting:
         _DOES[verb](self, said, after)
         if verb in TAKES_NOTE_OF:
             said.draft.settle("acknowledge")
+            if not said.draft.incident.operator:
+                said.draft.set(operator=said.by)
         if not said.draft.incident.open and incident.open:
             said.draft.set(ended_at=now_ms)
         return said.draft

@@ -77,6 +77,8 @@ class Book:
         self, append_feed: AppendFeed, turn: Callable[[Connection], None], zone: ZoneInfo
     ) -> None:
         self._append_feed, self.turn, self.zone = append_feed, turn, zone
+        self.on_saved: list[Callable[[Connection, Incident, Sequence[Entry]], object]] = []
+        """Told of each change of a rescue, with its new entries, inside the transaction."""
 
     def get(self, connection: Connection, incident_id: int, scope: Scope) -> Incident:
         """Return one; RefuseInput `not_found`."""
@@ -154,6 +156,8 @@ class Book:
             connection.execute(_INSERT_ENTRY, rows)
         for entry in draft.entries:
             self._append_feed(connection, FED, feed_data(after, entry))
+        for follow in self.on_saved:
+            follow(connection, after, draft.entries)
         return after
 
     def note_asked(

@@ -74,6 +74,8 @@ class IncidentDesk:
     ) -> None:
         self._database, self._clock, self._book, self.rules = database, clock, book, rules
         self._find_code, self._find, self._on_commit = find_code, find, on_commit
+        self.on_saved = book.on_saved
+        """Told of each change of a rescue, with its new entries, inside the transaction."""
         self._escalation = Escalation(book, rules)
         self._opening = Opening(book, self._escalation, rules)
         self._acting = Acting(book, self._escalation, rules)

@@ -32,7 +32,7 @@ desk_handover = Table(
     Column("note", Text, nullable=False),
     Column("from_at", BigInteger, nullable=False),
     Column("made_at", BigInteger, nullable=False),
-    Column("open", Text, nullable=False),  # JSON list of numbers
+    Column("open_numbers", Text, nullable=False),  # JSON list
     Column("opened", Integer, nullable=False),
     Column("ended", Integer, nullable=False),
     Index("desk_handover_of_organisation", "organisation", "id"),

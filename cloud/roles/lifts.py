@@ -1,6 +1,7 @@
 """The files of lifts inside the service: the desks, imports behind them, and the daily watch."""
 
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from cloud.alarms.desk import AlarmDesk
+from cloud.lifts.append import Recorder
 from cloud.lifts.base import LiftDesks
 from cloud.lifts.book import LiftBook
 from cloud.lifts.cases import CaseList
@@ -24,6 +26,24 @@ from protocols.lifts.chain import Kept
 from protocols.lifts.load import load_calendar
 from protocols.lifts.records import load_kinds
 from protocols.lifts.watch import load_lift_terms
+
+
+def open_rescue_record(common: Common) -> Callable[[Connection, Incident], Kept | None]:
+    """Return what writes a closed rescue into the record of its lift, in its transaction.
+
+    Raises:
+        FixConfiguration: with all faults of a data file.
+
+    """
+    overlay, zone = common.overlay(), ZoneInfo(common.settings.time_zone)
+    recorder = Recorder(
+        kinds=load_kinds(overlay),
+        rules=load_calendar(overlay),
+        sign=partial(signing.sign, common.data),
+        today=lambda: datetime.fromtimestamp(common.clock.wall_ms() / 1_000, zone).date(),
+        now_ms=common.clock.wall_ms,
+    )
+    return rescue_recorder(recorder, zone)
 
 
 class LiftsPart:
@@ -53,10 +73,6 @@ class LiftsPart:
         self._imports = Imports(self._book, common.clock)
         cases = CaseList(common.state_db, load_lift_terms(overlay))
         self.desks = LiftDesks(self._book, self._imports, cases)
-        self.record_rescue: Callable[[Connection, Incident], Kept | None] = rescue_recorder(
-            self._book.recorder, zone
-        )
-        """Writes a closed incident into the record of its lift, in the caller's transaction."""
 
     def parts(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until the process stops."""

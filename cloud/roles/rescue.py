@@ -1,23 +1,28 @@
 """Rescues inside the service: the desk that alarms, people and the clock work with."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from cloud.alarms.desk import TURN
+from cloud.alarms.desk import TURN, AlarmDesk
 from cloud.incidents.book import Book
 from cloud.incidents.desk import IncidentDesk
+from cloud.incidents.draft import SYSTEM
 from cloud.incidents.runner import DeadlineRunner
 from cloud.model.alarm import Alarm
 from cloud.model.database import take_turn
+from cloud.model.incident import Entry, Incident
 from cloud.model.rescue_policy import load_rescue
 from cloud.roles.common import Common
+from cloud.roles.lifts import open_rescue_record
 from protocols.errors import RetryLater
 
 logger = logging.getLogger("suyuan.cloud")
+SEEN = frozenset(("verify", "take", "dispatch", "false_alarm", "cancel", "merge"))
+"""Entries of a rescue by which the desk has seen its alarm, too."""
 
 
 def open_rescues(common: Common) -> IncidentDesk:
@@ -32,7 +37,8 @@ def open_rescues(common: Common) -> IncidentDesk:
         partial(take_turn, what=TURN),
         ZoneInfo(common.settings.time_zone),
     )
-
+    record = open_rescue_record(common)
+    book.on_saved.append(lambda connection, incident, _entries: record(connection, incident))
     return IncidentDesk(
         common.state_db,
         common.clock,
@@ -42,6 +48,17 @@ def open_rescues(common: Common) -> IncidentDesk:
         find=common.registry.add_finding,
         on_commit=common.feed.committed,
     )
+
+
+def acknowledge_with(rescues: IncidentDesk, alarms: AlarmDesk) -> None:
+    """Let who works on a rescue at the desk acknowledge its alarm by that, in one transaction."""
+
+    def follow(connection: Connection, incident: Incident, entries: Sequence[Entry]) -> None:
+        seen = [one for one in entries if one.what in SEEN and one.by != SYSTEM]
+        if seen and incident.alarm is not None:
+            alarms.acknowledge_in(connection, incident.alarm, seen[-1].by)
+
+    rescues.on_saved.append(follow)
 
 
 def guarded(rescues: IncidentDesk) -> Callable[[Connection, Alarm, str], None]:

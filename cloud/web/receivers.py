@@ -185,7 +185,7 @@ async def _list(
     error: str = "",
     given: Mapping[str, Any] | None = None,
 ) -> Response:
-    found = await services.receivers.find(visit.granted)
+    found = sorted(await services.receivers.find(visit.granted), key=_trouble)
     await services.shown(visit.granted, *found)
     values = {"all": found, "error": error, "many": visit.scope.everything}
     values |= _choices(given or {"kind": "webhook"})
@@ -213,6 +213,11 @@ async def _one(
     return visit.render(
         "receiver.html", status=status, **values, **_choices(given or _as_given(one))
     )
+
+
+def _trouble(one: Receiver) -> int:
+    """Return what stands first in a list: what was stopped, then what fails."""
+    return 0 if one.state == "stopped" else 1 if one.health.attempts else 2
 
 
 def _choices(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import uvicorn
 
 from cloud.api.server import server_config

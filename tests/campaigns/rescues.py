@@ -2,7 +2,8 @@
 
 `python -m tests.campaigns.rescues --kills 250 --seed 1` lets a child open rescues, act on them and
 fire their deadlines, which fall every few ms, and kills it at random moments by SIGKILL. At the end
-all deadlines, entries and feed items are held against each other.
+all deadlines, entries and feed items are held against each other. `--postgres`: on PostgreSQL
+instead of SQLite.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ import tempfile
 import time
 from argparse import ArgumentParser
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ from cloud.model.incident_tables import incident, incident_deadline, incident_en
 from cloud.model.rescue_policy import RescueRules, load_rescue
 from protocols.clock import SystemClock
 from protocols.errors import RefuseInput
+from tests.support.postgres import Postgres
 from tests.support.rescues import Centre, open_centre, operator
 
 LATE_MS = 1_000
@@ -82,14 +86,14 @@ def quick_rules() -> RescueRules:
     return RescueRules(replace(rules.policies, policy=policies), rules.levels, rules.causes)
 
 
-async def _centre(folder: Path) -> Centre:
-    database, clock = Database(f"sqlite:///{folder / 'state.db'}", name="state"), SystemClock()
+async def _centre(url: str) -> Centre:
+    database, clock = Database(url, name="state"), SystemClock()
     feed = FeedStore(database, clock)
     return await open_centre(database, clock, quick_rules(), append_feed=feed.append)
 
 
-async def _settle(folder: Path) -> None:
-    centre = await _centre(folder)
+async def _settle(url: str) -> None:
+    centre = await _centre(url)
     for number in range(LIFTS):
         await centre.lift(f"elevator:{number:04d}")
     for number in range(STATIONS):
@@ -97,13 +101,13 @@ async def _settle(folder: Path) -> None:
     centre.database.close()
 
 
-def _child(folder: Path, seed: int, ready: Pipe) -> None:
+def _child(url: str, seed: int, ready: Pipe) -> None:
     """Open rescues, act on them and fire their deadlines, until killed."""
-    asyncio.run(_live(folder, random.Random(seed), ready))
+    asyncio.run(_live(url, random.Random(seed), ready))
 
 
-async def _live(folder: Path, rng: random.Random, ready: Pipe) -> None:
-    centre = await _centre(folder)
+async def _live(url: str, rng: random.Random, ready: Pipe) -> None:
+    centre = await _centre(url)
     ready.send(centre.clock.wall_ms())
     async with asyncio.TaskGroup() as group:
         group.create_task(centre.runner.run())
@@ -137,17 +141,17 @@ async def _act(centre: Centre, rng: random.Random) -> None:
             continue
 
 
-def run(folder: Path, kills: int, seed: int, late_ms: int = LATE_MS) -> Ledger:
-    """Run the campaign in a folder and return its ledger."""
+def run(url: str, kills: int, seed: int, late_ms: int = LATE_MS) -> Ledger:
+    """Run the campaign on an empty database and return its ledger."""
     rng, lives = random.Random(seed), list[Life]()
-    database = Database(f"sqlite:///{folder / 'state.db'}", name="state")
+    database = Database(url, name="state")
     migrate(database.engine, "state")
     database.close()
-    asyncio.run(_settle(folder))
+    asyncio.run(_settle(url))
     forks = multiprocessing.get_context("fork")  # what was imported need not be again
     for number in range(kills + 1):
         here, there = forks.Pipe(duplex=False)
-        child = forks.Process(target=_child, args=(folder, rng.randrange(2**32), there))
+        child = forks.Process(target=_child, args=(url, rng.randrange(2**32), there))
         child.start()
         ready_at = here.recv()
         last = number == kills
@@ -157,12 +161,12 @@ def run(folder: Path, kills: int, seed: int, late_ms: int = LATE_MS) -> Ledger:
         killed_at = SystemClock().wall_ms()
         child.join()
         lives.append(Life(ready_at, killed_at))
-    return audit(folder, kills, lives, late_ms)
+    return audit(url, kills, lives, late_ms)
 
 
-def audit(folder: Path, kills: int, lives: list[Life], late_ms: int) -> Ledger:
+def audit(url: str, kills: int, lives: list[Life], late_ms: int) -> Ledger:
     """Hold all that was written against each other."""
-    database = Database(f"sqlite:///{folder / 'state.db'}", name="state")
+    database = Database(url, name="state")
     rows = database.read_now(lambda c: c.execute(select(incident_deadline)).all())
     entries = database.read_now(lambda c: c.execute(select(incident_entry)).all())
     feed = database.read_now(
@@ -225,17 +229,32 @@ def _late_ms(one: Any, lives: list[Life], late_ms: int) -> int | None:
     return None
 
 
+@contextmanager
+def _database(folder: Path, postgres: bool) -> Iterator[str]:
+    """Yield the URL of an empty database."""
+    if not postgres:
+        yield f"sqlite:///{folder / 'state.db'}"
+        return
+    server = Postgres(folder / "postgres")
+    server.start()
+    try:
+        yield server.new_database()
+    finally:
+        server.stop()
+
+
 def main() -> int:
     """Run as a command."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=250)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--late-ms", type=int, default=LATE_MS)
+    parser.add_argument("--postgres", action="store_true")
     asked = parser.parse_args()
     print(f"rescues: {asked.kills} kills, seed {asked.seed}")
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        ledger = run(Path(folder), asked.kills, asked.seed, asked.late_ms)
+    with tempfile.TemporaryDirectory() as folder, _database(Path(folder), asked.postgres) as url:
+        ledger = run(url, asked.kills, asked.seed, asked.late_ms)
     ledger.print()
     print(f"  took                   {time.monotonic() - started:.0f} s")
     return 1 if ledger.faults else 0

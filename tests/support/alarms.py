@@ -60,6 +60,7 @@ class Desk:
             annotations={"summary": "Trapped", "summary_zh": "困人", "response": "Go"},
         )
         self.database.write_now(lambda connection: self.desk.apply(connection, [transition]))
+        self.feed.committed()  # as the rules do after each commit
 
     async def one(self, **wanted: Any) -> Alarm:
         """Return the only alarm there is."""
@@ -68,6 +69,7 @@ class Desk:
 
     async def items(self) -> list[dict[str, Any]]:
         """Return all that the feed told."""
+        await self.feed.load()  # what is told here was not announced
         return [msgspec.json.decode(item.data) for item in await self.feed.read(0)]
 
     async def states(self) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from cloud.feed.cap.base import CapKind
-from cloud.feed.items import Item
+from cloud.feed.items import OVER, Item
 
 ACKNOWLEDGES = frozenset(("acknowledged", "accept"))
 """Changes by which somebody takes an alarm or a rescue upon them."""
@@ -25,7 +25,7 @@ def next_kind(last: Issued | None, item: Item) -> tuple[CapKind | None, int]:
     of an alarm that began before the feed's first item.
     """
     going_on = last is not None and last.kind != "Cancel"
-    over = item.ended or item.about.state == "return_to_normal_unacknowledged"
+    over = item.about.state in OVER
     if item.about.change in ACKNOWLEDGES:
         return ("Ack", last.chain) if last is not None else (None, item.offset)
     if over:

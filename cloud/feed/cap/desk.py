@@ -161,7 +161,7 @@ class CapDesk:
             kind=row.kind,
             item=msgspec.structs.replace(item, place=_place(row.place)),
             references=references,
-            web=f"{self._base_url}/{item.event}s/{item.about.id}" if self._base_url else "",
+            web=f"{self._base_url}{item.page}" if self._base_url else "",
         )
         return await self._sign(message)
 

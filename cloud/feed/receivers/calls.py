@@ -212,7 +212,7 @@ class AlertmanagerSender:
         }
         alert |= {"endsAt": iso(max(item.at, item.started_at + 1))} if item.over else {}
         if self._base_url:
-            alert["generatorURL"] = f"{self._base_url}/{item.event}s/{about.id}"
+            alert["generatorURL"] = f"{self._base_url}{item.page}"
         return alert
 
     async def _post(self, alerts: Sequence[Mapping[str, Any]]) -> Outcome:

@@ -65,7 +65,7 @@ class MailSender:
             f"{name}{between}{value}" for name, value in zip(names, values, strict=True) if value
         ]
         if self._base_url:
-            lines += ["", f"{self._base_url}/{item.event}s/{about.id}"]
+            lines += ["", f"{self._base_url}{item.page}"]
         return self._line(item), "\n".join(lines)
 
     def _several(self, items: Sequence[Item]) -> tuple[str, str]:

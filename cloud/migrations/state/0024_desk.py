@@ -39,7 +39,7 @@ def upgrade() -> None:
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("from_at", sa.BigInteger(), nullable=False),
         sa.Column("made_at", sa.BigInteger(), nullable=False),
-        sa.Column("open", sa.Text(), nullable=False),
+        sa.Column("open_numbers", sa.Text(), nullable=False),
         sa.Column("opened", sa.Integer(), nullable=False),
         sa.Column("ended", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),

@@ -14,6 +14,7 @@ from tests.support.trigger_process import ALERTS, trigger
 
 ROOT = Path(__file__).parents[3]
 ASSETS = 5
+LONG = (pytest.mark.long, pytest.mark.timeout(900))
 
 
 def check(desk: Desk) -> None:
@@ -29,17 +30,13 @@ def check(desk: Desk) -> None:
         assert told == ASSETS * len(ALERTS)
 
 
-@pytest.mark.parametrize(
-    "triggers", [500, pytest.param(10_000, marks=pytest.mark.long)], ids=["500", "10000"]
-)
+@pytest.mark.parametrize("triggers", [500, pytest.param(10_000, marks=LONG)], ids=["500", "10000"])
 def test_many_threads_open_one_alarm_each(desk: Desk, database_url: str, triggers: int) -> None:
     assert trigger(database_url, triggers, 16, 1, ASSETS) == triggers
     check(desk)
 
 
-@pytest.mark.parametrize(
-    "triggers", [250, pytest.param(5_000, marks=pytest.mark.long)], ids=["500", "10000"]
-)
+@pytest.mark.parametrize("triggers", [250, pytest.param(5_000, marks=LONG)], ids=["500", "10000"])
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_two_processes_open_one_alarm_each(desk: Desk, database_url: str, triggers: int) -> None:
     command = [sys.executable, "-m", "tests.support.trigger_process", database_url]
@@ -52,6 +49,6 @@ def test_two_processes_open_one_alarm_each(desk: Desk, database_url: str, trigge
         )
         for seed in (1, 2)
     ]
-    told = [child.communicate(timeout=110)[0] for child in children]
+    told = [child.communicate(timeout=800)[0] for child in children]
     assert [int(text) for text in told] == [triggers, triggers]
     check(desk)

@@ -216,6 +216,7 @@ async def test_another_part_acknowledges_in_its_own_transaction(desk: Desk) -> N
     assert (done.state, done.note) == ("acknowledged", "verified")
     assert write(lambda c: desk.desk.acknowledge_in(c, alarm.id, "Li", "again")) is None
     assert write(lambda c: desk.desk.acknowledge_in(c, 99, "Li", "")) is None
+    desk.feed.committed()  # the caller's own business
     assert [change for change, _ in await desk.states()] == ["fired", "acknowledged"]
 
 
@@ -287,5 +288,6 @@ async def test_desk_against_a_plain_model(desk: Desk) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 async def test_desk_against_a_plain_model_for_long(desk: Desk) -> None:
     await walk(desk, 1_500, 8)

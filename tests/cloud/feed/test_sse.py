@@ -12,6 +12,7 @@ from cloud.feed.store import FeedStore
 from cloud.model.database import Database
 from protocols.clock import ManualClock
 from protocols.errors import RefuseInput
+from tests.support.feed_items import FeedWriter
 from tests.support.retention import DAY_MS, carry_out
 from tests.support.state_database import open_state
 
@@ -155,3 +156,21 @@ async def test_reader_that_goes_away_leaves_nothing_behind(stage: Stage) -> None
         await waiting
     await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) == before
+
+
+async def test_rescues_go_out_and_resume_as_alarms_do(stage: Stage) -> None:
+    write = FeedWriter(stage.database, stage.clock)
+    await write.alarm(1)
+    await write.incident(1)
+    await write.incident(1, change="verify", state="verified")
+    await stage.feed.load()
+    reader = stage.listen(0)
+    found = [await reader.next() for _ in range(3)]
+    assert [(offset, event) for offset, event, _ in found] == [
+        (1, "alarm"),
+        (2, "incident"),
+        (3, "incident"),
+    ]
+    assert msgspec.json.decode(found[2][2])["state"] == "verified"
+    resumed = stage.listen(2)
+    assert (await resumed.next())[:2] == (3, "incident")

@@ -37,7 +37,7 @@ HOLDS = (
 )
 BY_TWO = (
     *("account", "alarm", "api_key", "config_push", "cylinder_fill", "device", "organisation"),
-    *("incident", "incident_entry", "rescue_call", "rollout", "scan"),
+    *("desk_handover", "incident", "incident_entry", "rescue_call", "rollout", "scan"),
 )
 """Tables of several steps: what the first one ends is not there for the next."""
 NOW_MS = ManualClock().wall_ms()

@@ -23,7 +23,8 @@ def test_terms_are_sentences() -> None:
     assert terms("alarm", "en")[0] == (
         "Alarm: deleted 3653 days (about 10 years) after its last change (only: closed)"
     )
-    assert terms("alarm", "zh")[1] == "确认人：自最后变化起1461天（约4年）后假名化（仅限：已关闭）"
+    told = "确认人、搁置人：自最后变化起1461天（约4年）后假名化（仅限：已关闭）"
+    assert terms("alarm", "zh")[1] == told
     assert terms("log", "en") == [
         "Batch: deleted 7 days after it was stored, once every consumer has passed"
     ]

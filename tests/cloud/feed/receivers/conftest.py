@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -120,14 +121,13 @@ class Stage:
 
 
 @pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """SQLite: what is done to rows is done on PostgreSQL once more in test_postgresql.py."""
+    return f"sqlite:///{tmp_path / 'test.db'}"
+
+
+@pytest.fixture
 def stage(database_url: str) -> Iterator[Stage]:
     database = open_state(database_url)
-    if database.shared:
-        database.write_now(_forget)
     yield Stage(database)
     database.close()
-
-
-def _forget(connection: Connection) -> None:
-    for name in ("receiver", "receiver_lane", "receiver_open", "cap_message", "feed"):
-        connection.exec_driver_sql(f"TRUNCATE {name} RESTART IDENTITY")
