@@ -99,8 +99,13 @@ class FeedStore:
     async def read(self, after: int, limit: int = 500) -> list[FeedItem]:
         """Return up to `limit` committed items with offset > `after`, in order."""
         most = max(1, min(limit, READ_LIMIT_MAX))
+        whole = not self._staged or self._show_staged()  # durable already, if not yet announced
         known_after, news = self._news
-        if known_after <= after and (items := [one for one in news if one.offset > after]):
+        if (
+            whole
+            and known_after <= after
+            and (items := [one for one in news if one.offset > after])
+        ):
             return items[:most]
         items = await self._database.read(lambda c: _read_items(c, after, most))
         if items:

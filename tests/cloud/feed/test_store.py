@@ -173,6 +173,15 @@ async def test_what_another_process_wrote_between_is_not_passed_over(database: D
     assert [item.data for item in await other.read(0)] == ["a", "b", "c", "d"]
 
 
+async def test_what_is_durable_is_read_before_it_is_announced(database: Database) -> None:
+    feed = FeedStore(database, ManualClock())
+    await _append(database, feed, "a")
+    await database.write(lambda connection: feed.append(connection, "alarm", "b"))
+    assert [item.data for item in await feed.read(0)] == ["a", "b"]
+    feed.committed()
+    assert await feed.wait(1, 5)
+
+
 async def test_what_was_read_before_it_was_announced_is_shown_once(database: Database) -> None:
     feed = FeedStore(database, ManualClock())
     await database.write(lambda connection: feed.append(connection, "alarm", "a"))
