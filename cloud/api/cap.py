@@ -40,15 +40,15 @@ def router(services: Services, guard: Guard) -> APIRouter:
     async def certificate(_granted: Annotated[Granted, reader]) -> Response:
         return Response(await cap.certificate(), media_type="application/x-pem-file")
 
-    @routes.get("/{name}")
+    @routes.get("/{message}")
     async def document(
-        name: str, request: Request, granted: Annotated[Granted, reader]
+        message: str, request: Request, granted: Annotated[Granted, reader]
     ) -> Response:
-        if not name.endswith(DOCUMENT):
-            raise RefuseInput("not_found", f"no document {name[:40]!r}")
-        found = await cap.document(number_in_path(name.removesuffix(DOCUMENT)), granted.scope)
+        if not message.endswith(DOCUMENT):
+            raise RefuseInput("not_found", f"no document {message[:40]!r}")
+        found = await cap.document(number_in_path(message.removesuffix(DOCUMENT)), granted.scope)
         if found is None:
-            raise RefuseInput("not_found", f"no document {name[:40]!r}")
+            raise RefuseInput("not_found", f"no document {message[:40]!r}")
         return _tagged(request, found, f"{CAP_TYPE}; charset=utf-8")
 
     return routes

@@ -106,7 +106,8 @@ def _add_sending(routes: APIRouter, services: Services, guard: Guard) -> None:
             return answer(timed_fields(outcome))
 
         path = f"/platforms/{{platform_id}}/{kind}"
-        routes.add_api_route(path, take, methods=["POST", "PUT"], name=f"take_{kind}")
+        routes.add_api_route(path, take, methods=["POST"], name=f"take_{kind}")
+        routes.add_api_route(path, take, methods=["PUT"], name=f"put_{kind}")
 
     add("status")
     add("messages")

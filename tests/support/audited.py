@@ -74,6 +74,7 @@ from tests.support.firms import (
 )
 from tests.support.http_services import AUDIT_KEY, LIFT, TOKEN, World, open_world
 from tests.support.log_groups import batch
+from tests.support.receivers import open_cap
 from tests.support.sign_on import desk_of, provider
 from tests.support.snapshot_station import Station
 from tests.support.wheels import make_release
@@ -102,6 +103,7 @@ PARAMETERS = {
     "case_id": "2",
     "address_id": "1",
     "receiver_id": "1",
+    "message": "1.xml",
     "asset_id": LIFT,
     "alarm_id": "1",
     "incident_id": "1",
@@ -382,6 +384,7 @@ async def _fill_alarms(world: World, desk: AlarmDesk, now_ms: int) -> None:
         )
         await world.database.write(lambda c, f=transition: desk.apply(c, [f]))  # type: ignore[misc]
     await desk.acknowledge(1, by=MARK, note=MARK)
+    await open_cap(world.database, world.clock).issue()
     await world.registry.put(BACK, kind="elevator", name="", gateways=[], attributes={})
     await desk.take_out_of_service(BACK, reason=MARK, by=MARK)
 
