@@ -35,6 +35,7 @@ FED = "incident"
 _row, _line, _one = table.c, incident_entry.c, incident_deadline.c
 _COLUMNS = [_row[name] for name in COLUMNS]
 # made once: SQLAlchemy takes longer to make them than SQLite to carry them out
+_BEGIN = insert(table).returning(_row.id)
 _GET = select(*_COLUMNS).where(_row.id == bindparam("wanted"))
 _DEADLINES = select(incident_deadline).where(_one.incident == bindparam("wanted"))
 _DEADLINES = _DEADLINES.order_by(_one.position)
@@ -132,7 +133,7 @@ class Book:
             "site_type": place.text("site_type"),
             "district": place.district,
         }
-        made = connection.execute(insert(table).values(row).returning(_row.id)).scalar_one()
+        made = connection.execute(_BEGIN, row).scalar_one()
         draft = Draft(incident, now_ms)
         draft.set(id=made, number=row["number"], deadlines=())
         draft.before = draft.incident
