@@ -119,7 +119,8 @@ class Item(Struct, frozen=True, kw_only=True):
             return chosen
         if self.event == "incident":
             kind = "救援" if language == "zh" else "Rescue"
-            return " ".join(filter(None, (kind, about.number, about.alert)))
+            alert = about.alert if language == "en" else None  # a word of ours, in English
+            return " ".join(filter(None, (kind, about.number, alert)))
         return about.alert or self.event
 
 

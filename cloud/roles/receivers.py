@@ -15,6 +15,7 @@ from cloud.feed.receivers.mailing import MailSender
 from cloud.feed.receivers.panels import Broker, PanelSender
 from cloud.feed.receivers.runner import Couriers
 from cloud.feed.receivers.terms import load_terms
+from cloud.feed.words import load_feed_words
 from cloud.ingest.subscriber import BrokerAddress
 from cloud.roles.common import Common
 from cloud.roles.sign_on import open_caller
@@ -73,6 +74,7 @@ def open_cap(common: Common) -> CapDesk:
         common.state_db,
         common.clock,
         words=load_words(common.overlay()),
+        said=load_feed_words(common.overlay()),
         zone=ZoneInfo(common.settings.time_zone),
         base_url=common.settings.base_url,
         seal=WebhookSeal(key_file(common)),
@@ -86,7 +88,7 @@ def senders(common: Common, cap: CapDesk) -> MakeSender:
     Each has a caller of its own: in one that they shared, those that hang would take all
     connections from the others.
     """
-    settings, clock = common.settings, common.clock
+    settings, clock, said = common.settings, common.clock, load_feed_words(common.overlay())
     mailer, own, base_url = open_mailer(settings.mail), own_broker(common.broker), settings.base_url
 
     def make(to: Destination, opens: Opens) -> Sender:
@@ -101,7 +103,7 @@ def senders(common: Common, cap: CapDesk) -> MakeSender:
             case "mqtt":
                 return PanelSender(to, clock, opens=opens, own=own, locate=caller.locate)
             case "mail":
-                return MailSender(to, mailer, clock, base_url=base_url)
+                return MailSender(to, mailer, clock, said, base_url=base_url)
 
     return make
 

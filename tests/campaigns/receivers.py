@@ -18,6 +18,7 @@ import msgspec
 
 from cloud.feed.cap.desk import CapDesk
 from cloud.feed.cap.words import load_words
+from cloud.feed.words import load_feed_words
 from tests.campaigns import receivers_ledger as ledger
 from tests.campaigns.receivers_world import DAY_S, HTTP, World, open_world
 from tests.support.receivers import ZONE
@@ -232,6 +233,7 @@ class Campaign:
             world.database,
             world.clock,
             words=load_words(),
+            said=load_feed_words(),
             zone=ZONE,
             base_url="https://city.test",
             seal=world.book._seal,

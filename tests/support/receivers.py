@@ -10,6 +10,7 @@ from cloud.feed.cap.words import load_words
 from cloud.feed.items import Item
 from cloud.feed.receivers.base import TAKEN, Destination, OpenThing, Outcome
 from cloud.feed.receivers.book import ReceiverBook
+from cloud.feed.words import load_feed_words
 from cloud.model.database import Database
 from protocols.clock import Clock
 from tests.support.trace_world import OpenSeal
@@ -79,6 +80,7 @@ def open_cap(database: Database, clock: Clock, base_url: str = "https://city.tes
         database,
         clock,
         words=load_words(),
+        said=load_feed_words(),
         zone=ZONE,
         base_url=base_url,
         seal=OpenSeal(),

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
+from lxml import etree
 from sqlalchemy import Connection, func, insert, select
 
 from cloud.feed.cap.base import CapEntry
@@ -20,6 +21,7 @@ from cloud.feed.cap.sign import CapSigner, new_key
 from cloud.feed.cap.words import Words
 from cloud.feed.cap.write import Message, Reference, identifier_of, write
 from cloud.feed.items import About, Item, Place, places_of, read_item
+from cloud.feed.words import FeedWords
 from cloud.model import tables
 from cloud.model.alarm import FeedItem
 from cloud.model.database import Database, take_turn
@@ -71,6 +73,7 @@ class CapDesk:
         clock: Clock,
         *,
         words: Words,
+        said: FeedWords,
         zone: ZoneInfo,
         base_url: str,
         seal: Seals,
@@ -83,6 +86,7 @@ class CapDesk:
             database: the state.
             clock: of the service.
             words: what documents say.
+            said: words of states and changes.
             zone: in which times are written.
             base_url: names the sender, and for links; empty: no links.
             seal: keeps the key that signs.
@@ -92,6 +96,7 @@ class CapDesk:
         """
         self._make_key = make_key
         self._database, self._clock, self._words, self._zone = database, clock, words, zone
+        self._said = said
         self._base_url, self._seal, self._division_of = base_url, seal, division_of
         self.sender = f"suyuan@{urlsplit(base_url).hostname or 'localhost'}"
         self._signer: CapSigner | None = None
@@ -199,7 +204,10 @@ class CapDesk:
 
     async def _sign(self, message: Message) -> bytes:
         signer = await self._signing()
-        return await asyncio.to_thread(lambda: signer.sign(write(message, self._words, self._zone)))
+        return await asyncio.to_thread(lambda: signer.sign(self._written(message)))
+
+    def _written(self, message: Message) -> etree._Element:
+        return write(message, self._words, self._said, self._zone)
 
     async def _signing(self) -> CapSigner:
         if self._signer is None:

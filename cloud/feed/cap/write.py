@@ -11,9 +11,10 @@ from msgspec import Struct
 from cloud.feed.cap.base import CapKind
 from cloud.feed.cap.words import Words
 from cloud.feed.items import Item
+from cloud.feed.words import FeedWords, Language
 
 CAP = "urn:oasis:names:tc:emergency:cap:1.2"
-LANGUAGES: tuple[tuple[Literal["zh", "en"], str], ...] = (("zh", "zh-CN"), ("en", "en-US"))
+LANGUAGES: tuple[tuple[Language, str], ...] = (("zh", "zh-CN"), ("en", "en-US"))
 GEOCODE = "GB/T 2260"
 _NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Status = Literal["Actual", "Exercise", "Test"]
@@ -52,7 +53,7 @@ def moment(ms: int, zone: tzinfo) -> str:
     return f"{text[:-6]}-00:00" if text.endswith("+00:00") else text
 
 
-def write(message: Message, words: Words, zone: tzinfo) -> etree._Element:
+def write(message: Message, words: Words, said: FeedWords, zone: tzinfo) -> etree._Element:
     """Build a document."""
     alert = etree.Element(f"{{{CAP}}}alert", nsmap={None: CAP})
     _add(alert, "identifier", message.identifier)
@@ -73,7 +74,8 @@ def write(message: Message, words: Words, zone: tzinfo) -> etree._Element:
     if message.item.about.number:
         _add(alert, "incidents", message.item.about.number)
     for language, tag in LANGUAGES:
-        _info(alert, message, words, zone, language, tag)
+        described = _description(message.item, said, language)
+        _info(alert, message, words, zone, (language, tag, described))
     return alert
 
 
@@ -82,9 +84,10 @@ def _info(
     message: Message,
     words: Words,
     zone: tzinfo,
-    language: Literal["zh", "en"],
-    tag: str,
+    told_in: tuple[Language, str, str],
 ) -> None:
+    """Add what is told in one language: (ours, CAP's tag of it, what happened)."""
+    language, tag, described = told_in
     item, about = message.item, message.item.about
     graded = words.severities[about.severity]
     info = etree.SubElement(alert, f"{{{CAP}}}info")
@@ -102,7 +105,7 @@ def _info(
     _add(info, "expires", moment(expires, zone))
     _add(info, "senderName", message.sender_name)
     _add(info, "headline", f"{item.title(language)} {item.place.name or about.asset}")
-    _add(info, "description", _description(item, language))
+    _add(info, "description", described)
     told = words.instruction
     zh = language == "zh"
     pair = (told.emergency_zh, told.emergency) if item.urgent else (told.other_zh, told.other)
@@ -118,11 +121,12 @@ def _info(
     _area(info, item, words)
 
 
-def _description(item: Item, language: Literal["zh", "en"]) -> str:
+def _description(item: Item, said: FeedWords, language: Language) -> str:
     about, place = item.about, item.place
     zh = language == "zh"
     where = " ".join(filter(None, (place.district, place.address))) or about.asset
-    parts = [where, f"{'状态' if zh else 'State'} {about.state}"]
+    state, change = said.state(about.state, language), said.change(about.change, language)
+    parts = [where, f"状态：{state}（{change}）" if zh else f"State: {state} ({change})"]
     if about.people:
         parts.append(f"被困 {about.people} 人" if zh else f"{about.people} trapped")
     return ("；" if zh else "; ").join(parts)

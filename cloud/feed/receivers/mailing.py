@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from cloud.feed.items import Item
 from cloud.feed.receivers.base import TAKEN, Destination, Outcome
+from cloud.feed.words import FeedWords, Language
 from cloud.outbound.base import Mail
 from protocols.clock import Clock, iso
 
@@ -22,10 +23,20 @@ class MailSender:
 
     keep_s, batch = None, True
 
-    def __init__(self, to: Destination, mail: Mail | None, clock: Clock, *, base_url: str) -> None:
+    def __init__(
+        self,
+        to: Destination,
+        mail: Mail | None,
+        clock: Clock,
+        words: FeedWords,
+        *,
+        base_url: str,
+    ) -> None:
         self._to, self._mail, self._clock, self._base_url = to, mail, clock, base_url
+        self._words = words
         self._host = urlsplit(base_url).hostname or "suyuan"
         self._zh = to.receiver.options.language == "zh"
+        self._language: Language = "zh" if self._zh else "en"
 
     async def send(self, items: Sequence[Item]) -> Outcome:
         """Send one item, or several of the rest as one mail."""
@@ -59,7 +70,9 @@ class MailSender:
         names = ("状态", "变化", "设备", "位置", "时间") if self._zh else ()
         names = names or ("State", "Change", "Asset", "Where", "At")
         where = " ".join(filter(None, (place.name, place.district, place.address)))
-        values = (about.state, about.change, about.asset, where, iso(item.at))
+        state = self._words.state(about.state, self._language)
+        change = self._words.change(about.change, self._language)
+        values = (state, change, about.asset, where, iso(item.at))
         between = "：" if self._zh else ": "
         lines = [
             f"{name}{between}{value}" for name, value in zip(names, values, strict=True) if value
@@ -85,4 +98,6 @@ class MailSender:
         drill = ("【演练】" if self._zh else "[drill] ") if about.drill else ""
         head = f"【{zh}】" if self._zh else f"[{en}] "
         title = item.title("zh" if self._zh else "en")
-        return f"{drill}{head}{title} {item.place.name or about.asset} ({about.state})"
+        state = self._words.state(about.state, self._language)
+        after = f"（{state}）" if self._zh else f" ({state})"
+        return f"{drill}{head}{title} {item.place.name or about.asset}{after}"

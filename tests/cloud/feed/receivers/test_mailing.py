@@ -3,6 +3,7 @@
 import pytest
 
 from cloud.feed.receivers.mailing import MailSender
+from cloud.feed.words import load_feed_words
 from cloud.model.receiver import ReceiverOptions
 from cloud.outbound.mail import Mailer, MailSettings
 from protocols.clock import ManualClock
@@ -20,7 +21,11 @@ async def test_mail_says_what_and_where_and_keeps_its_id(language: str) -> None:
             host="127.0.0.1", port=server.port, sender="s@city.test", security="none"
         )
         sender = MailSender(
-            where, Mailer(settings, None), ManualClock(), base_url="https://city.test"
+            where,
+            Mailer(settings, None),
+            ManualClock(),
+            load_feed_words(),
+            base_url="https://city.test",
         )
         for _ in range(2):
             assert (await sender.send([item(7)])).ok
@@ -31,6 +36,7 @@ async def test_mail_says_what_and_where_and_keeps_its_id(language: str) -> None:
     assert first["Message-ID"] == again["Message-ID"] == "<abc123.7@city.test>"
     zh = language == "zh"
     assert ("【紧急】电梯困人" if zh else "[EMERGENCY] Passengers trapped") in first["Subject"]
+    assert ("状态：待确认" if zh else "State: To acknowledge") in first.get_content()
     assert "https://city.test/alarms/1" in first.get_content()
     assert several["Subject"] == ("另有 70 条告警信息" if zh else "70 more from the feed")
     assert several["Message-ID"] == "<abc123.10-79@city.test>"
@@ -39,5 +45,5 @@ async def test_mail_says_what_and_where_and_keeps_its_id(language: str) -> None:
 
 
 async def test_without_a_mail_server_it_says_so() -> None:
-    sender = MailSender(to("a@b.test", "mail"), None, ManualClock(), base_url="")
+    sender = MailSender(to("a@b.test", "mail"), None, ManualClock(), load_feed_words(), base_url="")
     assert (await sender.send([item()])).detail == "this service sends no mail"
