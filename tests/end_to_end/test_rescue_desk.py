@@ -49,6 +49,12 @@ async def at_desk(browser: Browser, address: str) -> Desk:
     return Desk(page, address, complaints)
 
 
+async def has_opened(page: Page, title: str) -> None:
+    """Wait for a page whose scripts hear keys."""
+    await expect(page.locator("h1")).to_have_text(title)
+    await expect(page.locator("#pulse.live")).to_be_visible()
+
+
 async def test_whole_rescue_from_the_call_to_the_archive(tmp_path: Path) -> None:
     async with opened(tmp_path) as (centre, address, browser):
         desk = await at_desk(browser, address)
@@ -59,7 +65,7 @@ async def test_whole_rescue_from_the_call_to_the_archive(tmp_path: Path) -> None
         await page.fill("#people", "2")
         await page.fill("#caller-phone", "13804321234")
         await page.click("button.huge")
-        await expect(page.locator("h1")).to_have_text("中心医院 2 号梯")
+        await has_opened(page, "中心医院 2 号梯")
 
         await page.keyboard.press("v")
         await page.keyboard.press("Enter")
@@ -124,6 +130,7 @@ async def test_new_rescue_appears_with_sound_and_stops_ringing_when_taken(tmp_pa
         await page.keyboard.press("?")
         await expect(page.locator("#help")).to_be_visible()
         await page.keyboard.press("Escape")
+        await expect(page.locator("#help")).to_be_hidden()  # the browser closes it in its own time
         await page.keyboard.press("Enter")
         await expect(page.locator("#course .title")).to_contain_text("未受理")
         assert desk.complaints == []

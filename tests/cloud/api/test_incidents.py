@@ -61,9 +61,10 @@ async def test_a_rescue_over_http(client: httpx.AsyncClient) -> None:
     assert (sent.status_code, sent.json()["unit"], sent.json()["level"]) == (200, "s-1", 2)
     again = await client.post(f"{path}/dispatch", json={"unit": "s-1"})
     assert again.json() == sent.json()
-    assert (await client.post(f"{path}/take")).json()["operator"] != ""
+    assert sent.json()["operator"] == "admin"  # who sends a unit works on it
+    assert (await client.post(f"{path}/hand_over", json={"to": "Li"})).json()["operator"] == "Li"
     record = (await client.get(f"{path}/record")).json()["entries"]
-    assert [each["what"] for each in record] == ["opened", "dispatch", "take"]
+    assert [each["what"] for each in record] == ["opened", "dispatch", "hand_over"]
     assert record[0]["at"].endswith("Z")
     assert (await client.get(path)).json()["version"] == 4
 

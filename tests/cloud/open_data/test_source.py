@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import insert
 
+from cloud.alarms.rows import to_row
 from cloud.model import tables
+from cloud.model.alarm import Alarm
 from cloud.model.database import Database
 from cloud.open_data import source as source_module
 from cloud.open_data.source import OpenDataSource
@@ -52,22 +54,20 @@ def asset_row(asset_id: str, district: str, kind: str = "elevator") -> dict[str,
 
 def alarm_row(asset: str, alert: str, raised_at: int, answered_s: int | None) -> dict[str, Any]:
     done = None if answered_s is None else raised_at + answered_s * 1000
-    return {
-        "alert": alert,
-        "asset": asset,
-        "severity": "critical",
-        "state": "normal",
-        "raised_at": raised_at,
-        "observed_at": raised_at,
-        "changed_at": raised_at,
-        "late": False,
-        "stale": False,
-        "values": "{}",
-        "annotations": "{}",
-        "acknowledged_at": done,
-        "acknowledged_by": None if done is None else "王五",
-        "note": "called the car",
-    }
+    alarm = Alarm(
+        id=0,
+        alert=alert,
+        asset=asset,
+        severity="critical",
+        state="normal",
+        raised_at=raised_at,
+        observed_at=raised_at,
+        changed_at=raised_at,
+        acknowledged_at=done,
+        acknowledged_by=None if done is None else "王五",
+        note="called the car",
+    )
+    return to_row(alarm)
 
 
 def put(database: Database, table: Any, rows: list[dict[str, Any]]) -> None:

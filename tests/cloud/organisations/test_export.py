@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Table, insert
 
+from cloud.alarms.rows import to_row
 from cloud.model import people_tables as people
 from cloud.model import tables
+from cloud.model.alarm import Alarm
 from cloud.model.database import Database
 from cloud.model.organisation import Contact, Organisation
 from cloud.organisations import export as module
@@ -46,19 +48,17 @@ def account(number: int, organisation: str) -> dict[str, Any]:
 
 
 def alarm(asset: str, alert: str = "Entrapment") -> dict[str, Any]:
-    return {
-        "alert": alert,
-        "asset": asset,
-        "severity": "emergency",
-        "state": "normal",
-        "raised_at": 1,
-        "observed_at": 1,
-        "changed_at": 1,
-        "late": False,
-        "stale": False,
-        "values": "{}",
-        "annotations": "{}",
-    }
+    alarm = Alarm(
+        id=0,
+        alert=alert,
+        asset=asset,
+        severity="emergency",
+        state="normal",
+        raised_at=1,
+        observed_at=1,
+        changed_at=1,
+    )
+    return to_row(alarm)
 
 
 def scan(gateway: str, seq: int) -> dict[str, Any]:

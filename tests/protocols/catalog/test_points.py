@@ -32,7 +32,14 @@ URGENT = {"message_code", "fault_code", "safety_circuit", "controller_online"}
 def test_points_of_a_lift_are_those_of_the_standard_and_ours() -> None:
     points = load_points("elevator")
     ours = {"speed", "load_percent", "power_status", "next_stopping_floor"} | URGENT
-    ours |= {"door_operation_count", "energy_meter", "motor_current", "drive_temperature"}
+    ours |= {
+        "up_limit",
+        "down_limit",
+        "door_operation_count",
+        "energy_meter",
+        "motor_current",
+        "drive_temperature",
+    }
     assert set(points) == GB_T_24476 | ours
     assert {name for name, point in points.items() if point.urgent} == URGENT | {"service_mode"}
 
@@ -60,7 +67,7 @@ def test_points_have_titles_in_both_languages(kind: str) -> None:
 
 def test_message_codes_are_the_national_ones_and_words() -> None:
     codes = load_codes("elevator")
-    national = {f"{number:02}" for number in (*range(1, 9), *range(40, 48), 90)}
+    national = {f"{number:02}" for number in (*range(1, 9), *range(40, 48), *range(61, 66), 90)}
     assert {code for code in codes if code.isdigit()} == national
     assert {"entrapment", "over_top", "in_pit"} <= set(codes)
     assert codes["90"].kind == "alarm"
