@@ -21,6 +21,7 @@ from cloud.web.rescue_view import (
     SOON_MS,
     STEPS,
     board_of,
+    name_of_unit,
     text_of,
     view_of,
 )
@@ -168,6 +169,8 @@ async def course_of(services: Services, visit: Visit, incident: Incident) -> dic
     links = []
     if visit.may("incidents.act"):
         links = list(await services.desk.links.find(incident.id))
+    known = {one.unit: one.name for one in await services.incidents.all_units()}
+    told = {one.unit for one in record if one.unit} | {one.unit for one in links if one.unit}
     things = [incident, *record, *(one for one, _, _ in units), *links, view.lift.asset]
     await services.shown(visit.granted, *things)
     return {
@@ -182,6 +185,7 @@ async def course_of(services: Services, visit: Visit, incident: Incident) -> dic
         "units": units,
         "others": await _named(services, others, visit.now_ms),
         "links": links,
+        "unit_names": {one: known.get(one) or name_of_unit(services, one) for one in told},
         "causes": services.desk.causes,
         "phones": _phones(services, incident),
         "scripts": services.desk.scripts.for_state(incident.state),
