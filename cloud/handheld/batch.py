@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, select
 from cloud.handheld.base import Judge
 from cloud.handheld.judge import conflict_of
 from cloud.handheld.photos import name_photos
+from cloud.model.database import savepoint
 from cloud.model.handheld_tables import handheld_record as table
 from cloud.model.people_tables import device
 from cloud.model.principal import Granted
@@ -121,7 +122,7 @@ class Settling:
     def _carry_out(self, judge: Judge, record: Record, sender: _Person) -> Settled | None:
         """Do elsewhere what the record asks for; what is refused there leaves nothing behind."""
         try:
-            with self._connection.begin_nested():
+            with savepoint(self._connection):
                 return judge(self._connection, record, sender)
         except RefuseInput as refused:
             return Settled(

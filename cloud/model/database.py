@@ -139,6 +139,18 @@ def after_commit(connection: Connection, act: Callable[[], object]) -> None:
     connection.info.setdefault(_AFTER, []).append(act)
 
 
+@contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """Undo what is done inside, alone, if it fails; with it goes what was to follow the commit."""
+    wished = len(connection.info.get(_AFTER, ()))
+    try:
+        with connection.begin_nested():
+            yield
+    except BaseException:
+        del connection.info.get(_AFTER, [])[wished:]
+        raise
+
+
 def take_turn(connection: Connection, what: str) -> None:
     """Wait until no other transaction of any process is in its turn of `what`; ends with ours.
 

@@ -13,7 +13,7 @@ from cloud.incidents.desk import IncidentDesk
 from cloud.incidents.draft import SYSTEM
 from cloud.incidents.runner import DeadlineRunner
 from cloud.model.alarm import Alarm
-from cloud.model.database import take_turn
+from cloud.model.database import savepoint, take_turn
 from cloud.model.incident import Entry, Incident
 from cloud.model.rescue_policy import load_rescue
 from cloud.roles.common import Common
@@ -72,7 +72,7 @@ def guarded(rescues: IncidentDesk) -> Callable[[Connection, Alarm, str], None]:
         if alarm.alert not in rescues.rules.opening:
             return
         try:
-            with connection.begin_nested():
+            with savepoint(connection):
                 rescues.follow(connection, alarm, change)
         except RetryLater:
             raise

@@ -3,12 +3,13 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import Connection
 
 from cloud.feed.store import NEWS_MAX, READ_LIMIT_MAX, FeedStore
-from cloud.model.database import Database
+from cloud.model.database import Database, savepoint
 from protocols.clock import ManualClock
 from tests.support.retention import DAY_MS, carry_out
 from tests.support.state_database import open_state
@@ -180,6 +181,23 @@ async def test_what_is_durable_is_read_before_it_is_announced(database: Database
     assert [item.data for item in await feed.read(0)] == ["a", "b"]
     feed.committed()
     assert await feed.wait(1, 5)
+
+
+async def test_what_a_savepoint_took_back_is_never_shown(database: Database) -> None:
+    feed = FeedStore(database, ManualClock())
+
+    def work(connection: Connection) -> None:
+        feed.append(connection, "alarm", "a")
+        with suppress(ValueError), savepoint(connection):
+            feed.append(connection, "incident", "of a rescue that failed")
+            raise ValueError
+
+    await database.write(work)
+    feed.committed()
+    assert [item.data for item in await feed.read(0)] == ["a"]
+    await _append(database, feed, "b")
+    assert await feed.wait(1, 5)
+    assert [item.data for item in await feed.read(0)] == ["a", "b"]
 
 
 async def test_what_was_read_before_it_was_announced_is_shown_once(database: Database) -> None:
