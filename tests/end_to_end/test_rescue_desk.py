@@ -136,6 +136,26 @@ async def test_new_rescue_appears_with_sound_and_stops_ringing_when_taken(tmp_pa
         assert desk.complaints == []
 
 
+async def test_what_is_being_typed_stays_when_the_rescue_changes(tmp_path: Path) -> None:
+    async with opened(tmp_path, lifts=1) as (centre, address, browser):
+        desk = await at_desk(browser, address)
+        page = desk.page
+        one = await centre.call(centre.lifts[0], people=1)
+        await page.goto(f"{address}/rescue/{one.id}")
+        await expect(page.locator("#pulse.live")).to_be_visible()
+        await page.keyboard.press("n")
+        note = page.locator("form[action$='/note'] [name=note]")
+        await note.press_sequentially("老人，")
+        await centre.act(one.id, "verify", people=2)
+        await expect(page.locator("#course .title")).to_contain_text("已核实")
+        await page.keyboard.type("心脏病")
+        await expect(note).to_have_value("老人，心脏病")
+        await page.locator("form[action$='/note'] button").click()
+        await expect(page.locator("#course .record")).to_contain_text("老人，心脏病")
+        await expect(note).to_have_value("")
+        assert desk.complaints == []
+
+
 async def test_screens_turn_red_when_the_feed_is_dead_and_come_back(tmp_path: Path) -> None:
     async with opened(tmp_path, lifts=1) as (centre, address, browser):
         desk = await at_desk(browser, address)

@@ -93,28 +93,62 @@
 
   let chosen = null;
   let opened = [];
-  let ticked = [];
+  let kept = [];
+  let focused = null;
+
+  function isTouched(one) {
+    if (one.type === "radio") return one.checked && !one.defaultChecked;
+    if (one.type === "checkbox") return one.checked !== one.defaultChecked;
+    if (one.options) return [...one.options].some((option) => option.selected !== option.defaultSelected);
+    return one.value !== one.defaultValue;
+  }
+
+  function place(one) {
+    return { action: one.closest("form")?.getAttribute("action"), name: one.name, value: one.value };
+  }
 
   document.addEventListener("htmx:beforeSwap", (event) => {
-    const { target } = event.detail;
+    const { target, xhr, requestConfig } = event.detail;
+    const taken = requestConfig?.verb === "post" && xhr.status < 400;
+    const sent = taken ? requestConfig.elt?.closest?.("form")?.getAttribute("action") : null;
     opened = [...target.querySelectorAll("details[open]")].map((one) => one.id).filter(Boolean);
-    ticked = [...target.querySelectorAll("input[type=radio]:checked, select")].map((one) =>
-      [one.closest("form")?.getAttribute("action"), one.name, one.value]);
+    kept = [...target.querySelectorAll("input:not([type=hidden]), textarea, select")]
+      .filter(isTouched).map((one) => ({ ...place(one), checked: one.checked }))
+      .filter((one) => one.action && one.action !== sent);
+    const active = document.activeElement;
+    focused = active?.name && target.contains(active) && place(active).action !== sent
+      ? { ...place(active), radio: active.type === "radio", start: active.selectionStart, end: active.selectionEnd } : null;
   });
-  document.addEventListener("htmx:afterSettle", (event) => {
+  function openAgain(target) {
     for (const id of opened) {
-      const one = event.target.querySelector?.(`#${CSS.escape(id)}`);
+      const one = target.querySelector?.(`#${CSS.escape(id)}`);
       if (one) one.open = true;
     }
-    for (const [action, name, value] of ticked) {
-      const form = action && event.target.querySelector?.(`form[action="${CSS.escape(action)}"]`);
-      for (const one of form ? form.querySelectorAll(`[name="${name}"]`) : []) {
-        if (one.type === "radio") one.checked = one.value === value;
-        else if ([...one.options].some((option) => option.value === value)) one.value = value;
+  }
+
+  // At once: a moment later somebody may have typed on.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    openAgain(event.target);
+    const fields = (one) => event.target.querySelectorAll?.(
+      `form[action="${CSS.escape(one.action)}"] [name="${CSS.escape(one.name)}"]`) ?? [];
+    for (const one of kept) {
+      for (const field of fields(one)) {
+        if (field.type === "radio") field.checked = field.value === one.value || field.checked;
+        else if (field.type === "checkbox") field.checked = one.checked;
+        else if (!field.options || [...field.options].some((option) => option.value === one.value)) field.value = one.value;
       }
     }
+    const field = focused && [...fields(focused)].find((one) => !focused.radio || one.value === focused.value);
+    if (field) {
+      field.focus({ preventScroll: true });
+      if (focused.start !== null && focused.start !== undefined) field.setSelectionRange?.(focused.start, focused.end);
+    }
+    kept = [];
+    focused = null;
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    openAgain(event.target);
     opened = [];
-    ticked = [];
     setClock(event.target);
     tick();
     choose(chosen, false);
@@ -249,12 +283,17 @@
     VERBS[one.textContent.trim().toLowerCase()] = true;
   }
 
+  function onControl(target) {
+    const control = target.closest("a, button");
+    return control && !control.closest("dialog:not([open])"); // a closed one may have the focus still
+  }
+
   function onList(event) {
     if (event.key === "ArrowDown") step(1);
     else if (event.key === "ArrowUp") step(-1);
     else if (event.key === "Home") choose(rows()[0]?.dataset.incident ?? null);
     else if (event.key === "End") choose(rows().at(-1)?.dataset.incident ?? null);
-    else if (event.key === "Enter" && chosen && !event.target.closest("a, button")) {
+    else if (event.key === "Enter" && chosen && !onControl(event.target)) {
       location.href = `/rescue/${chosen}`;
     } else if (chosen && event.key.length === 1 && VERBS[event.key.toLowerCase()]) {
       location.href = `/rescue/${chosen}#key-${event.key.toLowerCase()}`;
