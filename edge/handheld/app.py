@@ -24,6 +24,7 @@ from protocols.handheld import Inspection, Signature
 
 SCAN_CHARS_MIN = 4
 HOUR_MS = 3_600_000
+PARTS = "#status, #shown, #said, #line, #keys"
 TICK_S = 1.0
 
 
@@ -94,8 +95,8 @@ class Page(Screen[None]):
 
     def draw(self) -> None:
         """Show everything anew."""
-        if not self.is_mounted:
-            return
+        if len(self.query(PARTS)) < len(PARTS.split(",")):
+            return  # not laid out yet, or on the way out
         self._put("status", self.hand.status())
         self._put("shown", self.body())
         self._put("said", Text(self.said, "bold"))
