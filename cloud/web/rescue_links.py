@@ -34,7 +34,7 @@ def router(services: Services, anyone: Callable[[Request], Visit]) -> APIRouter:
 
     @routes.get("/r/{token}")
     async def progress(visit: Annotated[Visit, visitor], token: str) -> Response:
-        return await _shown(services, visit, token, "progress", "link_progress.html")
+        return await _shown(services, visit, token, "progress", "link.html")
 
     @routes.get("/r/{token}/now")
     async def progress_now(visit: Annotated[Visit, visitor], token: str) -> Response:
@@ -42,7 +42,7 @@ def router(services: Services, anyone: Callable[[Request], Visit]) -> APIRouter:
 
     @routes.get("/u/{token}")
     async def unit(visit: Annotated[Visit, visitor], token: str) -> Response:
-        return await _shown(services, visit, token, "unit", "link_unit.html")
+        return await _shown(services, visit, token, "unit", "link.html")
 
     @routes.get("/u/{token}/now")
     async def unit_now(visit: Annotated[Visit, visitor], token: str) -> Response:
@@ -100,7 +100,7 @@ async def _shown(
     except RefuseInput:
         return visit.render("link_none.html", status=404)
     shown = await _view(services, link, incident)
-    return visit.render(template, token=token, **shown)
+    return visit.render(template, token=token, kind=kind, **shown)
 
 
 async def _view(services: Services, link: RescueLink, incident: Incident) -> dict[str, Any]:

@@ -23,13 +23,12 @@ from simulators.city_gateways import Gateways, names_of
 from simulators.city_places import City, build_city
 from simulators.city_story import load_story
 from simulators.city_world import World
+from tests.support import cap_rules
 from tests.support.browser import chromium
 from tests.support.mosquitto import MOSQUITTO
 from tests.support.rescue_ways import FAULTS, Ways, identifier, listening, servers, settings
 from tests.support.stack import TOKEN, Stack
 
-pytest.importorskip("cloud.feed.receivers.runner")
-pytest.importorskip("cloud.web.rescue")
 UNIT = {"name": "江城维保1组", "level": 1, "phone": "13800000000", "organisation": "firm-1"}
 FIRM = {
     "kind": "maintenance_firm",
@@ -164,7 +163,6 @@ async def told_by_all(ways: Ways, timeout_s: float = 30) -> None:
     identifiers = [identifier(one) for one in documents]
     assert len(set(identifiers)) == len(identifiers)
     assert set(ways.pushed()) <= set(identifiers) or len(identifiers) == 500
-    cap_rules = pytest.importorskip("tests.support.cap_rules")
     for document in documents:
         assert cap_rules.faults(document) == []
 

@@ -9,7 +9,6 @@ import pytest
 from simulators.city_run import CityOptions, run_city
 from tests.support.mosquitto import MOSQUITTO
 
-pytest.importorskip("cloud.api.incidents")
 OPTIONS = CityOptions(
     lifts=200, hours=0.2, pace=200, seed=4, troubles=40_000, late_ms_max=10_000
 )  # whether deadlines are kept on a machine that others use is not the question here
